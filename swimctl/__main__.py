@@ -10,7 +10,7 @@ from swimctl import standard_streams
 
 
 def main() -> None:
-    """Run the words of the command line and exit with their code."""
+    """Run the command line and exit with its code."""
     standard_streams.fill()
     standard_streams.fall_back_to_plain()
     words = sys.argv[1:]
@@ -19,14 +19,14 @@ def main() -> None:
 
         sys.exit(complete())
     if "_SWIMCTL_COMPLETE" not in os.environ:
-        # Answered before anything heavy is imported: help must be there at once.
+        # Answered before anything heavy is imported: help must appear at once.
         if words in ([], ["--help"], ["-h"], ["help"]):
             sys.exit(_show_overview())
         if words == ["--version"]:
             from swim_server import __version__
 
             sys.exit(_print(f"swimctl {__version__}\n"))
-    gc.disable()  # nothing of what is imported is garbage
+    gc.disable()  # nothing that imports create is garbage
     from swimctl.app import run
 
     gc.freeze()
@@ -42,7 +42,9 @@ def _show_overview() -> int:
 
 
 def _columns() -> int:
-    """Tell how wide the terminal is, as ``shutil`` does, which would import four kinds of archives."""
+    """Return the terminal's width like ``shutil.get_terminal_size``, without importing ``shutil`` and its archive
+    formats.
+    """
     named = os.environ.get("COLUMNS", "")
     if named.isdecimal() and int(named) > 0:
         return int(named)

@@ -1,7 +1,7 @@
-"""The command tree: global options, commands loaded when they are called, errors turned into exit codes.
+"""The command tree: global options, commands loaded on demand, errors turned into exit codes.
 
 A command's module has a Typer instance ``app`` made by ``command_group`` or ``single_command``; it raises
-``swimctl.errors.CommandError`` for what a person should be told. Heavy imports happen inside its functions.
+``swimctl.errors.CommandError`` for what the user should be told. Heavy imports happen inside its functions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HOISTED_OPTIONS = ("--config", "--context")
 
 
 class LazyGroup(TyperGroup):
-    """The top level. Knows its commands by name and summary; imports a command's module when it is called."""
+    """The top level. Knows its commands by name and summary, and imports a command's module only to run it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(ENTRIES)
@@ -84,14 +84,14 @@ class CommandApp(typer.Typer):
     """The ``app`` of a command's module."""
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Command], Command]:
-        """Register a function as a command whose help is styled."""
+        """Register a function as a command with styled help."""
         return super().command(name, **{"cls": StyledCommand, **settings})
 
 
 def load_command(module: str, name: str, words: Sequence[str] = ()) -> Any:
-    """Import a command's module and build its command; of a group only the one that ``words`` begin with."""
+    """Import a command's module and build its command; of a group, only the subcommand that ``words`` begin with."""
     app: typer.Typer = import_module(module).app
-    app.rich_markup_mode = None  # plain help: at once, and the same in every width and pipe
+    app.rich_markup_mode = None  # plain help: fast, and the same at every width and in pipes
     known = app.registered_commands
     called = [each for each in known if _typed_name(each) in words] if len(known) > 1 else []
     app.registered_commands = called or known
@@ -152,14 +152,14 @@ def global_options(
 
 
 def enter_context(named: str | None) -> tuple[str, Context] | None:
-    """Find the context in force. A home becomes SWIM_HOME of this process and its children; an address is returned.
+    """Apply the context in force: a home becomes SWIM_HOME for this process and its children; an address is returned.
 
     Raises NotFound, WrongUsage.
     """
     from swimctl import contexts as stored
 
     found = stored.chosen(named, os.environ)
-    os.environ.pop(stored.VARIABLE, None)  # a daemon that is started here keeps its home whatever becomes of the name
+    os.environ.pop(stored.VARIABLE, None)  # a daemon started here keeps its home even if the context changes
     if found is None or found[1].url is not None:
         return found
     os.environ["SWIM_HOME"] = str(found[1].home)
@@ -175,17 +175,17 @@ READ_NO_CONFIGURATION = ("completion", "config", "context", "demo", "version")
 
 
 def check_config_exists(named_by: str, path: Path | str | None) -> None:
-    """Raise WrongUsage for a configuration file that is named and not there, also where nothing would be read of it."""
+    """Raise WrongUsage if a configuration file was named but does not exist, even if it would not be read."""
     try:
         is_missing = bool(path) and not Path(str(path)).expanduser().exists()
     except (OSError, RuntimeError):
-        return  # whoever reads it tells what is wrong with it
+        return  # the code that reads it reports what is wrong with it
     if is_missing:
         raise WrongUsage(f"{named_by}: there is no file {path}", f"create one: swimctl config init {path}")
 
 
 def run(words: list[str]) -> int:
-    """Run one command line; answer its exit code. Errors are told on standard error, in one or two lines."""
+    """Run one command line and return its exit code. Errors are printed to standard error, in one or two lines."""
     words = hoist(words)
     debug = "--debug" in words
     try:
@@ -199,7 +199,7 @@ def run(words: list[str]) -> int:
     except BrokenPipeError:
         return _reader_went_away()
     except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # typer makes exit 1 of it while a command runs
+        if isinstance(ended.__context__, BrokenPipeError):  # while a command runs, Typer turns it into exit code 1
             return _reader_went_away()
         raise
     except KeyboardInterrupt:
@@ -210,7 +210,7 @@ def run(words: list[str]) -> int:
 
 
 def hoist(words: list[str]) -> list[str]:
-    """Move the global options to the front, so that they may also stand after the command."""
+    """Move the global options to the front, so that they may also follow the command."""
     front: list[str] = []
     rest: list[str] = []
     remaining = iter(words)
@@ -229,6 +229,6 @@ def hoist(words: list[str]) -> list[str]:
 
 
 def _reader_went_away() -> int:
-    """Whoever read our output has gone, and has what it wanted: say nothing, also not at exit."""
+    """Exit quietly when the reader of our output has gone, without a message at interpreter exit either."""
     standard_streams.discard_output()
     return ExitCode.DONE

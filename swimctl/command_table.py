@@ -1,10 +1,10 @@
-"""The commands there are: name, module, one line. What ``--help`` shows, without importing any of them."""
+"""The top-level commands: name, module, summary. What ``--help`` shows, without importing any of them."""
 
 from __future__ import annotations
 
 
 class Entry:
-    """A command of the top level. Its module has a Typer instance called ``app``."""
+    """A top-level command. Its module has a Typer instance called ``app``."""
 
     __slots__ = ("name", "summary")
 

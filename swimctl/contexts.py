@@ -1,7 +1,7 @@
 """Contexts: names for services, each a home on this machine or an address with its key.
 
-They are in ``contexts.toml`` in the user's configuration folder, mode 0600. A key is in the system's keyring where
-the package ``keyring`` finds one, else in that file; it is never shown.
+They are stored in ``contexts.toml`` in the user's configuration folder, mode 0600. A key is stored in the system's
+keyring if the package ``keyring`` finds one, else in that file; it is never shown.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ SERVICE = "swimctl"
 
 
 class Context(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One service: ``home`` or ``url``, not both."""
+    """One service: ``home`` or ``url``, never both."""
 
     home: str | None = None
     config: str | None = None
-    """Of a home: its configuration file."""
+    """The configuration file of a home."""
     url: str | None = None
     api_key: str | None = None
-    """Of an address: its key, unless the keyring has it."""
+    """The key for an address, unless it is in the keyring."""
     is_key_in_keyring: bool = msgspec.field(default=False, name="key_in_keyring")
 
     @property
     def place(self) -> str:
-        """Return where it is, for people."""
+        """The home or address, for display."""
         return str(self.url or self.home)
 
 
@@ -46,7 +46,7 @@ class Contexts(msgspec.Struct, kw_only=True, omit_defaults=True):
     contexts: dict[str, Context] = {}
 
     def named(self, name: str) -> Context:
-        """Return a context. Raises NotFound with those that exist."""
+        """Return a context by name. Raises NotFound, listing those that exist."""
         found = self.contexts.get(name)
         if found is None:
             known = ", ".join(sorted(self.contexts)) or "none; create one with: swimctl context add"
@@ -55,7 +55,7 @@ class Contexts(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def contexts_file(environ: Mapping[str, str]) -> Path | None:
-    """Return where a user's contexts are; None for a user who has no home."""
+    """Return the path of a user's contexts; None for a user without a home folder."""
     from swim_server.config.files import user_folder
 
     folder = user_folder(environ)
@@ -63,7 +63,7 @@ def contexts_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def load(environ: Mapping[str, str]) -> Contexts:
-    """Read the contexts; none where there is no file. Raises WrongUsage for a file that can't be used."""
+    """Read the contexts; empty if there is no file. Raises WrongUsage if the file can't be used."""
     path = contexts_file(environ)
     if path is None:
         return Contexts()
@@ -91,7 +91,7 @@ def _unusable(path: Path, error: Exception) -> WrongUsage:
 
 
 def save(found: Contexts, environ: Mapping[str, str]) -> Path:
-    """Write the contexts durably, for their owner's eyes alone. Raises CommandFailed."""
+    """Write the contexts durably, readable only by their owner. Raises CommandFailed."""
     import tomli_w
     from swim_server.files.replacing import replace_durably
 
@@ -110,7 +110,7 @@ def save(found: Contexts, environ: Mapping[str, str]) -> Path:
 
 
 def chosen(named: str | None, environ: Mapping[str, str]) -> tuple[str, Context] | None:
-    """Return the context in force: the named one, else SWIM_CONTEXT's, else, without SWIM_HOME, the one in use.
+    """Return the context in force: the named one, else that of SWIM_CONTEXT, else, without SWIM_HOME, the current one.
 
     Raises NotFound, WrongUsage.
     """
@@ -124,7 +124,7 @@ def chosen(named: str | None, environ: Mapping[str, str]) -> tuple[str, Context]
 
 
 def key_of(name: str, context: Context) -> str | None:
-    """Return the key of an address. Raises CommandFailed where the keyring doesn't give it."""
+    """Return the key of an address. Raises CommandFailed if the keyring does not provide it."""
     if not context.is_key_in_keyring:
         return context.api_key
     found = _ask_keyring(name, lambda keyring: keyring.get_password(SERVICE, _account(name, context)))
@@ -136,7 +136,7 @@ def key_of(name: str, context: Context) -> str | None:
 
 
 def keep_key(name: str, context: Context, api_key: str, *, in_keyring: bool | None) -> Context:
-    """Return the context with its key kept: in the keyring, in the file, or (None) in the keyring if there is one."""
+    """Store the key and return the context: in the keyring, in the file, or (None) in the keyring if there is one."""
     if in_keyring is not False and (in_keyring or has_keyring()):
         _ask_keyring(name, lambda keyring: keyring.set_password(SERVICE, _account(name, context), api_key))
         return msgspec.structs.replace(context, is_key_in_keyring=True)
@@ -144,13 +144,13 @@ def keep_key(name: str, context: Context, api_key: str, *, in_keyring: bool | No
 
 
 def forget_key(name: str, context: Context) -> None:
-    """Take a context's key out of the keyring. Raises CommandFailed."""
+    """Remove a context's key from the keyring. Raises CommandFailed."""
     if context.is_key_in_keyring:
         _ask_keyring(name, lambda keyring: keyring.delete_password(SERVICE, _account(name, context)))
 
 
 def has_keyring() -> bool:
-    """Tell whether the package is installed and has found a keyring of the system."""
+    """Return True if the package ``keyring`` is installed and has found a system keyring."""
     try:
         import keyring
     except ImportError:

@@ -1,4 +1,4 @@
-"""What can go wrong for the person at the keyboard: one or two lines each, and an exit code."""
+"""Errors that a command reports to the user: one or two lines each, and an exit code."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class CommandError(Exception):
 
 
 class CommandFailed(CommandError):
-    """It was tried and did not work."""
+    """The command tried and failed."""
 
 
 class OutputLost(CommandFailed):
-    """Standard output takes nothing."""
+    """Standard output can't be written."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -49,14 +49,14 @@ class OutputLost(CommandFailed):
 
 
 class Declined(CommandFailed):
-    """Whoever was asked said no."""
+    """The user answered no."""
 
     def __init__(self) -> None:
         super().__init__("cancelled: nothing was done")
 
 
 class WrongUsage(CommandError):
-    """The words typed, or the configuration, can't be right."""
+    """The command line or the configuration is invalid."""
 
     exit_code = ExitCode.WRONG_USAGE
 
@@ -77,12 +77,12 @@ class AlreadyRunning(CommandError):
 
 
 class NotFound(CommandError):
-    """There is no such key, connection, event."""
+    """There is no such key, connection or event."""
 
     exit_code = ExitCode.NOT_FOUND
 
 
 class Refused(CommandError):
-    """The other side said no: authentication or a limit."""
+    """The service refused: authentication or a limit."""
 
     exit_code = ExitCode.REFUSED

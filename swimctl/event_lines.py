@@ -1,4 +1,4 @@
-"""Events as they are given to ``swimctl publish``: JSON lines, read in pieces as they come."""
+"""The input of ``swimctl publish``: JSON lines, read in pieces as they arrive."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
+from swim_server.protocol.channels import LOOSE_TYPES, loose_data
 
 CHUNK_BYTES = 262_144
 MAX_LINE_BYTES = 8 * 1024 * 1024
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 1024 * 1024
 MORE_SECONDS = 0.02
-"""How long a batch waits for more lines before it goes as it is."""
+"""How long a batch waits for more lines before it is sent."""
 
 FIELDS = ("type", "data", "timestamp", "event_id")
 REQUIRED = ("type", "data")
 
 
 class NumberedEvent(NamedTuple):
-    """One event and where it stands."""
+    """One event and its line number."""
 
     line: int
     event: dict[str, Any]
@@ -29,7 +30,7 @@ class NumberedEvent(NamedTuple):
 
 
 class BadLine(Exception):
-    """A line that is no event. Nothing after it is read."""
+    """A line that is not an event. Nothing after it is read."""
 
     def __init__(self, line: int, reason: str) -> None:
         self.line = line
@@ -41,7 +42,7 @@ class BadLine(Exception):
 
 
 def parse_line(line: int, text: bytes) -> NumberedEvent | None:
-    """Read one line; None for an empty one. Raises BadLine."""
+    """Parse one line; None if it is empty. Raises BadLine."""
     stripped = text.strip().removeprefix(b"\xef\xbb\xbf")
     if not stripped:
         return None
@@ -53,6 +54,8 @@ def parse_line(line: int, text: bytes) -> NumberedEvent | None:
         raise BadLine(line, "nested too deeply") from None
     if not isinstance(event, dict):
         raise BadLine(line, 'must be an object like {"type": "flight.departed", "data": {…}}')
+    if "data" not in event and isinstance(event.get("type"), str) and event["type"] in LOOSE_TYPES:
+        event["data"] = loose_data(event)
     for name in REQUIRED:
         if name not in event:
             raise BadLine(line, f"has no {name}; an event needs type and data")
@@ -64,16 +67,16 @@ def parse_line(line: int, text: bytes) -> NumberedEvent | None:
 
 
 class EventLines:
-    """Batches of events from a file descriptor: full ones while input is plenty, small ones when it trickles."""
+    """Batches of events from a file descriptor: full ones while input is plentiful, small ones when it trickles."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._rest = b""
-        """The beginning of a line whose end has not come yet."""
+        """The beginning of a line whose end has not arrived."""
         self._line = 0
 
     def batches(self) -> Iterator[list[NumberedEvent]]:
-        """Yield batches until the input ends. Raises BadLine after the batch of what stood before it."""
+        """Yield batches until the input ends. Raises BadLine after the batch of the events before that line."""
         batch: list[NumberedEvent] = []
         size_bytes = 0
         try:
@@ -92,7 +95,7 @@ class EventLines:
             yield batch
 
     def _events(self) -> Iterator[NumberedEvent | None]:
-        """Yield events; None whenever nothing more has come for a moment."""
+        """Yield events; None whenever no more input has arrived for a moment."""
         while True:
             if not select.select([self._descriptor], [], [], MORE_SECONDS)[0]:
                 yield None

@@ -28,7 +28,7 @@ _POSIX_MODULES = frozenset({"fcntl", "grp", "pwd", "resource", "termios", "tty"}
 
 
 def report(error: BaseException, debug: bool) -> int:
-    """Write on standard error what went wrong and what to type next; return the exit code."""
+    """Print what went wrong and what to type next on standard error; return the exit code."""
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, typer.Abort):
@@ -40,14 +40,14 @@ def report(error: BaseException, debug: bool) -> int:
     problem, next_step, code = _explain(error)
     style = TextStyle.of(sys.stderr, os.environ)
     label = style.paint("error:", RED if style.colour else BOLD)
-    with suppress(OSError):  # whoever closed or filled standard error has the exit code
+    with suppress(OSError):  # if standard error is closed or full, there is still the exit code
         sys.stderr.write(f"{label} {problem}\n" + (f"{next_step}\n" if next_step else ""))
         sys.stderr.flush()
     return code
 
 
 def with_lost_output(error: BaseException) -> BaseException:
-    """Write what was printed before the error. Where that is impossible, the output's loss is the error to tell."""
+    """Write what was printed before the error. If that fails, report the loss of the output instead."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -67,7 +67,7 @@ def with_lost_output(error: BaseException) -> BaseException:
 
 
 def _explain(error: BaseException) -> tuple[str, str | None, int]:
-    """Return what to tell, what to type next, and the exit code."""
+    """Return the problem, the next step, and the exit code."""
     if isinstance(error, CommandError):
         return error.problem, error.next_step, error.exit_code
     if isinstance(error, UsageError):
@@ -96,7 +96,7 @@ def _explain(error: BaseException) -> tuple[str, str | None, int]:
 
 
 def _explain_known(error: BaseException) -> tuple[str, str | None, int] | None:
-    """Tell an error of the service that is meant for the operator."""
+    """Explain an error of the service that is meant for the operator."""
     if not isinstance(error, OperatorError):
         return None
     return str(error), None, _EXIT_CODES[error.exit_kind]

@@ -1,6 +1,6 @@
-"""How help looks on a terminal: headings bold, names in colour; the main page and every command alike.
+"""The look of help on a terminal: headings bold, names in colour; the main page and every command alike.
 
-Light on imports, ``typing`` and ``re`` among them: the main page must be there at once.
+Light on imports, without even ``typing`` and ``re``: the main page must appear at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ROW = r"^(  )((?:-\S+, )*\S+)"
 
 
 class TextStyle:
-    """What a stream may be given beside letters."""
+    """Which styles a stream supports."""
 
     __slots__ = ("attributes", "colour")
 
@@ -30,17 +30,20 @@ class TextStyle:
 
     @classmethod
     def of(cls, stream: TextIO, environ: Mapping[str, str]) -> TextStyle:
-        """Nothing for pipes and ``TERM=dumb``; no colour where ``NO_COLOR`` is set (https://no-color.org)."""
+        """Return no style for pipes and ``TERM=dumb``, and no colour if ``NO_COLOR`` is set (https://no-color.org)."""
         attributes = stream.isatty() and environ.get("TERM") != "dumb"
         return cls(attributes, attributes and not environ.get("NO_COLOR"))
 
     def paint(self, text: str, code: str) -> str:
-        """Put an escape code around a text, as far as the stream may have it."""
+        """Wrap a text in an escape code, if the stream supports it."""
         return f"{code}{text}{RESET}" if text and (self.colour if code == CYAN else self.attributes) else text
 
 
+NO_STYLE = TextStyle(attributes=False, colour=False)
+
+
 def paint_help(text: str) -> str:
-    """Style the help of a command for standard output."""
+    """Style a command's help for standard output."""
     import re
 
     style = TextStyle.of(sys.stdout, os.environ)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Remote(NamedTuple):
-    """Address of a service."""
+    """The address of a service, and the key for it."""
 
     url: str
     api_key: str | None
@@ -30,17 +30,17 @@ class Remote(NamedTuple):
 
 @dataclass(frozen=True)
 class Invocation:
-    """What the global options and the environment say. Everything is looked up when it is first needed."""
+    """The global options and the environment. Everything else is looked up when it is first needed."""
 
     config_path: Path | None = None
     debug: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     context: tuple[str, Context] | None = None
-    """The context that is an address, with its name. One that is a home has become ``SWIM_HOME``."""
+    """The context that is an address, with its name. A context that is a home has become ``SWIM_HOME``."""
 
     @property
     def home(self) -> Home:
-        """The folder of this installation's state. Raises WrongUsage where a context leads to another machine."""
+        """The folder of this installation's state. Raises WrongUsage if a context names another machine."""
         from swim_server.daemon.home import Home
 
         if self.context is not None:
@@ -54,9 +54,9 @@ class Invocation:
         return Home.default(self.environ)
 
     def remote(self, url: str | None) -> Remote | None:
-        """Return the distant service that ``--url`` or the context names; None: it is this machine's.
+        """Return the remote service named by ``--url`` or the context; None: use this machine's.
 
-        With its key: of the context, else in SWIM_API_KEY; None where there is none. Raises CommandFailed.
+        Its key is the context's, otherwise SWIM_API_KEY; None if there is none. Raises CommandFailed.
         """
         if url is None and self.context is not None:
             from swimctl.contexts import key_of
@@ -66,7 +66,7 @@ class Invocation:
         return None if url is None else Remote(url, self.environ.get("SWIM_API_KEY"))
 
     def load_config(self, overrides: Mapping[str, object] | None = None, *, home: Path | None = None) -> LoadedConfig:
-        """Read the effective configuration; ``home``: as a service of that home does. Raises ConfigError (exit 2)."""
+        """Load the effective configuration; ``home``: as the service of that home does. Raises ConfigError (exit 2)."""
         from swim_server.config import load
 
         return load(self.config_path, environ=self.environ, overrides=overrides or {}, home=home or self.home.path)
@@ -74,16 +74,16 @@ class Invocation:
     def connect(self, *, light: bool = False) -> ControlClient:
         """Open the running daemon's control socket. Raises DaemonNotRunning (exit 3).
 
-        ``light``: sooner there; for a question or two that are answered at once, or a stream that is always read.
+        ``light``: connects faster; for a few requests that are answered at once, or a stream that is read all the time.
         """
         from swimctl.client.control import ControlClient
 
         return ControlClient.connect(self.home, light=light)
 
     def output(self, *, as_json: bool = False) -> Output:
-        """Return standard output as this run should write it: for people, for scripts, or JSON.
+        """Return standard output, set up for people, for scripts, or for JSON.
 
-        Raises OutputLost where nothing can be written: ask for it before something is changed.
+        Raises OutputLost if nothing can be written: call this before changing anything.
         """
         problem = standard_streams.write_problem(sys.stdout)
         if problem is not None:
@@ -91,9 +91,9 @@ class Invocation:
         return Output.to(sys.stdout, self.environ, as_json=as_json)
 
     def data_output(self, *, as_json: bool = False) -> Output:
-        """Return standard output for what is shown only once, or is all that a command is for.
+        """Return standard output for something that is shown only once, or is a command's whole purpose.
 
-        Raises OutputLost if it is closed or its reader has gone: to be called before anything is changed.
+        Raises OutputLost if it is closed or its reader has gone: call this before changing anything.
         """
         if 1 in standard_streams.closed:
             raise OutputLost("it is closed")
@@ -103,7 +103,7 @@ class Invocation:
         return output
 
     def messages(self) -> Output:
-        """Return standard error: messages, questions, progress."""
+        """Return standard error, for messages, questions and progress."""
         return Output.to(sys.stderr, self.environ)
 
 

@@ -1,4 +1,4 @@
-"""The key store as commands use it: opened as configured, its errors told to people, the daemon told of changes."""
+"""The key store for commands: opened as configured, its errors explained, the daemon notified of changes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ if TYPE_CHECKING:
     from swim_server.sql.database import Database
     from swim_server.sql.errors import StoreError
 
+    from swimctl.client.control import ControlClient
     from swimctl.invocation import Invocation
 
 PATIENCE_SECONDS = 90
-"""How long a command repeats what a server refuses because it is waking up or busy: an Azure database that was paused
-takes up to a minute (40613), and its maker asks to wait for it with growing pauses."""
+"""How long a command retries while a server is waking up or busy: a paused Azure database takes up to a minute
+(40613), and Microsoft recommends retrying with growing delays."""
 
 
 def utc_now() -> datetime:
-    """Return the time, by the clock of every command."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 @contextmanager
 def open_store(invocation: Invocation) -> Iterator[KeyStore]:
-    """Open the configured key store for one command. Raises CommandError for whatever goes wrong with it."""
+    """Open the configured key store for one command. Raises CommandError for any error of the store."""
     import secrets
 
     from swim_server.concurrency.clock import SYSTEM_CLOCK
@@ -44,9 +45,9 @@ def open_store(invocation: Invocation) -> Iterator[KeyStore]:
 
 @contextmanager
 def read_store(invocation: Invocation) -> Iterator[KeyStore | None]:
-    """Open the configured key store to look at it: nothing is made or written. None: there is no database yet.
+    """Open the configured key store for reading: nothing is created or written. None: there is no database yet.
 
-    Raises CommandError for whatever goes wrong with it.
+    Raises CommandError for any error of the store.
     """
     import secrets
 
@@ -61,14 +62,15 @@ def read_store(invocation: Invocation) -> Iterator[KeyStore | None]:
 def open_database_of(invocation: Invocation) -> Iterator[Database]:
     """Open the configured key database for one command. Raises CommandError for whatever goes wrong with it."""
     invocation.load_config()  # a configuration that can't be read is told before a folder is made
-    invocation.home.prepare()
+    if not invocation.home.path.is_dir():
+        invocation.home.prepare()
     with _told_to_people(), closing(_connect(invocation)) as database:
         yield database
 
 
 @contextmanager
 def read_database_of(invocation: Invocation) -> Iterator[Database | None]:
-    """Open the configured key database to look at it; None: there is none yet. Raises CommandError."""
+    """Open the configured key database for reading; None: there is none yet. Raises CommandError."""
     from swim_server.sql.errors import DatabaseAbsent
 
     with _told_to_people():
@@ -111,7 +113,7 @@ def _told_to_people() -> Iterator[None]:
 
 
 def explain(error: Exception) -> CommandError:
-    """Tell a person what an error of the key store means for them."""
+    """Explain an error of the key store to the user."""
     from swim_server.keys.errors import InvalidKeyField, KeyNotFound, KeyUnusable
     from swim_server.sql.errors import StoreMisconfigured
 
@@ -128,10 +130,10 @@ def explain(error: Exception) -> CommandError:
 
 
 def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
-    """Say so when a change left no line in the audit trail."""
+    """Warn if a change was not recorded in the audit trail."""
     if not store.is_audited:
         messages = invocation.messages()
-        refusal = store.schema().audit_refusal
+        refusal = store.tables.schema().audit_refusal
         why = "its table swim_audit_log is missing or differs" if refusal is None else refusal
         messages.line(f"warning: this change is not in the audit trail: {why}")
         if refusal is None:
@@ -139,50 +141,30 @@ def warn_if_unaudited(invocation: Invocation, store: KeyStore) -> None:
 
 
 class _OtherDatabase(CommandFailed):
-    """The daemon does not see a change."""
+    """The daemon does not see a change, because it reads another database."""
 
 
 class _NodesSilent(CommandFailed):
-    """A change reached this daemon, and perhaps not every other node."""
+    """A change reached this daemon, but perhaps not every other node."""
 
 
 def announce_changes(
     invocation: Invocation, key_ids: Sequence[int], *, since: float | None = None, expected: str | None = None
 ) -> int | None:
-    """Tell a running daemon which keys changed; answers how many live connections it closed. None: no daemon runs.
+    """Notify a running daemon of changed keys; return how many connections it closed. None: no daemon is running.
 
-    ``since``: ``time.monotonic`` just before the change. What the daemon found by itself after that counts too.
+    ``since``: ``time.monotonic`` just before the change; connections that the daemon closed by itself after that count
+    too.
 
-    Raises CommandFailed when a daemon runs but can't be told: the change is stored, and the daemon finds it by itself
-    within ``auth.recheck_seconds``. Also when the daemon's database has a key in another state than the ``expected``
-    one: it reads another database.
+    Raises CommandFailed if a daemon is running but can't be notified: the change is stored, and the daemon notices it
+    within ``auth.recheck_seconds``. Also if the daemon's database has a key in a state other than ``expected``: it
+    reads another database.
     """
-    from swim_server.daemon.control.documents.process import KeyChanged
-
     if not invocation.home.lockfile.exists():
         return None
     try:
         with invocation.connect(light=True) as daemon:
-            closed = 0
-            silent: set[str] = set()
-            for key_id in key_ids:
-                seconds = 0.0 if since is None else time.monotonic() - since
-                answer = daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds})
-                closed += answer.closed
-                silent.update(answer.silent_nodes)
-                if expected is not None and answer.state not in (None, expected):
-                    raise _OtherDatabase(
-                        f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
-                        "it may still be accepted",
-                        "find out why: swimctl doctor --only database",
-                    )
-            if silent:
-                raise _NodesSilent(
-                    f"the change is stored and {closed} connections are closed, but not every node has said that it "
-                    f"knows: {', '.join(sorted(silent))}",
-                    "they find out by themselves within auth.recheck_seconds; see: swimctl nodes",
-                )
-            return closed
+            return _announce(daemon, key_ids, since, expected)
     except (_OtherDatabase, _NodesSilent):
         raise
     except DaemonNotRunning:
@@ -195,6 +177,32 @@ def announce_changes(
         ) from error
 
 
+def _announce(daemon: ControlClient, key_ids: Sequence[int], since: float | None, expected: str | None) -> int:
+    """Notify the daemon of each key; return how many connections it closed. Raises _OtherDatabase, _NodesSilent."""
+    from swim_server.daemon.control.documents.process import KeyChanged
+
+    closed = 0
+    silent: set[str] = set()
+    for key_id in key_ids:
+        seconds = 0.0 if since is None else time.monotonic() - since
+        answer = daemon.ask("key_changed", KeyChanged, {"key_id": key_id, "seconds": seconds})
+        closed += answer.closed
+        silent.update(answer.silent_nodes)
+        if expected is not None and answer.state not in (None, expected):
+            raise _OtherDatabase(
+                f"key {key_id} is {expected} here, and {answer.state} in the database that the daemon reads: "
+                "it may still be accepted",
+                "find out why: swimctl doctor --only database",
+            )
+    if silent:
+        raise _NodesSilent(
+            f"the change is stored and {closed} connections are closed, but not every node has said that it "
+            f"knows: {', '.join(sorted(silent))}",
+            "they find out by themselves within auth.recheck_seconds; see: swimctl nodes",
+        )
+    return closed
+
+
 def end_in_memory(
     invocation: Invocation,
     key_id: int,
@@ -204,9 +212,9 @@ def end_in_memory(
     is_for_good: bool = False,
     reason: str | None = None,
 ) -> CommandError:
-    """Have the running daemon refuse a key whose end can't be stored at the moment; answer what to tell."""
+    """Make the running daemon refuse a key whose end can't be stored at the moment; return what to report."""
     import msgspec
-    from swim_server.keys.endings import Ending
+    from swim_server.keys.write_behind.endings import Ending
 
     ending = Ending(key_id=key_id, is_for_good=is_for_good, at=utc_now(), actor=actor, reason=reason)
     try:
@@ -226,7 +234,7 @@ def end_in_memory(
 
 
 def list_by_daemon(invocation: Invocation) -> ListedKeys | None:
-    """Ask the running daemon for all keys: it has the database open. None: it is read here, whatever the reason."""
+    """Ask the running daemon for all keys, as it has the database open. None: read them here, for whatever reason."""
     if not invocation.home.lockfile.exists():
         return None
     from swim_server.config.database_identity import database_identity
@@ -237,25 +245,25 @@ def list_by_daemon(invocation: Invocation) -> ListedKeys | None:
         with invocation.connect(light=True) as daemon:
             params = {"database": database_identity(database, invocation.home.database)}
             found = daemon.ask("keys", ListedKeys, params)
-    except (CommandError, OSError):  # no daemon, one of an earlier version, a database that is away
+    except (CommandError, OSError):  # no daemon, an older one, or an unavailable database
         return None
     return found if found.is_same_database else None
 
 
 def live_connections(invocation: Invocation) -> dict[int, int] | None:
-    """Count the connections that each key holds at the moment. None: no daemon runs, or it can't be asked."""
+    """Count the live connections of each key. None: no daemon is running, or it can't be asked."""
     answer = _ask_daemon(invocation, "live_keys", {})
     return None if answer is None else {int(key_id): int(count) for key_id, count in answer.items()}
 
 
 def connections_of(invocation: Invocation, key_id: int) -> list[dict[str, Any]] | None:
-    """List the connections that one key holds at the moment. None: no daemon runs, or it can't be asked."""
+    """List the live connections of one key. None: no daemon is running, or it can't be asked."""
     answer = _ask_daemon(invocation, "connections", {"key_id": key_id})
     return None if answer is None else list(answer["connections"])
 
 
 def key_document(record: KeyRecord, now: datetime, live: int | None) -> dict[str, Any]:
-    """Describe a key as commands show it: everything that is known but the key."""
+    """Return what is known of a key as a document, without the key itself."""
     from swim_server.keys.permissions import state_of
 
     return {

@@ -1,6 +1,6 @@
-"""The two writers of the command line: a table, and labels with values. Both know people, pipes and JSON.
+"""The two writers of the command line, a table and labelled values; both can write for people, pipes and JSON.
 
-On a terminal: aligned and coloured. Piped: one row a line, cells separated by a tab, no heading, ``-`` for nothing.
+On a terminal: aligned and coloured. Piped: one row per line, cells separated by tabs, no heading, ``-`` for nothing.
 With ``--json``: one document, nothing else.
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from swimctl import table as layouts
-from swimctl.help_style import TextStyle
+from swimctl.help_style import NO_STYLE, TextStyle
 from swimctl.standard_streams import JSON_ERRORS, set_errors
-from swimctl.table import Column
+from swimctl.table import Column, Row
 from swimctl.text import cell, clean, to_json
 
 if TYPE_CHECKING:
@@ -26,19 +26,19 @@ PLAIN_WIDTH = 80
 
 
 def is_unread(stream: IO[Any]) -> bool:
-    """Whether a stream is a pipe whose reader has gone. Asks the kernel, where it knows (not on Windows)."""
+    """Return True if a stream is a pipe whose reader has gone, according to the kernel (never on Windows)."""
     if not hasattr(select, "poll"):
         return False
     try:
         poll = select.poll()
-        poll.register(stream.fileno(), 0)  # errors alone
+        poll.register(stream.fileno(), 0)  # only errors
         return any(happened & (select.POLLERR | select.POLLNVAL) for _, happened in poll.poll(0))
     except (OSError, ValueError):  # no file behind it
         return False
 
 
 class Output:
-    """One stream, and how to write to it."""
+    """An output stream, and how to write to it."""
 
     def __init__(
         self,
@@ -46,45 +46,38 @@ class Output:
         *,
         as_json: bool = False,
         is_terminal: bool = False,
-        is_dumb: bool = False,
-        colour: bool = False,
+        style: TextStyle = NO_STYLE,
         width: int = PLAIN_WIDTH,
-        has_attributes: bool | None = None,
     ) -> None:
         self.stream = stream
         self.as_json = as_json
         self.is_terminal = is_terminal
-        self.can_redraw = is_terminal and not is_dumb
-        """Whether a picture can be drawn over itself."""
-        self.colour = colour
-        self.has_attributes = colour if has_attributes is None else has_attributes
-        """Bold and dim, which ``NO_COLOR`` leaves."""
+        self.can_redraw = is_terminal and style.attributes  # a dumb terminal has none
+        """Whether the terminal can redraw a picture in place."""
+        self.style = style
         self.width = width
         self.has_header = False
-        """Piped rows begin with the names of their columns."""
+        """Piped rows begin with a line of column names."""
         self.is_first_version = False
-        """Piped values look as they did before they were meant for scripts."""
+        """Piped values are formatted as in v1."""
 
     @classmethod
     def to(cls, stream: TextIO, environ: Mapping[str, str], *, as_json: bool = False) -> Output:
-        """Write to a stream as its kind and the environment ask: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
+        """Create an output that suits the stream and the environment: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
         if as_json:
             set_errors(stream, JSON_ERRORS)
-        is_terminal, is_dumb = stream.isatty(), environ.get("TERM") == "dumb"
+        is_terminal = stream.isatty()
         style = TextStyle.of(stream, environ)
         width = _terminal_width(stream) if is_terminal else PLAIN_WIDTH
-        return cls(
-            stream, as_json=as_json, is_terminal=is_terminal, is_dumb=is_dumb, colour=style.colour, width=width,
-            has_attributes=style.attributes,
-        )  # fmt: skip
+        return cls(stream, as_json=as_json, is_terminal=is_terminal, style=style, width=width)
 
     def piped_as(self, *, header: bool, version: str) -> Output:
-        """Write piped rows and values so: ``v1`` as in earlier releases, ``v2`` for scripts. Returns itself."""
+        """Set the format of piped output: ``v1`` as in earlier releases, ``v2`` for scripts. Returns itself."""
         self.has_header, self.is_first_version = header, version == "v1"
         return self
 
     def check_reader(self) -> None:
-        """Raise BrokenPipeError if the reader of this pipe has gone: for commands that wait long between two lines."""
+        """Raise BrokenPipeError if the reader of this pipe has gone: for commands that wait long between lines."""
         if is_unread(self.stream):
             raise BrokenPipeError
 
@@ -93,16 +86,16 @@ class Output:
         self.stream.write(text + "\n")
         self.stream.flush()
 
-    def document(self, value: Any) -> None:
-        """Write one JSON document: indented on a terminal, one line when piped."""
+    def document(self, value: object) -> None:
+        """Write one JSON document: indented on a terminal, on one line when piped."""
         self.line(_json(value, indent=2 if self.is_terminal else None))
 
-    def json_line(self, value: Any) -> None:
-        """Write one JSON document of a stream of them: always one line."""
+    def json_line(self, value: object) -> None:
+        """Write one JSON document of a stream: always on one line."""
         self.line(_json(value))
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, empty: str = "nothing") -> None:
-        """Write rows. JSON: a list of them, whole. ``empty`` is told on a terminal when there is none."""
+    def table(self, columns: Sequence[Column], rows: Iterable[Row], *, empty: str = "nothing") -> None:
+        """Write rows. JSON: a list of all of them. ``empty`` is shown on a terminal if there are none."""
         found = list(rows)
         if self.as_json:
             self.document(found)
@@ -122,20 +115,16 @@ class Output:
 
                 self.print(Text(layouts.left_out(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
 
-    def _lay_out(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
+    def _lay_out(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
         if len(rows) < layouts.MANY_ROWS:
             self.print(layouts.table(columns, rows))
         else:
-            self.line(
-                "\n".join(
-                    layouts.lines(columns, rows, width=self.width, style=TextStyle(self.has_attributes, self.colour))
-                )
-            )
+            self.line("\n".join(layouts.lines(columns, rows, width=self.width, style=self.style)))
 
-    def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
-        """Write labels with values. JSON: ``document``, else an object of the labels in snake case.
+    def details(self, pairs: Sequence[tuple[str, object]], document: object = None) -> None:
+        """Write labels with values. JSON: ``document``, or an object with the labels in snake case.
 
-        Piped: each value of the document by its dotted name.
+        Piped: each value of the document with its dotted name.
         """
         found = document if document is not None else {_key(label): value for label, value in pairs}
         if self.as_json:
@@ -154,15 +143,15 @@ class Output:
     def console(self, width: int | None = None) -> Console:
         """Return a Rich console on this stream; without a width it follows the terminal's.
 
-        Interprets no markup, so that no peer's text can style or link anything.
+        It interprets no markup, so that text from a peer can't style or link anything.
         """
         from rich.console import Console
 
         return Console(
             file=self.stream,
             force_terminal=self.is_terminal,
-            no_color=not self.colour,
-            color_system="auto" if self.has_attributes else None,
+            no_color=not self.style.colour,
+            color_system="auto" if self.style.attributes else None,
             width=width,
             markup=False,
             highlight=False,
@@ -171,15 +160,15 @@ class Output:
         )
 
 
-def _json(value: Any, *, indent: int | None = None) -> str:
-    """Encode a document; what would act on a terminal in it, a peer's text perhaps, is escaped."""
+def _json(value: object, *, indent: int | None = None) -> str:
+    """Encode a document; characters that would act on a terminal are escaped, as text may come from a peer."""
     from swim_server.protocol.control_characters import escape_json_text
 
     return escape_json_text(json.dumps(to_json(value), ensure_ascii=False, indent=indent))
 
 
 def confirm(question: str, *, yes: bool) -> bool:
-    """Ask on a terminal before something is destroyed; ``yes`` answers beforehand. Raises WrongUsage without either."""
+    """Ask on a terminal before destroying something; ``yes`` answers in advance. Raises WrongUsage without either."""
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -192,7 +181,7 @@ def confirm(question: str, *, yes: bool) -> bool:
 
 
 def require_yes(question: str, *, yes: bool) -> None:
-    """Ask as ``confirm`` does. Raises Declined for a no, so that every command ends with the same code (1)."""
+    """Ask like ``confirm``. Raises Declined for a no, so that every command ends with the same exit code (1)."""
     from swimctl.errors import Declined
 
     if not confirm(question, yes=yes):
@@ -206,8 +195,8 @@ def _terminal_width(stream: TextIO) -> int:
         return PLAIN_WIDTH
 
 
-def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of a document with their dotted names; entries of a list by their ``name``, else by number."""
+def flattened(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the values of a document with dotted names; list entries by their ``name``, otherwise by number."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from flattened(inner, f"{name}.{key}" if name else str(key))

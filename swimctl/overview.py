@@ -1,4 +1,4 @@
-"""The help of the top level, pure and without heavy imports: it must be on the screen at once."""
+"""The top-level help, pure and without heavy imports: it must appear at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _rows(pairs: Sequence[tuple[str, str]], column: int, width: int, style: Text
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break a text between words: ``textwrap`` would import ``re``."""
+    """Wrap a text at words; ``textwrap`` would import ``re``."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:

@@ -1,4 +1,4 @@
-"""A file to write on a disk that may err: what can't be written at the moment waits and is tried again, whole."""
+"""A file on a disk that may fail: a write that fails is repeated, whole, until it succeeds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 PASSING = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM})
-"""What a disk may get over, or an operator: space can be freed."""
+"""Errors that a disk, or an operator, may get over: space can be freed."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
 PATIENCE_SECONDS = 300.0
-"""Of trouble without an end."""
+"""How long to wait for the errors to end."""
 
 
 class PatientFile:
-    """Appends to a file that it does not own. Pipes and devices are written to as they are: they can't be mended."""
+    """Appends to a file that it does not own. Pipes and devices are written directly, without a second attempt."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class PatientFile:
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """``tell`` is told of trouble and of its end; ``is_ended``: whether there is to be no more waiting."""
+        """Append to ``file``. ``tell`` is called when trouble begins and ends; ``is_ended`` stops the waiting."""
         self._descriptor = file.fileno()
         self._tell = tell
         self._is_ended = is_ended
@@ -38,7 +38,7 @@ class PatientFile:
         self._length = 0
 
     def write(self, data: bytes) -> int:
-        """Write all of it; wait while the disk has trouble. Raises OSError: nothing of it is in a regular file then."""
+        """Write all of it; wait while the disk fails. Raises OSError; a regular file has nothing of it then."""
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, clock=self._clock)
         deadline = self._clock.monotonic() + PATIENCE_SECONDS
         while True:
@@ -57,10 +57,10 @@ class PatientFile:
                 return len(data)
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Do nothing: there is no buffer."""
 
     def sync(self) -> None:
-        """Wait until all of it is on the disk. Raises OSError; pipes and devices have nothing to keep."""
+        """Wait until everything is on the disk. Raises OSError; does nothing for pipes and devices."""
         if self._is_regular:
             os.fsync(self._descriptor)
 

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on standard error, on terminals alone, gone when the work is done."""
+"""The progress of long work: a bar on standard error, on terminals only, removed when the work is done."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ QUIET_SECONDS = 0.5
 
 
 class Progress:
-    """Counts what is done. ``total``: how much there is, where that is known; else only count and rate are shown.
+    """Counts the work done. ``total``: how much there is, if known; otherwise only count and rate are shown.
 
-    ``is_one_piece``: the work does not tell how far it is; the display only shows that it is running.
+    ``is_one_piece``: the work has no measurable progress; the display only shows that it is running.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class Progress:
 
     @property
     def told(self) -> str:
-        """How far it came, in words."""
+        """The progress in words."""
         of = f" of {self._total:,.0f}" if self._total else ""
         return f"{self.done:,}{of} {self._unit}"
 
     def advance(self, by: int = 1) -> None:
-        """Count what has been done."""
+        """Add to the work done."""
         self.set(self.done + by)
 
     def set(self, done: int) -> None:
-        """Say how much has been done in all."""
+        """Set the work done so far."""
         self.done = done
         now = time.monotonic()
         if not self._messages.can_redraw or now - self._drawn_at < DRAW_SECONDS or now - self._began < QUIET_SECONDS:
@@ -81,7 +81,7 @@ class Progress:
             self._messages.line(text)
 
     def clear(self) -> None:
-        """Take the bar away. Idempotent."""
+        """Remove the bar. Idempotent."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

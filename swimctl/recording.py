@@ -1,4 +1,4 @@
-"""Recording a stream of events into one file: what is written when, and how it ends."""
+"""Records a stream of events to one file: what is written when, and how it ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Tell = Callable[[str], None]
 
 
 def new_header(wanted: SubscriptionRequest, source: str) -> Header:
-    """Return what a recording that begins now tells of itself."""
+    """Return the header of a recording that begins now."""
     starts = {"after": wanted.after, "since": wanted.since, "last": wanted.last}
     return Header(
         format=FORMAT,
@@ -54,9 +54,9 @@ def new_header(wanted: SubscriptionRequest, source: str) -> Header:
 
 @contextmanager
 def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
-    """Ask what must be asked now; give what opens the file: nothing is destroyed before there is something to record.
+    """Ask before anything is overwritten; yield a function that opens the file only when there is something to record.
 
-    Raises WrongUsage, CommandFailed; the opener raises CommandFailed.
+    Raises WrongUsage, CommandFailed; the function raises CommandFailed.
     """
     if name == "-":
         if sys.stdout.isatty():
@@ -89,7 +89,7 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
         yield open_file
     finally:
         for file in opened:
-            with suppress(OSError):  # what could not be written was told when it was written
+            with suppress(OSError):  # a failed write was reported when it happened
                 if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     file.flush()
                     os.fsync(file.fileno())
@@ -98,24 +98,24 @@ def output_file(name: str, *, yes: bool) -> Iterator[Callable[[], BinaryIO]]:
 
 
 def _open_output(path: Path, *, replaces: bool) -> BinaryIO:
-    """Open what the operator named; a file is replaced only if no other user's link leads to it."""
+    """Open the named file; an existing one is replaced only if no link of another user leads to it."""
     if replaces:
         return os.fdopen(open_descriptor(follow_own_links(path), os.O_WRONLY | os.O_TRUNC), "wb")
     return path.open("wb" if path.exists() and not path.is_file() else "xb")
 
 
 class Recording:
-    """Takes what comes out of a stream and writes what belongs into the file. Raises CommandFailed when it can't."""
+    """Takes the items of a stream and writes events to the file. Raises CommandFailed if it can't be written."""
 
     def __init__(self, stream: EventStream, begin: Callable[[], RecordingWriter], name: str, tell: Tell) -> None:
-        """``begin`` makes the writer, which writes its first line at once."""
+        """Prepare it; ``begin`` creates the writer, which writes the first line at once."""
         self._stream = stream
         self._name = name
         self._tell = tell
         self.writer = _written(begin, name, 0)
 
     def run(self, until: Callable[[StreamItem | None], bool], progress: Callable[[RecordingWriter], None]) -> None:
-        """Record until ``until`` says so, which is asked after each item and at least every quarter of a second."""
+        """Record until ``until`` returns True; it is called after each item, and at least every quarter of a second."""
         while True:
             wait = self.writer.wait_seconds
             if wait is not None and wait <= 0:
@@ -133,7 +133,7 @@ class Recording:
         return self._written(lambda: self.writer.finish(reason, time.time_ns() // 1_000_000))
 
     def sync(self, file: PatientFile) -> None:
-        """Wait until what was recorded survives a power cut. Raises CommandFailed where nobody can be sure of it."""
+        """Wait until the recording would survive a power cut. Raises CommandFailed if that is uncertain."""
         try:
             file.sync()
         except OSError as error:
@@ -177,14 +177,14 @@ def _written(write: Callable[[], T], name: str, events: int) -> T:
 
 
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP as a wish to end, so that a line is never cut off; the second one ends at once."""
+    """SIGINT, SIGTERM and SIGHUP as a request to stop, so that no line is cut off; a second one stops at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Take them for the length of a ``with``."""
+        """Handle the signals during a ``with`` block."""
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:

@@ -1,4 +1,4 @@
-"""``swimctl demo --script``: a server that does to a client what a script says, and tells what the client does."""
+"""``swimctl demo --script``: a server that treats a client as a script says, and reports what the client does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from swimctl.output import Output
 
 
 def play_script(path: Path, port: int, output: Output, count: int | None = None) -> None:
-    """Play a script until interrupted, or until ``count`` things have happened. Raises WrongUsage, CommandFailed."""
+    """Play a script until interrupted, or until the client has done ``count`` things.
+
+    Raises WrongUsage, CommandFailed.
+    """
     try:
         script = Script.load(path)
     except ScriptError as problem:
@@ -23,7 +26,7 @@ def play_script(path: Path, port: int, output: Output, count: int | None = None)
     except OSError as problem:
         raise WrongUsage(f"{path}: {problem.strerror}") from None
     try:
-        with suppress(KeyboardInterrupt):  # the way to end it
+        with suppress(KeyboardInterrupt):  # this is how it ends
             asyncio.run(_play(script, port, output, count))
     except OSError as problem:
         raise CommandFailed(f"port {port}: {problem.strerror}", "choose another with --port") from None

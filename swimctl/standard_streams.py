@@ -1,4 +1,4 @@
-"""Standard input, output and error: filled where the starter closed them, and written whatever the locale can hold.
+"""Standard input, output and error: replaced if closed by the parent, and writable whatever the locale's character set.
 
 Light on imports: this runs before anything else.
 """
@@ -15,9 +15,9 @@ if TYPE_CHECKING:  # "typing" is most of what "swimctl --help" would import
     from typing import TextIO
 
 PLAIN_ERRORS = "swimctl.plain"
-"""Encoding errors: our ornaments become something that every terminal has, anything else a question mark."""
+"""Encoding error handler: our own symbols become plain characters, anything else a question mark."""
 JSON_ERRORS = "swimctl.json"
-"""Encoding errors: JSON's own escapes, which every reader understands."""
+"""Encoding error handler: JSON escapes, which every reader understands."""
 ORNAMENTS = {
     "→": ">", "…": "~", "—": "-", "–": "-", "●": "*", "○": "o", "◐": "o", "✓": "+", "✗": "x", "•": "*", "─": "-",
     "│": "|", "━": "-", "╸": "-", "╺": "-", "└": "`", "├": "|", "«": '"', "»": '"', "’": "'", "“": '"', "”": '"',
@@ -30,7 +30,7 @@ closed: set[int] = set()
 
 
 def fill() -> None:
-    """Open the null device on each of 0 to 2 that is closed, before a file or a socket gets its number."""
+    """Open the null device for each of descriptors 0 to 2 that is closed, before a file or a socket gets its number."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)
@@ -50,21 +50,21 @@ def fill() -> None:
 
 
 def fall_back_to_plain() -> None:
-    """Let what the locale's character set doesn't have become plain characters, on output and error."""
+    """Replace characters that the locale's character set lacks with plain ones, on output and error."""
     for stream in (sys.stdout, sys.stderr):
         set_errors(stream, PLAIN_ERRORS)
 
 
 def set_errors(stream: TextIO, errors: str) -> None:
-    """Choose what becomes of characters that a stream's character set doesn't have. One in UTF-8 has them all."""
+    """Set what happens to characters that a stream's character set lacks. UTF-8 lacks none."""
     if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") not in ("utf8", "utf8sig"):
         stream.reconfigure(errors=errors)
 
 
 def write_problem(stream: TextIO) -> str | None:
-    """Tell why nothing can be written, as far as that can be known without writing; None: nothing is known.
+    """Return why nothing can be written, if that can be known without writing; None: no problem is known.
 
-    Writing nothing at all fails on a full device, on one opened for reading, and on a closed descriptor.
+    Even an empty write fails on a full device, a read-only one, and a closed descriptor.
     """
     try:
         os.write(stream.fileno(), b"")
@@ -78,7 +78,7 @@ def write_problem(stream: TextIO) -> str | None:
 
 
 def discard_output() -> None:
-    """Let what is still in standard output's buffer go nowhere, so that the interpreter's end says nothing of it."""
+    """Discard what is still in standard output's buffer, so that the interpreter reports nothing at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

@@ -1,6 +1,6 @@
-"""A table: its columns, and its two layouts for a terminal. Pure; Rich is loaded when something is laid out.
+"""A table: its columns, and its two layouts for a terminal. Pure; Rich is imported only to lay something out.
 
-``table`` makes a Rich renderable. ``lines`` looks the same and takes a tenth of the time: for thousands of rows.
+``table`` builds a Rich renderable. ``lines`` looks the same in a tenth of the time: for thousands of rows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+Row = Mapping[str, object]
+"""The values of a row, by the names of the columns."""
+
 MANY_ROWS = 200
 """From this many rows on, the faster layout matters."""
 _GAP = 2
 LEAST_FLEXIBLE = 12
-"""A flexible column is worth showing when it has so much room."""
+"""A flexible column is worth showing if it has this much room."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,19 @@ class Column:
     show: Callable[[Any], str] = cell
     """The value as text."""
     is_flexible: bool = False
-    """It gives way first when the terminal is too narrow for all."""
+    """It shrinks first if the terminal is too narrow."""
     min_width: int = 0
     """Terminals narrower than this leave the column out; pipes and JSON always have it."""
     is_whole: bool = False
-    """It is never cut: what is to be typed again, as an id."""
+    """It is never cut, as it is to be typed again: an id."""
     rank: int = 0
-    """Where not all fit, columns of the highest rank are left out first; those of rank 0 stay."""
+    """If not all fit, columns of the highest rank are left out first; those of rank 0 stay."""
     styles: Mapping[str, str] | None = None
     """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
 
 
-def fitting(
-    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], width: int
-) -> tuple[list[Column], list[Column]]:
-    """Divide columns into those that a terminal's width has room for, and those left out."""
+def fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> tuple[list[Column], list[Column]]:
+    """Divide columns into those that fit into a terminal's width, and those left out."""
     from rich.cells import cell_len
 
     shown = [column for column in columns if column.min_width <= width]
@@ -74,12 +75,12 @@ def fitting(
 
 
 def left_out(columns: Sequence[Column]) -> str:
-    """Tell which columns a terminal has no room for."""
+    """Return the columns that don't fit."""
     return f"… no room for: {', '.join(column.heading.lower() for column in columns)}"
 
 
-def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay out rows under headings; a column that is too narrow cuts its text with an ellipsis, it never wraps."""
+def table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
+    """Lay out rows under headings; text too long for its column is cut with an ellipsis, never wrapped."""
     from rich.table import Table
 
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
@@ -88,7 +89,7 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
             column.heading.upper(),
             justify=column.justify,
             style=column.style,
-            no_wrap=not column.is_flexible,  # Rich narrows columns that may wrap before the others; cells don't wrap
+            no_wrap=not column.is_flexible,  # Rich narrows wrapping columns first; cells don't wrap
             overflow="ellipsis",
             min_width=_whole_width(column, rows) if column.is_whole else None,
         )
@@ -97,20 +98,20 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
     return grid
 
 
-def _whole_width(column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
+def _whole_width(column: Column, rows: Sequence[Row]) -> int:
     from rich.cells import cell_len
 
     return max([cell_len(clean(column.show(row.get(column.name)))) for row in rows] + [cell_len(column.heading)])
 
 
-def _cell(column: Column, value: Any) -> Text:
+def _cell(column: Column, value: object) -> Text:
     from rich.text import Text
 
     text = clean(column.show(value))
     return Text(text, style=(column.styles or {}).get(text, ""), no_wrap=True, overflow="ellipsis")
 
 
-def details(pairs: Sequence[tuple[str, Any]]) -> Table:
+def details(pairs: Sequence[tuple[str, object]]) -> Table:
     """Lay out labels with their values; long values wrap."""
     from rich.table import Table
     from rich.text import Text
@@ -123,10 +124,8 @@ def details(pairs: Sequence[tuple[str, Any]]) -> Table:
     return grid
 
 
-def lines(
-    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, width: int, style: TextStyle
-) -> Iterator[str]:
-    """Lay out rows under headings, in a terminal's width; what is too long is cut with an ellipsis."""
+def lines(columns: Sequence[Column], rows: Sequence[Row], *, width: int, style: TextStyle) -> Iterator[str]:
+    """Lay out rows under headings in a terminal's width; text that is too long is cut with an ellipsis."""
     from rich.cells import cell_len
 
     headings = [column.heading.upper() for column in columns]
@@ -148,7 +147,7 @@ def lines(
 
 
 def _fitted(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
-    """Take from the widest flexible columns first, then from the widest of all, until they fit."""
+    """Shrink the widest flexible columns first, then the widest of all, until they fit."""
     fitted = list(widths)
     room = max(len(fitted), width - _GAP * (len(fitted) - 1))
     for candidates in ([place for place, column in enumerate(columns) if column.is_flexible], range(len(fitted))):
@@ -172,7 +171,7 @@ def _style(column: Column, text: str) -> str:
 
 
 def _styled(text: str, wanted: str, style: TextStyle) -> str:
-    """Return the escape codes of a style around a text; Rich keeps what it has parsed and made."""
+    """Wrap a text in the escape codes of a style; Rich caches its parsed styles."""
     if not wanted or not style.attributes:
         return text
     from rich.color import ColorSystem

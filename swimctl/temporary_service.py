@@ -1,4 +1,4 @@
-"""A whole service in a temporary home: a daemon of its own on a free port, a key, and nothing left when it ends."""
+"""A whole service in a temporary home: its own daemon on a free port, a key, and nothing left at the end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class TemporaryService:
-    """Made by ``start``; ``end`` stops the process and removes the home, however it came to that."""
+    """A daemon started by ``start``; ``end`` stops it and removes the home in any case."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="swim-demo-"))
@@ -39,7 +39,7 @@ class TemporaryService:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, sources: Sequence[str], *, port: int = 0) -> Self:
-        """Start the daemon and wait until clients can connect. Raises CommandFailed with the last of its log."""
+        """Start the daemon and wait until clients can connect. Raises CommandFailed with the end of its log."""
         self.config_path.write_text("# The demo's own: nothing of this machine's configuration is used.\n", "utf-8")
         words = ["--config", str(self.config_path), "serve", "--port", str(port)]
         for source in sources:
@@ -51,10 +51,10 @@ class TemporaryService:
                 stdout=log,
                 stderr=log,
                 env=self.environ,
-                start_new_session=True,  # Ctrl-C reaches us alone: we end it when the screen is in order again
+                start_new_session=True,  # Ctrl-C reaches only us: we stop the daemon once the screen is restored
                 preexec_fn=_end_with_parent,  # noqa: PLW1509  # no other thread runs yet
             )
-        # Importing these takes a while, and so does the daemon's start: both at once.
+        # Importing these takes a while, and so does starting the daemon: do both at once.
         import swim_server.keys.opening
         import swim_server.keys.store  # noqa: F401
 
@@ -63,13 +63,13 @@ class TemporaryService:
 
     @property
     def invocation(self) -> Invocation:
-        """How commands see this service."""
+        """The invocation with which commands use this service."""
         from swimctl.invocation import Invocation
 
         return Invocation(config_path=self.config_path, environ=self.environ)
 
     def create_key(self, tier: str, owner: str) -> str:
-        """Issue a key for it."""
+        """Create a key for it."""
         from swim_server.keys.audit import operating_user
         from swim_server.keys.format import Tier
         from swim_server.keys.new_key import NewKey
@@ -80,12 +80,12 @@ class TemporaryService:
             return store.create(NewKey(tier=Tier(tier), owner_name=owner), operating_user()).api_key
 
     def check_alive(self) -> None:
-        """Raise Gone when the daemon has ended by itself."""
+        """Raise Gone if the daemon has ended by itself."""
         if self._process is not None and self._process.poll() is not None:
             raise Gone(f"the service ended unexpectedly with exit code {self._process.returncode}", self._log_tail())
 
     def end(self) -> None:
-        """Stop the daemon, remove its home. Idempotent; not to be interrupted."""
+        """Stop the daemon and remove its home. Idempotent; can't be interrupted."""
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             self._end_process()
@@ -95,7 +95,7 @@ class TemporaryService:
             signal.signal(signal.SIGINT, before)
 
     def _remove_control_socket(self) -> None:
-        """Remove the control socket that a killed daemon leaves; it may lie outside the home."""
+        """Remove the control socket that a killed daemon leaves behind; it may lie outside the home."""
         from swim_server.daemon.home import Home
 
         Home(self.home).remove_control_socket()
@@ -139,7 +139,7 @@ class TemporaryService:
 
 
 def _end_with_parent() -> None:
-    """In the child: ask the kernel for a SIGTERM when the parent dies, be it by SIGKILL."""
+    """Ask the kernel, in the child, for a SIGTERM when the parent dies, even by SIGKILL."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() == 1:
         os._exit(1)  # it died before we could ask

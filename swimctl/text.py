@@ -1,26 +1,27 @@
-"""Values as text for people and for scripts, pure. What peers sent is cleaned before it meets a terminal."""
+"""Values as text for people and scripts. Pure. Text from peers is cleaned before it reaches a terminal."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
 
 NOTHING = "-"
 _JSON_TYPES = frozenset({str, int, float, bool})
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def clean(text: str) -> str:
-    """Replace control characters, line breaks and tabs: one cell stays one cell and moves no cursor."""
+    """Replace control characters, line breaks and tabs, so that a cell stays one cell and moves no cursor."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else " " if character.isspace() else "�" for character in text)
 
 
-def cell(value: Any) -> str:
-    """Return a value as the text of one cell; nothing is ``-``."""
+def cell(value: object) -> str:
+    """Convert a value to the text of one cell; None becomes ``-``."""
     if type(value) is str and value:
         return clean(value)
     if type(value) is int:
@@ -43,19 +44,25 @@ def cell(value: Any) -> str:
 
 
 def timestamp(moment: datetime) -> str:
-    """RFC 3339 in UTC to the second; a naive time is UTC."""
+    """Format a time in UTC as RFC 3339, to the second; a naive time is taken as UTC."""
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return f"{aware.isoformat()[:19]}Z"
 
 
-def short_timestamp(value: Any) -> str:
-    """``2026-01-16 14:30`` for a table; takes a datetime or an RFC 3339 text."""
+def short_timestamp(value: object) -> str:
+    """Format a datetime or an RFC 3339 text as ``2026-01-16 14:30``, for a table."""
     text = cell(value)
     return f"{text[:10]} {text[11:16]}" if len(text) >= 16 and text[10] in "T " else text
 
 
+def clock(value: object) -> str:
+    """Format the time of day of an RFC 3339 text, for times within the last day."""
+    text = cell(value)
+    return f"{text[11:19]}Z" if _UTC.fullmatch(text) else text
+
+
 def duration(seconds: float | None) -> str:
-    """``0.4s``, ``12s``, ``3m 20s``, ``5h 12m``, ``3d 4h``: two units at most."""
+    """Format seconds as ``0.4s``, ``12s``, ``3m 20s``, ``5h 12m``, ``3d 4h``: at most two units."""
     if seconds is None:
         return NOTHING
     if seconds < 1:
@@ -71,12 +78,12 @@ def duration(seconds: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """``12,345``."""
+    """Format a number as ``12,345``."""
     return NOTHING if number is None else f"{number:,.0f}"
 
 
 def size(number: float | None) -> str:
-    """``512 B``, ``1.2 KiB``, ``3.4 MiB``."""
+    """Format bytes as ``512 B``, ``1.2 KiB``, ``3.4 MiB``."""
     if number is None:
         return NOTHING
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -87,7 +94,7 @@ def size(number: float | None) -> str:
 
 
 def rate(per_second: float | None, noun: str = "") -> str:
-    """``0/s``, ``0.3/s``, ``1,234 events/s``."""
+    """Format a rate as ``0/s``, ``0.3/s``, ``1,234 events/s``."""
     if per_second is None:
         return NOTHING
     number = f"{per_second:.1f}" if 0 < per_second < 10 else f"{per_second:,.0f}"
@@ -95,12 +102,12 @@ def rate(per_second: float | None, noun: str = "") -> str:
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
-    """``1 event``, ``2 events``."""
+    """Return ``1 event``, ``2 events``."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def to_json(value: Any) -> Any:
-    """Return a value made of JSON's own types: times as RFC 3339, structs as objects."""
+def to_json(value: object) -> object:
+    """Convert a value to JSON's own types: times as RFC 3339, structs as objects."""
     if value is None or type(value) in _JSON_TYPES:
         return value
     if isinstance(value, Enum):

@@ -1,4 +1,4 @@
-"""What is wrong with the words typed, in one voice: which option, what it must be, what it was."""
+"""Errors in the words typed, all worded alike: which option, what it must be, what it was."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RULES = (
 
 
 def no_such_command(path: str, words: Sequence[str], known: Iterable[str]) -> tuple[str, str]:
-    """Tell that there is no such command in ``path``, and which one may have been meant."""
+    """Return the error for an unknown command in ``path``, with the one that may have been meant."""
     near = get_close_matches(words[0], list(known), n=1, cutoff=0.5)
     hint = f"did you mean: {path} {near[0]}" if near else f"all commands: {path} --help"
     name = path.partition(" ")[2]
@@ -33,7 +33,7 @@ def no_such_command(path: str, words: Sequence[str], known: Iterable[str]) -> tu
 
 
 def explain_usage(error: Any) -> tuple[str, str]:
-    """Tell what is wrong with an option or an argument, and where to read what is right."""
+    """Explain what is wrong with an option or argument, and where to read about it."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "swimctl"
     see = f"see: {path} --help"
@@ -70,5 +70,5 @@ def _rule(rest: str, parameter: Any) -> str:
 
 
 def _plain(names: str) -> str:
-    """``'--tier' / '-t'`` as ``--tier``."""
+    """Return ``'--tier' / '-t'`` as ``--tier``."""
     return names.split(" / ", maxsplit=1)[0].strip("'\"")

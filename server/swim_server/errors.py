@@ -1,4 +1,4 @@
-"""The root of errors that are told to an operator: what a command answers to the shell follows from their kind."""
+"""The base of errors shown to an operator; their kind determines a command's exit code."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class ExitKind(Enum):
 
 
 class OperatorError(Exception):
-    """An error whose text says to an operator what is wrong and what to do next, without a traceback."""
+    """An error whose text tells an operator what is wrong and what to do next, without a traceback."""
 
     exit_kind: ClassVar[ExitKind] = ExitKind.FAILED

@@ -12,14 +12,36 @@ from typing import Any, Literal, Protocol
 import structlog
 
 QUIET_LOGGERS = ("websockets", "watchfiles", "asyncio", "aiohttp", "sqlalchemy", "alembic")
-"""Libraries that speak only from WARNING on: at DEBUG ``websockets`` would log requests, and they may hold keys."""
+"""Libraries that log only from WARNING on: at DEBUG ``websockets`` would log requests, which may contain keys."""
 
 
 _RUNS_TOGETHER = re.compile("""[ \t='"]""")
 
 
+class Logger(Protocol):
+    """A logger of structlog, as far as it is used: an event's text, and its fields by name."""
+
+    def bind(self, **fields: object) -> Logger:
+        """Return a logger that adds these fields to each line."""
+
+    def debug(self, event: str, **fields: object) -> object:
+        """Log what helps a developer."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Log what an operator may want to know."""
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Log what an operator should look into."""
+
+    def error(self, event: str, **fields: object) -> object:
+        """Log what an operator must act on."""
+
+    def exception(self, event: str, **fields: object) -> object:
+        """Log an error with the traceback of the exception being handled."""
+
+
 class Stream(Protocol):
-    """What a log is written to: of a text stream, as much as is needed."""
+    """The destination of a log: the part of a text stream that is needed."""
 
     def write(self, text: str, /) -> int: ...
 
@@ -28,7 +50,7 @@ class Stream(Protocol):
     def isatty(self) -> bool: ...
 
 
-# A command configures no log: what is logged under it must not stand between what it prints on standard output.
+# A command configures no log: what is logged must not mix with its standard output.
 structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
@@ -71,7 +93,7 @@ def configure(
 
 
 def plain_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> str:
-    """Write an entry as ConsoleRenderer does without colours, in a tenth of its time: one a connect adds up."""
+    """Render an entry like ConsoleRenderer without colours, ten times faster: every connection logs lines."""
     head = f"{entry.pop('timestamp', '')} [{entry.pop('level', method):<9}] {entry.pop('event', '')}"
     exception = entry.pop("exception", None)
     line = " ".join([head, *[f"{name}={_shown(value)}" for name, value in entry.items()]])
@@ -83,7 +105,7 @@ def _shown(value: object) -> str:
 
 
 class _Stamper:
-    """Adds the time, RFC 3339 in UTC with microseconds; its seconds are formatted once each."""
+    """Adds the time, RFC 3339 in UTC with microseconds; formats each second once."""
 
     def __init__(self) -> None:
         self._second = -1
@@ -98,7 +120,7 @@ class _Stamper:
 
 
 def _one_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Escape control characters: what a peer sends can't forge a line of the log."""
+    """Escape control characters, so that a peer can't forge a line of the log."""
     for name, value in entry.items():
         if isinstance(value, str) and not value.isprintable() and name != "exception":
             entry[name] = value.encode("unicode_escape").decode("ascii")
@@ -112,6 +134,7 @@ def _traceback(format: str) -> list[Any]:
     return [structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))]
 
 
-def get_logger(name: str) -> Any:
+def get_logger(name: str) -> Logger:
     """Return a logger whose lines carry the name of their component."""
-    return structlog.get_logger(component=name)
+    logger: Logger = structlog.get_logger(component=name)
+    return logger

@@ -46,7 +46,7 @@ HEADER = """\
 
 
 class Position(NamedTuple):
-    """Where a source says that a field is."""
+    """A field's position according to one source."""
 
     latitude: float
     longitude: float
@@ -67,7 +67,7 @@ class Correction(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """What is known of each code."""
+    """What is known about each code."""
 
     airportsdata: Mapping[str, Position]
     vatspy: Mapping[str, Position]
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def write(sources: Sources) -> None:
-    """Decide each doubtful field and write the table to standard output."""
+    """Decide about each doubtful field and write the table to standard output."""
     shared = sources.airportsdata.keys() & sources.vatspy.keys()
     doubtful = sorted(code for code in shared if not sources.airportsdata[code].is_near(sources.vatspy[code]))
     counts = Counter[str]()
@@ -111,7 +111,7 @@ def write(sources: Sources) -> None:
 
 
 def witnesses(code: str, sources: Sources) -> tuple[list[str], list[str]]:
-    """Name those who are for VATSpy's position of a field, and those who are for that of airportsdata."""
+    """Return which witnesses support VATSpy's position of a field, and which that of airportsdata."""
     recorded, other = sources.airportsdata[code], sources.vatspy[code]
     for_other: list[str] = []
     for_recorded: list[str] = []
@@ -130,7 +130,7 @@ def witnesses(code: str, sources: Sources) -> tuple[list[str], list[str]]:
 
 
 def correct(code: str, sources: Sources, witnesses: list[str]) -> Correction:
-    """Choose the position to put down: of what may be given away freely first."""
+    """Choose the position to write: preferably one with a free licence."""
     reread = from_minutes(sources.airportsdata[code])
     if "minutes" in witnesses and reread is not None:
         return Correction(code, reread, None, "airportsdata", witnesses)
@@ -140,7 +140,7 @@ def correct(code: str, sources: Sources, witnesses: list[str]) -> Correction:
 
 
 def from_minutes(position: Position) -> Position | None:
-    """Read four decimals as minutes and seconds of arc; None where they can't be."""
+    """Read four decimals as minutes and seconds of arc; None if that is impossible."""
     latitude, longitude = (_degrees(degrees) for degrees in position)
     return None if latitude is None or longitude is None else Position(latitude, longitude)
 
@@ -154,7 +154,7 @@ def _degrees(decimals: float) -> float | None:
 
 
 def read_airportsdata() -> dict[str, Position]:
-    """Read the package as it is installed here."""
+    """Read the installed package."""
     import airportsdata
 
     return {code: Position(row["lat"], row["lon"]) for code, row in airportsdata.load("ICAO").items()}

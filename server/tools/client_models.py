@@ -32,11 +32,12 @@ class Model(NamedTuple):
     text: str
     fields: list[tuple[str, str, str]]
     """Name on the wire; kind: ``string``, ``integer``, ``number``, ``boolean``, ``identifier``, ``strings`` or another
-    model's name with ``[]``; text."""
+    model's name with ``[]``; text.
+    """
 
 
 def models() -> list[Model]:
-    """Read all models, each once."""
+    """Return all models, each once."""
     return [_model(payload) for payload in dict.fromkeys(PAYLOADS.values())]
 
 
@@ -60,7 +61,7 @@ def _kind(kind: types.Type) -> str:
 
 
 def _field_texts(payload: type) -> dict[str, str]:
-    """Read the lines below each field; its class and those above count."""
+    """Return the docstring of each field; those of base classes count."""
     found: dict[str, str] = {}
     for each in reversed(payload.__mro__):
         if each.__module__ == payload.__module__:
@@ -71,7 +72,7 @@ def _field_texts(payload: type) -> dict[str, str]:
 
 
 def files() -> dict[str, str]:
-    """Make all files, by their path in the repository."""
+    """Generate all files, by their path in the repository."""
     made = {TYPESCRIPT: "\n".join(_typescript()) + "\n", CSHARP: "\n".join(_csharp()) + "\n"}
     made[PAGE] = "\n".join(_page()) + "\n"
     for model in models():
@@ -248,7 +249,7 @@ def _csharp() -> Iterator[str]:
 
 
 def main() -> None:
-    """Write every file anew."""
+    """Write all files."""
     for path, text in files().items():
         target = ROOT / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Lists the FIRs of the VATSpy data project, to tell them from the sectors among its boundaries.
+"""Lists the FIRs of the VATSpy data project, to distinguish them from sectors among its boundaries.
 
-    python server/tools/fir_codes.py VATSpy.dat.gz > server/swim_server/sources/data/fir_codes.txt
+python server/tools/fir_codes.py VATSpy.dat.gz > server/swim_server/sources/data/fir_codes.txt
 
 They are the codes in the FIR column of its table of airports.
 """

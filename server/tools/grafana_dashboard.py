@@ -17,7 +17,7 @@ PICK = '{job=~"$job",instance=~"$instance"}'
 
 
 class Panel(NamedTuple):
-    """One panel: its queries, each with the words of its legend."""
+    """A panel: its queries, each with its legend."""
 
     title: str
     queries: tuple[tuple[str, str], ...]
@@ -29,7 +29,7 @@ class Panel(NamedTuple):
 
 
 def _by(extra: str) -> str:
-    """Return a selector of the chosen services with a further condition."""
+    """Return a selector for the chosen services with a further condition."""
     return PICK[:-1] + f",{extra}}}"
 
 
@@ -127,7 +127,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
 
 
 def dashboard() -> dict[str, Any]:
-    """Lay the rows out as Grafana has them."""
+    """Return the rows in Grafana's layout."""
     panels: list[dict[str, Any]] = []
     top = 0
     for title, row in ROWS:

@@ -1,1 +1,3 @@
-"""One file with a service's keys, history and configuration: made while it runs, brought back while it is stopped."""
+"""Backup of a service's keys, history and configuration: one file, made while the service runs, restored while it
+stops.
+"""

@@ -1,4 +1,4 @@
-"""What a backup holds: a tar archive of known names, with a manifest that comes first and has each one's digest."""
+"""The contents of a backup: a tar archive of known names; its manifest comes first and has the digest of each file."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ Part = Literal["keys", "history", "config"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One file."""
+    """One file of the archive."""
 
     name: str
-    """In the archive."""
+    """The file's name in the archive."""
     part: Part
     path: str
-    """Where it was."""
+    """The file's original path."""
     size: int
     sha256: str
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What an archive says of itself."""
+    """What an archive says about itself."""
 
     format: int = FORMAT
     version: str
-    """Of the swimctl that made it."""
+    """Version of the swimctl that made the backup."""
     created_at: str
     home: str
     entries: list[Entry]
     left_out: list[str] = []
-    """What belongs to the service and is not in it, in words."""
+    """What belongs to the service but is not in the backup, in words."""
 
 
 class BadArchive(CommandFailed):
-    """It is no backup, or not whole."""
+    """The file is not a backup, or is incomplete."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} can't be restored: {reason}", "nothing was changed; use another backup")
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -91,7 +91,7 @@ def _read_manifest(path: Path, archive: tarfile.TarFile) -> Manifest:
 
 
 def extract(path: Path, archive: tarfile.TarFile, entry: Entry, target: Path) -> None:
-    """Copy one file out, and check that it is whole. Raises BadArchive; whatever stands in the archive is untrusted."""
+    """Copy one file out and verify its digest. Raises BadArchive; nothing in the archive is trusted."""
     try:
         stream: IO[bytes] | None = archive.extractfile(archive.getmember(entry.name))
     except KeyError:
@@ -100,7 +100,7 @@ def extract(path: Path, archive: tarfile.TarFile, entry: Entry, target: Path) ->
         raise BadArchive(path, f"{entry.name} is missing in it")
     digest = hashlib.sha256()
     with target.open("xb") as file:
-        left = entry.size + 1  # one more than it may have is read, and told
+        left = entry.size + 1  # read one byte more than allowed, to detect excess
         while left > 0 and (chunk := stream.read(min(left, CHUNK_BYTES))):
             digest.update(chunk)
             file.write(chunk)

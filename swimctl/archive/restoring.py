@@ -1,4 +1,4 @@
-"""Brings a backup back while the service is stopped. What was there is set aside; keys that were ended stay so."""
+"""Restores a backup while the service is stopped. Current files are set aside; keys that were ended stay ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     target: Path
     replaces: bool
-    """Something else is there."""
+    """Another file is there."""
 
 
 class Restored(msgspec.Struct, kw_only=True):
@@ -42,17 +42,17 @@ class Restored(msgspec.Struct, kw_only=True):
     placed: list[str] = []
     set_aside: list[str] = []
     ended_again: list[int] = []
-    """Keys that the backup takes for good, and that were ended after it."""
+    """Keys that are valid in the backup but were ended after it."""
     missing_keys: int = 0
-    """Keys made after the backup: they are no longer known."""
+    """Keys created after the backup: they no longer exist."""
     has_unknown_endings: bool = False
-    """There was no key database to learn from which keys were ended since."""
+    """There was no key database that could tell which keys were ended since."""
 
 
 def plan(
     manifest: Manifest, home: Home, loaded: LoadedConfig, parts: Collection[Part], config: Path | None
 ) -> list[Placed]:
-    """Say where each file goes. ``config``: where the main configuration file goes, else where it was."""
+    """Decide where each file goes. ``config``: where the main configuration file goes, else to its former place."""
     from swim_server.config.files import LOCAL_NAME
 
     found = []
@@ -76,9 +76,9 @@ def plan(
 
 
 def restore(path: Path, places: Sequence[Placed], home: Home, tell: Callable[[int], None]) -> Restored:
-    """Put the files of a backup in their places. Raises CommandFailed, with nothing changed unless it says so.
+    """Put the files of a backup in their places. Raises CommandFailed; nothing has changed then unless it says so.
 
-    The home's lock is held meanwhile. Raises AlreadyRunning.
+    Holds the home's lock meanwhile. Raises AlreadyRunning.
     """
     with locked(home), opened(path) as (archive, manifest):
         for folder in {place.target.parent for place in places}:
@@ -127,7 +127,7 @@ def _check_database(path: Path, entry: Entry, copy: Path) -> None:
 
 
 def _put(place: Placed, copy: Path, stamp: str, done: Restored) -> None:
-    """Set aside what is there, with all that SQLite has beside it, and put the copy in its place."""
+    """Set aside the current file, with the files SQLite keeps beside it, and put the copy in its place."""
     from swim_server.files.replacing import rename_durably, replace_durably
 
     is_database = place.entry.part != "config"
@@ -162,7 +162,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _carry_endings(staged: Sequence[tuple[Placed, Path]], done: Restored) -> None:
-    """End in the restored database what has been ended in the one that it replaces: no backup lets a key in again."""
+    """End in the restored database the keys that were ended in the current one: no backup revives a key."""
     found = next(((place, copy) for place, copy in staged if place.entry.part == "keys"), None)
     if found is None:
         return

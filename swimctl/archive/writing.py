@@ -1,4 +1,4 @@
-"""Makes a backup of a service that may run: each database as it was at one moment, and only if it is sound."""
+"""Makes a backup of a service that may be running: each database as of one moment, and only if it is sound."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ PAGES = 4096
 BUSY_SECONDS = 30.0
 
 Tell = Callable[[int], None]
-"""Told how many bytes of databases are copied so far."""
+"""Called with the bytes of databases copied so far."""
 
 
 def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> Manifest:
-    """Write the archive, durably and readable only by its owner. Raises CommandFailed, with nothing left behind.
+    """Write the archive durably, readable only by its owner. Raises CommandFailed and leaves nothing behind.
 
-    Blocks as long as the databases take to be copied; a service that uses them keeps running.
+    Blocks while the databases are copied; a service that uses them keeps running.
     """
     with tempfile.TemporaryDirectory(prefix=f".{target.name[:80]}.", dir=target.parent) as folder:
         staged: list[tuple[Entry, Path]] = []
@@ -76,7 +76,7 @@ def write_backup(target: Path, home: Home, loaded: LoadedConfig, tell: Tell) -> 
 
 
 def database_file(loaded: LoadedConfig, home: Home) -> Path | None:
-    """Return the file with the keys; None: they are in a server."""
+    """Return the file with the keys, or None if they are on a database server."""
     from sqlalchemy.engine import make_url
 
     database = loaded.config.database
@@ -97,14 +97,14 @@ def secret_files(loaded: LoadedConfig) -> Sequence[str]:
 
 
 def copy_database(path: Path, target: Path, tell: Tell) -> None:
-    """Copy a SQLite file as of one moment, even while it is written to. Raises CommandFailed."""
+    """Copy a SQLite file as of one moment, even while it is being written. Raises CommandFailed."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with (
             closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as source,
             closing(sqlite3.connect(target, isolation_level=None)) as copy,
         ):
-            # An open transaction keeps this moment's pages: without it the copy begins anew at each commit.
+            # An open transaction keeps this moment's pages: without it the copy would restart at each commit.
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             page_bytes = source.execute("PRAGMA page_size").fetchone()[0]

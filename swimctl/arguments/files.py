@@ -1,4 +1,4 @@
-"""Files that are named on the command line: one that is missing is not found (5), one that can't be used fails (1)."""
+"""Files named on the command line: a missing one is exit code 5 (not found), an unusable one exit code 1 (failed)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swimctl.errors import CommandFailed, NotFound
 
 @contextmanager
 def told_with_its_name(path: Path | str, next_step: str | None = None) -> Iterator[None]:
-    """Raise what the system says about a file as NotFound or CommandFailed, with its name."""
+    """Turn an OSError about a file into NotFound or CommandFailed that names the file."""
     try:
         yield
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Options of commands that print tables or labelled values: how they are written when piped."""
+"""Options of commands that print tables or labelled values: how these look when piped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class PipedFormat(StrEnum):
     """How rows and values are written for scripts."""
 
     V1 = "v1"
-    """As in earlier releases: rounded times, units and thousands separators inside values. Goes with the next one."""
+    """As in earlier releases: rounded times, units and thousands separators inside values. The next release drops
+    it."""
     V2 = "v2"
     """RFC 3339 times, bare numbers, names as in JSON."""
 

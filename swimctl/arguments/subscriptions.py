@@ -55,7 +55,7 @@ def read_filters(
     fir: list[str] | None,
     bbox: str | None,
 ) -> dict[str, Any]:
-    """Read the options as filters of the wire. Several values also with commas between. Raises WrongUsage."""
+    """Convert the options to filters of the wire protocol; commas separate values too. Raises WrongUsage."""
     lists = {"airports": airport, "artccs": artcc, "callsign_prefix": callsign, "firs": fir}
     options = {"--airport": airport, "--artcc": artcc, "--callsign": callsign, "--fir": fir}
     for option, values in options.items():
@@ -72,7 +72,7 @@ def read_filters(
 
 
 def read_bbox(text: str) -> dict[str, float]:
-    """Read ``N,S,E,W`` in degrees. Raises WrongUsage."""
+    """Parse ``N,S,E,W`` in degrees. Raises WrongUsage."""
     example = "four numbers: north,south,east,west, like 45,40,-70,-80"
     try:
         north, south, east, west = (float(part) for part in text.split(","))
@@ -92,7 +92,7 @@ def read_wanted(
     last: int | None = None,
     state: bool = False,
 ) -> SubscriptionRequest:
-    """Read what to subscribe to. Raises WrongUsage, also for more than one start."""
+    """Build the subscription request. Raises WrongUsage, also if more than one start is given."""
     from swim_server.protocol.event_id import EventId, InvalidEventId
     from swim_server.protocol.timestamps import format_ms
 
@@ -114,7 +114,7 @@ def read_wanted(
 
 
 def new_stream(invocation: Invocation, wanted: SubscriptionRequest, remote: Remote | None) -> EventStream:
-    """Make the stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
+    """Create the event stream of this machine's daemon, or of the service at an address. Raises WrongUsage."""
     from swimctl.client.event_stream import LONGEST_LOCAL_RETRY_SECONDS, LONGEST_RETRY_SECONDS, EventStream
 
     retry_seconds = LONGEST_LOCAL_RETRY_SECONDS if remote is None else LONGEST_RETRY_SECONDS
@@ -122,14 +122,14 @@ def new_stream(invocation: Invocation, wanted: SubscriptionRequest, remote: Remo
 
 
 def opener(invocation: Invocation, remote: Remote | None) -> Callable[[], Session]:
-    """Return what opens sessions with this machine's daemon, or the service at an address."""
+    """Return a function that opens sessions with this machine's daemon, or with the service at an address."""
     from swimctl.client.connect import to_daemon, to_url
 
     return to_daemon(invocation.home) if remote is None else to_url(remote.url, key_for(remote))
 
 
 def key_for(remote: Remote) -> str:
-    """Return the key of a distant service. Raises WrongUsage where there is none."""
+    """Return the key of a remote service. Raises WrongUsage if there is none."""
     if not remote.api_key:
         raise WrongUsage(f"{remote.url} needs a key: SWIM_API_KEY is not set", "export SWIM_API_KEY=swim_dev_…")
     return remote.api_key

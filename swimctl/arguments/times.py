@@ -1,4 +1,4 @@
-"""Moments as people write them: ``90d`` from now, ``2027-01-31``, ``2027-01-31T12:00Z``, ``now``, ``never``. Pure."""
+"""Times as people write them: ``90d`` from now, ``2027-01-31``, ``2027-01-31T12:00Z``, ``now``, ``never``. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InvalidMoment(ValueError):
-    """A text that is no moment."""
+    """A text that is not a time."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -25,7 +25,7 @@ class InvalidMoment(ValueError):
 
 
 def parse_moment(text: str, now: datetime) -> datetime | None:
-    """Parse a moment, in UTC; None means never. A date is its first second; a duration counts from ``now``.
+    """Parse a time, in UTC; None means never. A date is its first second; a duration counts from ``now``.
 
     Raises InvalidMoment.
     """
@@ -46,7 +46,9 @@ def parse_moment(text: str, now: datetime) -> datetime | None:
 
 
 def read_past_ms(option: str, text: str) -> int:
-    """Read ``10m`` ago, or a time, as milliseconds since 1970. Raises WrongUsage, which names the option."""
+    """Parse a time, or a duration like ``10m`` before now, to Unix milliseconds. Raises WrongUsage, naming
+    ``option``.
+    """
     import time as clock
 
     from swimctl.errors import WrongUsage

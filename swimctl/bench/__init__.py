@@ -1,1 +1,1 @@
-"""Load on a service, measured: a crowd of clients in processes of its own, and a publisher. For ``swimctl bench``."""
+"""Load measurement for ``swimctl bench``: listening clients in processes of their own, and a publisher."""

@@ -1,7 +1,7 @@
-"""A process full of listening clients: ``python -m swimctl.bench.client_pool``, told what to do on standard input.
+"""A process full of listening clients: ``python -m swimctl.bench.client_pool``, controlled over standard input.
 
-The first line is a ``Task``. When all clients listen, or failed to, it answers with a line ``Opened``; a line
-``Finish`` lets it wait for the last event, answer with a ``Result`` and end. So does the end of standard input.
+The first line is a ``Task``. Once all clients listen or have failed, it answers with a line ``Opened``. A line
+``Finish`` makes it wait for the last event, answer with a ``Result`` and exit; so does the end of standard input.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MASK = b"\0\0\0\0"
 
 
 class Task(msgspec.Struct):
-    """What one process of the crowd is to do."""
+    """What one process is to do."""
 
     host: str
     port: int
@@ -39,19 +39,19 @@ class Task(msgspec.Struct):
     clients: int
     channel: str
     prefix: str
-    """What the marks of this run begin with."""
+    """The text that the marks of this run begin with."""
     open_seconds: float
-    """After so long, who isn't listening has failed."""
+    """A client that isn't listening after this time has failed."""
 
 
 class Opened(msgspec.Struct):
-    """Who listens."""
+    """How many clients listen, and how many failed."""
 
     listening: int
     failed: int
     seconds: float
     reason: str | None = None
-    """Of one of those that failed."""
+    """Why one of the failed clients failed."""
 
 
 class Finish(msgspec.Struct):
@@ -62,24 +62,24 @@ class Finish(msgspec.Struct):
 
 
 class Result(msgspec.Struct):
-    """What came."""
+    """What the clients received."""
 
     deliveries: int
     complete: int
     """Clients that received every event."""
     missing: int
-    """Deliveries that did not come."""
+    """Deliveries that never arrived."""
     repeated: int
     bytes: int
     buckets: dict[int, int]
     largest_ns: int
     closed: dict[int, int]
-    """Clients that the service closed, by code; 1006: without a word."""
+    """Clients that the service closed, by code; 1006: without a close frame."""
     cpu_seconds: float
 
 
 class ClientPool:
-    """One thread, one epoll."""
+    """Many clients in one thread, on one epoll."""
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -89,7 +89,7 @@ class ClientPool:
         self._listeners: dict[int, Listener] = {}
         self._all: list[Listener] = []
         self._pending = task.clients
-        """Clients that have not begun to connect."""
+        """Clients that have not begun to connect yet."""
         self._opening: set[int] = set()
         self._failed = 0
         self._reason: str | None = None
@@ -104,7 +104,7 @@ class ClientPool:
         self._subscribe = bytes([0x81, 0x80 | len(subscribe)]) + MASK + subscribe
 
     def open(self) -> Opened:
-        """Connect all, a few at a time, until each listens or has failed."""
+        """Connect all clients, a few at a time, until each listens or has failed."""
         began = time.monotonic()
         deadline = began + self._task.open_seconds
         while (self._pending or self._opening) and time.monotonic() < deadline:
@@ -149,7 +149,7 @@ class ClientPool:
         self._sockets.pop(descriptor).close()
 
     def run(self) -> Result:
-        """Read events until told to finish, then until every client has the last one or the time is over."""
+        """Read events until told to finish, then until every client has the last one or the time is up."""
         self._poll.register(0, select.EPOLLIN | select.EPOLLHUP)
         finish: Finish | None = None
         while finish is None:
@@ -185,7 +185,7 @@ class ClientPool:
         return dict(buckets)
 
     def _turn(self, timeout: float) -> bool:
-        """Handle what is ready; True when standard input has something to say."""
+        """Handle the ready sockets; return True if standard input has something to read."""
         is_told = False
         for descriptor, _ in self._poll.poll(timeout):
             if descriptor == 0:
@@ -238,7 +238,7 @@ class ClientPool:
 
 
 def main() -> None:
-    """Do one task. Ctrl-C is for the process that measures: it closes standard input."""
+    """Carry out one task. Ignores Ctrl-C: the measuring process handles it by closing standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

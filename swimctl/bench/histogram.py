@@ -1,4 +1,4 @@
-"""Latencies in buckets of a fixed relative width: millions of them in a few kilobytes, added up over processes."""
+"""A histogram of latencies in buckets of fixed relative width: millions of values in a few kilobytes, mergeable."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ STEPS = 64
 
 
 def bucket_of(nanoseconds: int) -> int:
-    """Return the bucket of a latency; below STEPS every nanosecond has its own."""
+    """Return the bucket of a latency; below STEPS, each nanosecond has its own."""
     shift = nanoseconds.bit_length() - STEPS.bit_length()
     return nanoseconds if shift < 0 else shift * STEPS + (nanoseconds >> shift)
 
 
 def upper_edge(bucket: int) -> int:
-    """Return the largest latency of a bucket, in nanoseconds."""
+    """Return the largest latency that falls into a bucket, in nanoseconds."""
     shift = max(bucket // STEPS - 1, 0)
     return ((bucket - shift * STEPS + 1) << shift) - 1
 
 
 class Histogram:
-    """How many latencies fell into which bucket, and the largest one."""
+    """The number of latencies per bucket, and the largest latency."""
 
     def __init__(self, counts: Mapping[int, int] | None = None, largest: int = 0) -> None:
         self.counts: Counter[int] = Counter(counts or {})
         self.largest = largest
 
     def merge(self, other: Histogram) -> None:
-        """Add another one's."""
+        """Add the counts of another histogram."""
         self.counts.update(other.counts)
         self.largest = max(self.largest, other.largest)
 
     def quantile_ms(self, share: float) -> float | None:
-        """Return the latency that this share of all stays within, in milliseconds; None when there are none."""
+        """Return the latency that this share of all values stays within, in milliseconds; None if empty."""
         total = self.counts.total()
         seen = 0
         for bucket in sorted(self.counts):

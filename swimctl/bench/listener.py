@@ -1,4 +1,4 @@
-"""One listening client of the crowd: the least that reads WebSocket frames and checks the order of events. No I/O."""
+"""One listening client: the minimum that reads WebSocket frames and checks the order of events. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEP_BITS = 14
 
 
 class Stage(Enum):
-    """How far a client has come."""
+    """How far a client has got."""
 
     UPGRADING = "upgrading"
     GREETED = "greeted"
@@ -26,34 +26,34 @@ class Tally:
     def __init__(self, prefix: bytes) -> None:
         self.prefix = prefix
         self.marks: dict[bytes, tuple[int, int]] = {}
-        """Sequence and time of the events seen, by the sequence's digits: read once for all listeners."""
+        """Sequence and time of the events seen, by the sequence's digits: parsed once for all listeners."""
         self.head = b""
-        """The first bytes of an event's frame: that of the last one is looked for first."""
+        """The first bytes of the last event's frame: the next frame probably begins with them."""
         self.frame_bytes = 1
         self.deliveries = 0
         self.repeated = 0
         self.bytes = 0
         self.largest_ns = 0
         self.steps: dict[int, int] = {}
-        """How many latencies there were of so many steps."""
+        """The number of latencies, by step."""
 
 
 class Listener:
-    """Bytes in, bytes to answer out. Frames of a server are unmasked; compression was not asked for."""
+    """Bytes in, bytes to send out. Frames from a server are not masked; compression was not requested."""
 
     __slots__ = ("_rest", "_tally", "close_code", "received", "sequence", "stage")
 
     def __init__(self, tally: Tally) -> None:
         self.stage = Stage.UPGRADING
         self.sequence = 0
-        """Of the last event."""
+        """Sequence of the last event."""
         self.received = 0
         self.close_code: int | None = None
         self._rest = b""
         self._tally = tally
 
     def feed(self, data: bytes, now_ns: int) -> bytes:
-        """Take what came; return what must be answered: the subscription once it is greeted, pongs."""
+        """Process received bytes; return what to send: the subscription once greeted, then pongs."""
         self._tally.bytes += len(data)
         if self.stage is Stage.LISTENING and not self._rest:
             position = self._read_events(data, now_ns)
@@ -73,7 +73,9 @@ class Listener:
         return self._read_frames(data, position, now_ns)
 
     def _read_events(self, data: bytes, now_ns: int) -> int:
-        """Read frames that look like the last event's, as nearly all do; return where another one begins."""
+        """Read frames that look like the previous event's, as nearly all do; return the offset of the first
+        other one.
+        """
         tally = self._tally
         frame_bytes, marks = tally.frame_bytes, tally.marks
         position, end = 0, frame_bytes

@@ -1,4 +1,4 @@
-"""The mark that a measured event ends with: read from the end of a frame without decoding the rest."""
+"""The mark at the end of a measured event: read from the end of a frame without decoding the rest."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 MARK_BYTES = len(b'"run":1000000000,"seq":1000000000,"at":1000000000000000000}}')
 SEQUENCE_FROM_END = 37
 SEQUENCE_TO_END = 27
-"""Where its ten digits stand, counted from the end of the mark."""
+"""Where the sequence's ten digits begin, counted from the end of the mark."""
 _TEN = 10**9
 _NINETEEN = 10**18
 
 
 def marked(run: int, sequence: int, at_ns: int, size_bytes: int) -> dict[str, Any]:
-    """Return an event's data of about ``size_bytes``: ``run`` below 10^9, ``sequence`` from 1, ``at_ns`` monotonic."""
+    """Return event data of about ``size_bytes``: ``run`` below 10^9, ``sequence`` from 1, ``at_ns`` monotonic."""
     padding = "x" * max(size_bytes - MARK_BYTES - 150, 0)
     return {
         "message": "load measurement by swimctl bench",
@@ -25,12 +25,12 @@ def marked(run: int, sequence: int, at_ns: int, size_bytes: int) -> dict[str, An
 
 
 def prefix_of(run: int) -> bytes:
-    """Return what every mark of a run begins with."""
+    """Return the text that every mark of a run begins with."""
     return b'"run":%d,"seq":' % (_TEN + run)
 
 
 def read_mark(frame: bytes, end: int, prefix: bytes) -> tuple[int, int] | None:
-    """Sequence and time of a message that ends at ``end``; None when it is no event of this run."""
+    """Return sequence and time from a message that ends at ``end``; None if it is not an event of this run."""
     start = end - MARK_BYTES
     if start < 0 or not frame.startswith(prefix, start):
         return None

@@ -1,4 +1,4 @@
-"""One measurement: the crowd listens, the publisher publishes, and the figures are put together."""
+"""One measurement: clients listen, the publisher publishes, and the figures are put together."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ OPEN_SECONDS = 60.0
 SETTLE_SECONDS = 15.0
 """How long to wait for outstanding deliveries after the last event."""
 END_SECONDS = 2.0
-"""How long a process of clients gets to end by itself."""
+"""How long a process of clients may take to exit by itself."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What is measured, and with which key its clients come."""
+    """The service to measure, and the key its clients use."""
 
     url: str
     api_key: str
     pid: int | None
-    """The daemon's process, where it is one of this machine."""
+    """The daemon's process, if it runs on this machine."""
 
 
 class Measurement:
-    """Processes that listen while it publishes. A context manager: none of them outlives it."""
+    """The client processes of one measurement. A context manager: no process outlives it."""
 
     def __init__(self, target: Target, clients: int, load: Load) -> None:
         self._target = target
@@ -57,7 +57,7 @@ class Measurement:
     def __exit__(self, *_: object) -> None:
         for crowd in self._crowds:
             if crowd.stdin is not None:
-                crowd.stdin.close()  # which ends it, whatever it is doing but connecting
+                crowd.stdin.close()  # which ends it unless it is still connecting
         for crowd in self._crowds:
             try:
                 crowd.wait(END_SECONDS)
@@ -68,7 +68,7 @@ class Measurement:
                 crowd.stdout.close()
 
     def open(self) -> dict[str, Any]:
-        """Let all clients connect and subscribe. Raises CommandFailed when none could."""
+        """Connect and subscribe all clients. Raises CommandFailed if none could."""
         count = max(1, min(os.cpu_count() or 1, -(-self._clients // CLIENTS_PER_PROCESS)))
         shares = [self._clients // count + (number < self._clients % count) for number in range(count)]
         began, cpu = time.monotonic(), self._cpu()
@@ -126,7 +126,7 @@ class Measurement:
         return msgspec.json.decode(line, type=kind)
 
     def run(self, session: Session, *, is_local: bool, tell: Callable[[int], None]) -> dict[str, Any]:
-        """Publish, wait for what is on its way, and put the figures together."""
+        """Publish, wait until everything has arrived, and put the figures together."""
         cpu = self._cpu()
         published = Publisher(session, self._load, is_local=is_local).run(tell)
         for crowd in self._crowds:
@@ -183,5 +183,5 @@ def _quantiles(histogram: Histogram) -> dict[str, float | None]:
 
 
 def _per(after: float | None, before: float | None, count: float, factor: float) -> float | None:
-    """Return what was used for each; None where it is not known."""
+    """Return the resources used per unit; None if unknown."""
     return round((after - before) / count * factor, 2) if after is not None and before is not None and count else None

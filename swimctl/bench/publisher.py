@@ -1,4 +1,4 @@
-"""Puts marked events in at an even rate, whatever the service does: late ones are sent at once, never left out."""
+"""Publishes marked events at an even rate whatever the service does: late events are sent at once, never skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWERS_SECONDS = 15.0
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How many events of which size."""
+    """The number and size of the events to publish."""
 
     run: int
     rate: float
@@ -32,31 +32,31 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Published(msgspec.Struct):
-    """What became of them."""
+    """The outcome of publishing."""
 
     events: int
     acknowledged: int
     seconds: float
-    """From the first to the last one sent."""
+    """From the first event sent to the last."""
     ack_ns: list[int]
-    """From each one's moment to its acknowledgement."""
+    """From each event's due time to its acknowledgement."""
 
 
 class Publisher:
-    """Sends in one thread and takes the answers in another, so that a slow answer delays no event."""
+    """Sends in one thread and reads answers in another, so that a slow answer delays no event."""
 
     def __init__(self, session: Session, load: Load, *, is_local: bool) -> None:
         self._session = session
         self._load = load
         self._is_local = is_local
-        """By the control socket; else as a client with a key that may publish."""
+        """Publish through the control socket; otherwise as a client whose key may publish."""
         self._due_ns: list[int] = []
         self._ack_ns: list[int] = []
         self._refusal: str | None = None
         self._is_done = threading.Event()
 
     def run(self, tell: Callable[[int], None]) -> Published:
-        """Publish all of them; ``tell`` hears the count about once a second. Raises CommandFailed when refused."""
+        """Publish all events; call ``tell`` with the count about once a second. Raises CommandFailed when refused."""
         reader = threading.Thread(target=self._take_answers, name="bench-answers", daemon=True)
         reader.start()
         began = time.monotonic_ns()

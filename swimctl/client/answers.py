@@ -1,4 +1,4 @@
-"""Reads the daemon's answers as the documents that they are."""
+"""Decodes the daemon's answers into typed documents."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 class UnreadableAnswer(CommandFailed):
-    """The daemon answered with something that is no such document."""
+    """The daemon's answer is not the expected document."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, "swimctl restart")
 
 
 def read_answer(method: str, answer: Any, shape: type[T]) -> T:
-    """Read an answer; fields that this version doesn't know are passed over. Raises UnreadableAnswer."""
+    """Decode an answer; fields unknown to this version are ignored. Raises UnreadableAnswer."""
     try:
         return msgspec.convert(answer, shape)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Opening a session for a stream, and what refusals mean for the person at the keyboard."""
+"""Opens sessions for a stream, and explains refusals to the user."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 KEY_REFUSED, LIMIT_REACHED, TRY_LATER, SERVICE_RESTART = 4001, 4002, 1013, 1012
 RETRY_TIMEOUT_SECONDS = 0.5
 _ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
-"""In a close reason: when to come back. It is followed, not shown."""
+"""The reconnect delay in a close reason. It is followed, not shown."""
 
 
 class LimitReached(Refused):
-    """There is no room at the moment; there may be later."""
+    """No connection is free now; one may be later."""
 
 
 class Gone(CommandFailed):
-    """It is gone for good: there is no use in trying again."""
+    """The service is gone for good: trying again is pointless."""
 
 
 class Restarting(CommandFailed):
-    """The service is restarting, or asks this client to reconnect; it says when."""
+    """The service is restarting, or asks this client to reconnect, perhaps after a given time."""
 
     def __init__(self, reason: str, retry_seconds: float | None) -> None:
         self.retry_seconds = retry_seconds
@@ -35,15 +35,18 @@ class Restarting(CommandFailed):
 
 
 def is_final(error: CommandError) -> bool:
-    """Tell whether there is no use in connecting again: a person has to act."""
+    """Return True if connecting again is pointless because the user has to act first."""
     return isinstance(error, (Refused, WrongUsage, Gone)) and not isinstance(error, LimitReached)
 
 
 def to_daemon(home: Home) -> Callable[[], Session]:
-    """Sessions through the control socket of a home. Each raises DaemonNotRunning, CommandFailed."""
+    """Return a function that opens sessions through a home's control socket.
+
+    It raises DaemonNotRunning, CommandFailed.
+    """
     from swimctl.client.control import STARTING_SECONDS, ControlClient
 
-    timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # the first time a starting daemon is waited for longer
+    timeouts = [RETRY_TIMEOUT_SECONDS, STARTING_SECONDS]  # on the first attempt, wait longer for a starting daemon
 
     def open_session() -> Session:
         timeout = timeouts.pop() if len(timeouts) > 1 else timeouts[0]
@@ -53,7 +56,10 @@ def to_daemon(home: Home) -> Callable[[], Session]:
 
 
 def to_url(url: str, api_key: str | None) -> Callable[[], Session]:
-    """Sessions with a service at an address, as any client has them. Each raises CommandError."""
+    """Return a function that opens sessions with a service at an address, as any client does.
+
+    It raises CommandError.
+    """
     from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 
     def open_session() -> Session:
@@ -81,12 +87,12 @@ def _http_refusal(url: str, status: int) -> CommandError:
 
 
 def without_advice(reason: str) -> str:
-    """Return a close reason without when to come back, which is followed and not shown."""
+    """Strip the reconnect delay from a close reason: it is followed, not shown."""
     return _ADVICE.sub("", reason)
 
 
 def close_refusal(code: int | None, reason: str) -> CommandError:
-    """Return what a close before the answer means."""
+    """Return the error for a connection that was closed before the answer."""
     if code == KEY_REFUSED:
         return Refused(f"the key was refused: {reason or 'no reason given'}", "set SWIM_API_KEY to a valid key")
     if code == LIMIT_REACHED:
@@ -97,7 +103,7 @@ def close_refusal(code: int | None, reason: str) -> CommandError:
 
 
 def restart_notice(message: Mapping[str, Any]) -> Restarting | None:
-    """Read the ``error`` that comes before a close with 1012; None: the message is another one."""
+    """Decode the ``error`` message that precedes a close with 1012; return None for any other message."""
     data = message.get("data")
     details = data if isinstance(data, dict) else {}
     if message.get("type") != "error" or "RESTARTING" not in (message.get("code"), details.get("code")):
@@ -111,7 +117,7 @@ def restart_notice(message: Mapping[str, Any]) -> Restarting | None:
 
 
 def message_refusal(message: Mapping[str, Any]) -> CommandError:
-    """Return what an ``error`` message means."""
+    """Return the error for an ``error`` message."""
     code, text = str(message.get("code")), str(message.get("message"))
     if code == "AUTH_FAILED":
         return Refused(f"the key was refused: {text}", "set SWIM_API_KEY to a valid key")

@@ -1,4 +1,4 @@
-"""The running daemon, by its control socket: finding it, asking it."""
+"""The running daemon as its control socket shows it: how to find it, and how to ask it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ PAUSE_SECONDS = 0.05
 
 
 class ControlClient:
-    """A conversation with the daemon of one home."""
+    """A session with the daemon of one home."""
 
     def __init__(self, session: Session, info: LockInfo | None) -> None:
         self.session = session
         self.info = info
-        """What its lockfile said when it was found."""
+        """The lockfile's content when the daemon was found."""
 
     @classmethod
     def connect(
@@ -49,7 +49,7 @@ class ControlClient:
         *,
         light: bool = False,
     ) -> Self:
-        """Connect to the daemon of a home; wait for one that is just starting. ``light``: see ``Session``.
+        """Connect to the daemon of a home; wait if it is just starting. ``light``: see ``Session``.
 
         Raises DaemonNotRunning if the lock is free, CommandFailed if its holder does not answer.
         """
@@ -72,7 +72,7 @@ class ControlClient:
         return cls(session, info)
 
     def greet(self, timeout: float = ANSWER_TIMEOUT_SECONDS) -> dict[str, Any]:
-        """Take the ``connected`` message, the first of every connection."""
+        """Receive the ``connected`` message, the first on every connection."""
         payload = self.session.receive(timeout)
         if payload is None:
             raise _silent(self.info, None)
@@ -81,7 +81,7 @@ class ControlClient:
     def call(
         self, method: str, params: Mapping[str, Any] | None = None, timeout: float = ANSWER_TIMEOUT_SECONDS
     ) -> Any:
-        """Ask and wait for the answer. Raises RpcFailed, CommandFailed when it takes too long, SessionLost."""
+        """Call a method and wait for its answer. Raises RpcFailed, SessionLost; CommandFailed on a timeout."""
         return self.session.call(method, params, timeout)
 
     def ask(
@@ -91,7 +91,7 @@ class ControlClient:
         params: Mapping[str, Any] | None = None,
         timeout: float = ANSWER_TIMEOUT_SECONDS,
     ) -> T:
-        """Ask and read the answer as a document. Raises as ``call``, and UnreadableAnswer."""
+        """Call a method and decode its answer. Raises what ``call`` raises, and UnreadableAnswer."""
         return read_answer(method, self.call(method, params, timeout), shape)
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class ControlClient:
 
 
 def _unanswered(*, light: bool) -> tuple[type[Exception], ...]:
-    """Return what is raised where nobody answers as a daemon does; ``websockets`` is imported only where it is used."""
+    """Return the errors raised when no daemon answers; ``websockets`` is imported only if it was used."""
     if light:
         return (OSError,)
     from websockets.exceptions import WebSocketException
@@ -115,7 +115,7 @@ def _unanswered(*, light: bool) -> tuple[type[Exception], ...]:
 
 
 def not_running(home: Home) -> DaemonNotRunning:
-    """Return the error that no daemon serves from this home."""
+    """Return the error for a home without a running daemon."""
     return DaemonNotRunning(f"the daemon is not running in {home.path}")
 
 

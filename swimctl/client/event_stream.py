@@ -1,4 +1,4 @@
-"""The stream of events as ``tail`` sees it: survives restarts of the daemon, loses and repeats nothing, tells gaps."""
+"""The event stream behind ``tail``: survives restarts of the daemon, neither loses nor repeats events, reports gaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 
 from swimctl.client.connect import (
     KEY_REFUSED,
-    SERVICE_RESTART,
     Restarting,
     close_refusal,
     is_final,
@@ -33,16 +32,16 @@ from swimctl.client.stream_items import (
     Subscribed,
     SubscriptionRequest,
 )
-from swimctl.errors import CommandError, CommandFailed, DaemonNotRunning
+from swimctl.client.subscribing import subscribe
+from swimctl.errors import CommandError, DaemonNotRunning
 
-ANSWER_SECONDS = 15.0
 ASK_SECONDS = 0.2
-"""How often the server is asked whether all of the history has been sent; clients may ask ten times a second."""
+"""How often the server is asked whether history has been sent completely; clients may ask ten times per second."""
 SILENCE_SECONDS = 1.0
-"""With a server that does not report it, history counts as sent after this long a silence."""
+"""With a server that does not report it, history counts as complete after this silence."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 0.1, 3.0
 LONGEST_LOCAL_RETRY_SECONDS = 0.4
-"""Longest pause between attempts to reach a daemon on this machine, which cost nothing."""
+"""Longest pause between attempts to reach a daemon on this machine, where an attempt costs nothing."""
 ALIVE_SECONDS = 90.0
 """Heartbeats come every 30 seconds; after this long without one the connection is dead."""
 
@@ -51,7 +50,7 @@ _NEVER = float("inf")
 
 
 class EventStream:
-    """Opens, reads, and opens again. ``next`` is called again and again, from one thread."""
+    """Opens a session, reads it, and reopens it when it is lost. To be used from one thread."""
 
     def __init__(
         self,
@@ -67,26 +66,26 @@ class EventStream:
         self._session: Session | None = None
         self._items: deque[StreamItem] = deque()
         self._resume_from: str | None = None
-        """The last event handed out; before the first one, the newest there was when the subscription began."""
+        """The last event returned; before the first one, the newest event when the subscription began."""
         self._epoch: str | None = None
-        """The order of events that ids belong to, as the service has told it."""
+        """The epoch that event ids belong to, as reported by the service."""
         self._is_first = True
         self._caught_up_id: str | None = None
-        """While history is being sent: the newest event that belongs to it."""
+        """While catching up: the newest event that belongs to history."""
         self._is_catching_up = False
         self._recovered = 0
         self._ask_at = _NEVER
         self._heard_at = 0.0
         self._retry_at = 0.0
         self._notice: Restarting | None = None
-        """What the service said before it closed the connection at hand."""
+        """The service's message before it closed the current connection."""
         self._backoff = Backoff(FIRST_RETRY_SECONDS, longest_retry_seconds, clock=clock)
         self._request: int | None = None
 
     def open(self) -> None:
-        """Connect and subscribe. Raises CommandError: the first time, every failure is the person's to know.
+        """Connect and subscribe. Raises CommandError: on the first attempt, every failure is reported.
 
-        Only a service that is just restarting is no failure: ``next`` connects when it is back.
+        Only a restarting service is not a failure: ``next`` connects when it is back.
         """
         try:
             self._connect()
@@ -94,28 +93,28 @@ class EventStream:
             self._wait_for(notice)
 
     def close(self) -> None:
-        """Hang up. Idempotent."""
+        """Close the connection. Idempotent."""
         if self._session is not None:
             self._session.close()
             self._session = None
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection at the moment."""
+        """Whether a connection is open."""
         return self._session is not None
 
     @property
     def is_catching_up(self) -> bool:
-        """Whether history is being sent."""
+        """Whether stored events are still being received."""
         return self._is_catching_up
 
     @property
     def unfinished_recovery(self) -> CaughtUp | None:
-        """What was recovered up to here, for who ends while history is still being sent after a break."""
+        """The events recovered so far, when the caller stops before recovery after a lost connection is complete."""
         return CaughtUp(self._recovered, False) if self._is_catching_up and not self._is_first else None
 
     def ask(self, method: str) -> None:
-        """Ask the daemon something; the answer comes as Answered. Nothing happens while one is under way."""
+        """Send a request to the daemon; its answer arrives as Answered. Does nothing while one is pending."""
         if self._session is not None and self._request is None:
             try:
                 self._request = self._session.request(method)
@@ -123,9 +122,9 @@ class EventStream:
                 self._lose(lost)
 
     def next(self, timeout: float) -> StreamItem | None:
-        """Take what comes next; None when nothing comes within ``timeout`` seconds.
+        """Return the next item, or None if none arrives within ``timeout`` seconds.
 
-        Raises CommandError when there is no coming back: the key is no longer valid, say.
+        Raises CommandError if reconnecting is pointless, for example because the key is no longer valid.
         """
         deadline = self._clock.monotonic() + timeout
         while not self._items:
@@ -157,7 +156,7 @@ class EventStream:
             self._items.append(Away("stopped" if isinstance(error, DaemonNotRunning) else error.problem, pause))
 
     def _wait_for(self, notice: Restarting) -> None:
-        """Reconnect when a restarting service asks for it, later each time if it keeps restarting."""
+        """Schedule the reconnect at the time a restarting service asks for, later each time it keeps restarting."""
         pause = max(_pause(notice.retry_seconds), self._backoff.fail())
         self._retry_at = self._clock.monotonic() + pause
         self._items.append(Away(notice.problem, pause))
@@ -166,59 +165,32 @@ class EventStream:
         message = {**self.wanted.to_wire(self._resume_from, self._epoch), "notices": True}
         session = self._open_session()
         try:
-            greeting = self._await(session, "connected")
-            session.send(message)
-            answer = self._await(session, "subscribed")
+            accepted = subscribe(session, message, self._clock)
         except BaseException:
             session.close()
             raise
-        self._take_epoch((greeting.get("data") or {}).get("epoch"))
+        self._take_epoch(accepted.greeting.get("epoch"))
         self._session, self._notice = session, None
         self._request = None
         self._heard_at = self._clock.monotonic()
         self._backoff.succeed()
-        self._items.append(Subscribed(greeting.get("data") or {}, self._is_first))
+        self._items.append(Subscribed(accepted.greeting, self._is_first))
         if self._is_first:
-            hints = answer.get("hints")
-            self._items.extend(Hinted(str(hint)) for hint in (hints if isinstance(hints, list) else ()))
-        if answer.get("gap") and message.get("after") is not None:
+            self._items.extend(Hinted(hint) for hint in accepted.hints)
+        if accepted.has_gap and message.get("after") is not None:
             self._items.append(Gap())
-        newest = answer.get("last_event_id")
         if message.keys() & {"after", "since", "last"}:
-            self._is_catching_up, self._recovered, self._caught_up_id = True, 0, newest
+            self._is_catching_up, self._recovered, self._caught_up_id = True, 0, accepted.last_event_id
             self._ask_at = self._clock.monotonic()
         elif self._resume_from is None:
-            self._resume_from = newest
+            self._resume_from = accepted.last_event_id
             self._is_first = False
 
     def _take_epoch(self, epoch: object) -> None:
-        """Note which order of events the ids belong to now: ids of another one are not older or newer than these."""
+        """Note the epoch of the event ids: ids of different epochs can't be compared."""
         former, self._epoch = self._epoch, epoch if isinstance(epoch, str) else None
         if None not in (former, self._epoch) and former != self._epoch:
             self._resume_from = None
-
-    def _await(self, session: Session, type: str) -> dict[str, Any]:
-        """Take messages until the answer has come. No event comes before it: nothing is subscribed to."""
-        deadline = self._clock.monotonic() + ANSWER_SECONDS
-        notice: Restarting | None = None
-        while (left := deadline - self._clock.monotonic()) > 0:
-            try:
-                payload = session.receive(left)
-            except SessionLost as lost:
-                if lost.code != KEY_REFUSED and (notice is not None or lost.code == SERVICE_RESTART):
-                    raise notice or Restarting(without_advice(lost.reason), lost.retry_seconds) from None
-                raise close_refusal(lost.code, lost.reason) from None
-            if payload is None:
-                break
-            message = decode(payload)
-            if message.get("type") == type:
-                return message
-            if (told := restart_notice(message)) is not None:
-                notice = told
-                continue
-            if message.get("type") == "error" and message.get("code") != "HISTORY_UNAVAILABLE":
-                raise message_refusal(message)
-        raise CommandFailed(f"the service did not answer within {ANSWER_SECONDS:g} s", "see: swimctl logs")
 
     # Reading.
 
@@ -261,7 +233,7 @@ class EventStream:
         event_id = message.get("id")
         if isinstance(event_id, str):
             if not _is_after(event_id, self._resume_from):
-                return  # sent before: never handed out twice
+                return  # received before: never return an event twice
             if self._is_catching_up and _is_after(event_id, self._caught_up_id):
                 self._finish_catching_up()
             self._recovered += self._is_catching_up
@@ -289,7 +261,7 @@ class EventStream:
         notice, self._notice = self._notice, None
         advised = lost.retry_seconds
         if advised is None and notice is not None:
-            advised = notice.retry_seconds  # the close that had it was lost on the way
+            advised = notice.retry_seconds  # the close frame with the delay was lost
         self._retry_at = self._clock.monotonic() + _pause(advised)
         told = without_advice(lost.reason) or (notice.problem if notice is not None else "")
         self._items.append(Lost(told or "the connection was lost"))
@@ -300,7 +272,7 @@ def _pause(advised_seconds: float | None) -> float:
 
 
 def _is_after(event_id: str, other: str | None) -> bool:
-    """Compare ids as the order of events does; what is no id counts as new."""
+    """Compare ids in event order; anything that is not an id counts as newer."""
     if other is None:
         return True
     try:

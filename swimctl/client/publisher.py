@@ -1,4 +1,4 @@
-"""Storing events through the control socket, each exactly once: over a restart of the daemon, and when interrupted."""
+"""Publishes events through the control socket, each exactly once, even across a daemon restart or an interruption."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 60.0
 UNAVAILABLE = -32000
-"""The daemon's answer when it can't store at the moment: nothing was stored, asking again is safe."""
+"""The daemon can't store events at the moment: nothing was stored, and it is safe to send again."""
 PAUSE_SECONDS = 0.2
 
 
 class Storing(Protocol):
-    """What stores events: the control socket, or a distant service."""
+    """Anything that stores events: the control socket, or a remote service."""
 
     def call(self, method: str, params: Mapping[str, Any], timeout: float) -> Any:
-        """Store the events of a ``publish``."""
+        """Store the events of a ``publish`` request."""
 
     def close(self) -> None:
-        """Hang up. Idempotent."""
+        """Close the connection. Idempotent."""
 
 
 Report = Callable[[str, str, bool], None]
-"""Told of each stored event: id, type, whether it had been stored before."""
+"""Called for each stored event: id, type, whether it had been stored before."""
 
 
 class EventRefused(CommandFailed):
-    """The daemon won't have this event; what stood before it is stored."""
+    """The daemon refused this event; those before it are stored."""
 
     def __init__(self, line: int, reason: str) -> None:
         self.line = line
@@ -47,14 +47,14 @@ class EventRefused(CommandFailed):
 
 
 class Interrupted(Exception):
-    """The user interrupted the command; nothing is under way."""
+    """The user interrupted the command; no request is pending."""
 
 
 class Publisher:
     """Stores batches in order and reports each event once it is stored.
 
-    Every event goes with an ``event_id``, its own or one made up here: a batch whose answer was lost is sent again
-    and stored once.
+    Every event is sent with an ``event_id``, its own or a generated one, so that a batch whose answer was lost can be
+    sent again without being stored twice.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class Publisher:
         self._control = self._connect()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._control is not None:
             self._control.close()
 
     def publish(self, batch: Sequence[NumberedEvent]) -> None:
-        """Store a batch and report it. Raises CommandError; what was reported is stored, the rest is not.
+        """Store a batch and report its events; exactly the reported events are stored. Raises CommandError.
 
-        Raises Interrupted, after the report, when a signal came meanwhile.
+        Raises Interrupted, after the report, if a signal arrived meanwhile.
         """
         try:
             self._is_storing = True
@@ -99,7 +99,7 @@ class Publisher:
             if not isinstance(index, int) or not 0 <= index < len(batch):
                 raise
             if index:
-                self._store(batch[:index])  # all or nothing was the daemon's answer; what stood before is good
+                self._store(batch[:index])  # it is all or nothing; those before the refused one are valid
             raise EventRefused(batch[index].line, failed.problem) from None
         finally:
             self._is_storing = False
@@ -114,7 +114,7 @@ class Publisher:
             self._report(published["id"], row["type"], published["duplicate"])
 
     def _ask(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Ask until it is answered; a daemon that goes away is waited for."""
+        """Send until answered; wait for a daemon that goes away."""
         give_up: float | None = None
         while True:
             try:
@@ -136,7 +136,7 @@ class Publisher:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and SIGHUP as a wish to end: at once when idle, else after the batch under way."""
+        """Handle SIGINT, SIGTERM and SIGHUP: stop at once when idle, otherwise after the current batch."""
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, self._on_signal) for number in signals}
         try:

@@ -1,4 +1,4 @@
-"""Storing events at a distant service as a client with a key that may publish: the ``publish`` action of the wire."""
+"""Publishes at a remote service as an ordinary client whose key may publish, with the wire protocol's ``publish``."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ FINAL_CLOSES = frozenset({4001, 4002})
 
 
 class RemotePublisher:
-    """Answers ``publish`` as the control socket does, so that one publisher works with both.
+    """Answers ``publish`` like the control socket, so that ``Publisher`` works with both.
 
-    One event at a time, each acknowledged before the next: how far it came is always known.
+    Sends one event at a time and waits for its acknowledgement, so that progress is always known.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._ids: dict[str, str] = {}
-        """What this one has stored, by ``event_id``: what stood before a refused event is asked for again."""
+        """Ids of the events stored, by ``event_id``: the events before a refused one are requested again."""
 
     def call(self, method: str, params: Mapping[str, Any], timeout: float) -> Any:
-        """Store the events of a ``publish``. Raises RpcFailed with the index of one that is refused, CommandError."""
+        """Store the events of a ``publish`` request.
+
+        Raises CommandError; RpcFailed with the index of a refused event.
+        """
         assert method == "publish", "nothing else is asked of a distant service"
         if not params["events"] or params["events"][0]["event_id"] not in self._ids:
             self._ids.clear()  # another batch
@@ -53,7 +56,7 @@ class RemotePublisher:
                 return {"id": answer["id"], "duplicate": bool(answer.get("duplicates"))}
             if answer.get("type") != "error":
                 continue
-            if answer.get("code") == "RATE_LIMITED":  # ignored, not stored: again, a second later
+            if answer.get("code") == "RATE_LIMITED":  # ignored, not stored: send again a second later
                 time.sleep(BUSY_SECONDS)
                 self._session.send(message)
             elif answer.get("code") == "STORAGE_UNAVAILABLE":
@@ -75,10 +78,10 @@ class RemotePublisher:
             raise
 
     def close(self) -> None:
-        """Hang up. Idempotent."""
+        """Close the connection. Idempotent."""
         self._session.close()
 
 
 def to_remote(open_session: Callable[[], Session]) -> Callable[[], RemotePublisher]:
-    """Return what connects to a distant service to publish there."""
+    """Return a function that connects to a remote service to publish there."""
     return lambda: RemotePublisher(open_session())

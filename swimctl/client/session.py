@@ -1,4 +1,4 @@
-"""One WebSocket connection to the service, to the control socket or to its public address, as swimctl uses it."""
+"""One WebSocket connection to the service, through the control socket or its public address."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _decoder = msgspec.json.Decoder()
 
 
 class SessionLost(CommandFailed):
-    """The connection ended. Whatever was asked may or may not have been done."""
+    """The connection ended. A pending request may or may not have been carried out."""
 
     def __init__(self, code: int | None, reason: str) -> None:
         self.code = code
-        """The close code; None when the connection just broke."""
+        """The close code; None if there was no close frame."""
         self.reason = reason
         told = reason or (f"closed with {code}" if code is not None else "it broke")
         super().__init__(f"the connection to the daemon was lost: {told}", "check it with: swimctl status")
 
     @property
     def retry_seconds(self) -> float | None:
-        """When the server asks this client to come back."""
+        """The reconnect delay that the server asked for; None if it gave none."""
         match = _RETRY.search(self.reason)
         return int(match[1]) / 1000 if match else None
 
@@ -59,7 +59,7 @@ class RpcFailed(CommandFailed):
 
 
 class Session:
-    """An open connection. Not for several threads. ``receive`` answers messages in the order of their arrival."""
+    """An open connection, for a single thread. ``receive`` returns messages in order of arrival."""
 
     def __init__(
         self, connection: Connection | UnixConnection, stack: ExitStack, closed: type[ConnectionClosed | UnixClosed]
@@ -67,12 +67,12 @@ class Session:
         self._connection = connection
         self._stack = stack
         self._closed = closed
-        """What the connection raises once it has ended."""
+        """The exception that the connection raises once it has ended."""
         self._pending: deque[bytes] = deque()
-        """Messages that came while an answer was awaited."""
+        """Messages that arrived while an answer was awaited."""
         self._next_request = 0
         self.is_greeted = False
-        """The first message was read: the key is good. Set by who reads it."""
+        """The first message was received, so the key is valid. Set by its reader."""
 
     @classmethod
     def open_unix(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:
@@ -97,7 +97,7 @@ class Session:
 
     @classmethod
     def open_light(cls, path: Path, open_timeout: float = OPEN_TIMEOUT_SECONDS) -> Session:
-        """Connect to a control socket, sooner: for one thread, and pings wait while nothing is awaited.
+        """Connect to a control socket with a light client: single-threaded, and pings are answered only while waiting.
 
         Raises OSError, TimeoutError.
         """
@@ -113,7 +113,7 @@ class Session:
 
     @classmethod
     def open_url(cls, url: str, api_key: str | None) -> Session:
-        """Connect as any client. The key goes in a header. Raises OSError, TimeoutError, websockets' exceptions."""
+        """Connect as any client; the key goes into a header. Raises OSError, TimeoutError, websockets' exceptions."""
         from websockets.exceptions import ConnectionClosed
         from websockets.sync.client import connect
 
@@ -137,7 +137,7 @@ class Session:
             raise _lost(closed) from None
 
     def receive(self, timeout: float | None = None) -> bytes | None:
-        """Take the next message; None when none comes in time. Raises SessionLost."""
+        """Return the next message, or None if none arrives in time. Raises SessionLost."""
         return self._pending.popleft() if self._pending else self._receive(timeout)
 
     def _receive(self, timeout: float | None) -> bytes | None:
@@ -150,7 +150,7 @@ class Session:
         return message.encode() if isinstance(message, str) else bytes(message)
 
     def request(self, method: str, params: Mapping[str, Any] | None = None) -> int:
-        """Send a JSON-RPC request; its answer comes among the messages, with this id."""
+        """Send a JSON-RPC request and return its id; the answer arrives among the messages."""
         self._next_request += 1
         self.send({"jsonrpc": "2.0", "id": self._next_request, "method": method, "params": params or {}})
         return self._next_request
@@ -158,9 +158,9 @@ class Session:
     def call(
         self, method: str, params: Mapping[str, Any] | None = None, timeout: float = ANSWER_TIMEOUT_SECONDS
     ) -> Any:
-        """Ask and wait for the answer; other messages are kept for ``receive``.
+        """Send a request and wait for its answer; other messages are kept for ``receive``.
 
-        Raises RpcFailed for an error, CommandFailed when no answer comes in time, SessionLost.
+        Raises RpcFailed for an error, CommandFailed if no answer arrives in time, SessionLost.
         """
         import time
 
@@ -181,7 +181,7 @@ class Session:
         raise CommandFailed(f"the daemon did not answer {method} within {timeout:g} s", "see: swimctl logs")
 
     def close(self) -> None:
-        """Close it. Idempotent, takes a second at most."""
+        """Close the connection, within a second. Idempotent."""
         self._stack.close()
 
     def __enter__(self) -> Session:
@@ -192,7 +192,7 @@ class Session:
 
 
 def decode(payload: bytes) -> dict[str, Any]:
-    """Read one message; what is no JSON object is an empty one."""
+    """Decode one message; anything but a JSON object becomes an empty dictionary."""
     try:
         message = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

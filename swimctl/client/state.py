@@ -1,4 +1,4 @@
-"""The world as it is now, asked for as any client does: a subscription that begins with state."""
+"""The current state, requested as any client does: with a subscription that begins with state."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 30.0
 RETRY_SECONDS = 0.2
-"""A service that restarts is asked again after so long."""
+"""How long to wait before asking a restarting service again."""
 
 
 @dataclass
 class WorldState:
-    """What there is at one moment: entries by kind."""
+    """The state at one moment: entries by kind."""
 
     as_of: str = ""
     entries: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 class StateReader:
-    """Asks for the state, as often as wanted; a service that restarts meanwhile is asked again. A context manager."""
+    """Requests the state as often as wanted, and again if the service restarts meanwhile. A context manager."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class StateReader:
         self.close()
 
     def close(self) -> None:
-        """Hang up. Idempotent; the next question opens a connection again."""
+        """Close the connection; the next request opens a new one. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
             session.close()
 
     def ask(self) -> WorldState:
-        """Ask for the state and read it to its end. Raises CommandError."""
+        """Request the state and read all of it. Raises CommandError."""
         deadline = self._clock.monotonic() + ANSWER_SECONDS
         while True:
             try:
@@ -77,7 +77,7 @@ class StateReader:
             found = self._fetch(session, deadline)
         except SessionLost as lost:
             session.close()
-            if is_kept or lost.code == SERVICE_RESTART:  # it was good before: whoever serves now is asked
+            if is_kept or lost.code == SERVICE_RESTART:  # the key was accepted before: ask the process that serves now
                 raise Restarting(lost.reason or "the connection broke", lost.retry_seconds) from None
             raise close_refusal(lost.code, lost.reason) from None
         except BaseException:
@@ -96,7 +96,7 @@ class StateReader:
             raise CommandFailed(
                 "the service is too old to report the current state", "upgrade it, or use: swimctl tail"
             )
-        session.send({"action": "unsubscribe"})  # what follows is not read: it would pile up until the next question
+        session.send({"action": "unsubscribe"})  # live events would only pile up until the next request
         found = WorldState()
         while True:
             message = self._next(session, deadline, "state")
@@ -108,7 +108,7 @@ class StateReader:
         return found
 
     def _next(self, session: Session, deadline: float, type: str) -> dict[str, Any]:
-        """Wait for a message of a type; what else comes is left out. Raises CommandError for a refusal."""
+        """Wait for a message of this type and skip others. Raises CommandError for a refusal."""
         while (left := deadline - self._clock.monotonic()) > 0:
             payload = session.receive(left)
             message = decode(payload) if payload is not None else {}

@@ -1,4 +1,4 @@
-"""What is asked of a stream of events, and what comes out of it."""
+"""What an event stream is asked for, and the items that it yields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class SubscriptionRequest(msgspec.Struct, frozen=True):
-    """What is subscribed to, and from where on. At most one of ``after``, ``since``, ``last``."""
+    """What to subscribe to, and where to begin: at most one of ``after``, ``since`` and ``last``."""
 
     channels: tuple[str, ...]
     filters: Mapping[str, Any] = {}
@@ -20,9 +20,9 @@ class SubscriptionRequest(msgspec.Struct, frozen=True):
     """Begin with the current state."""
 
     def to_wire(self, resume_from: str | None, epoch: str | None = None) -> dict[str, Any]:
-        """Return the ``subscribe`` message; ``resume_from``, the last event seen, wins over the start asked for.
+        """Return the ``subscribe`` message; ``resume_from``, the last event seen, overrides the requested start.
 
-        ``epoch``: the order of events that ``resume_from`` belongs to, where the service has told one.
+        ``epoch``: the epoch that ``resume_from`` belongs to, if the service reported one.
         """
         message: dict[str, Any] = {
             "action": "subscribe", "channels": list(self.channels), "filters": dict(self.filters),
@@ -38,7 +38,7 @@ class SubscriptionRequest(msgspec.Struct, frozen=True):
 
 
 class Subscribed(msgspec.Struct, frozen=True):
-    """The server has answered; from here on it sends."""
+    """The server accepted the subscription; events follow."""
 
     greeting: Mapping[str, Any]
     """The data of its ``connected`` message."""
@@ -46,55 +46,55 @@ class Subscribed(msgspec.Struct, frozen=True):
 
 
 class Hinted(msgspec.Struct, frozen=True):
-    """The service says that a filter can match nothing that it knows."""
+    """The service says that a filter matches nothing it knows."""
 
     hint: str
 
 
 class EventReceived(msgspec.Struct, frozen=True):
-    """One event; or a heartbeat, which has no id."""
+    """One event, or a heartbeat, which has no id."""
 
     event: Mapping[str, Any]
     wire: bytes
-    """As it came."""
+    """The message as received."""
 
 
 class StateReceived(msgspec.Struct, frozen=True):
-    """A part of the world as it is now, or what came into or left the filters."""
+    """A part of the current state, or an entry that entered or left the filters."""
 
     message: Mapping[str, Any]
     wire: bytes
-    """As it came."""
+    """The message as received."""
 
 
 class CaughtUp(msgspec.Struct, frozen=True):
-    """All that was stored before the subscription has been sent; what follows is live."""
+    """All events stored before the subscription have been received; live events follow."""
 
     recovered: int
-    """How many events that was."""
+    """How many events were recovered."""
     is_first: bool
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Events may be missing here: history does not reach back to the last one seen."""
+    """Events may be missing here: history does not reach back to the last event seen."""
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """The connection ended; it is opened again."""
+    """The connection ended and will be reopened."""
 
     reason: str
 
 
 class Away(msgspec.Struct, frozen=True):
-    """It could not be opened again; the next attempt follows."""
+    """Reconnecting failed; another attempt follows."""
 
     reason: str
     retry_seconds: float
-    """Until then."""
+    """Time until the next attempt."""
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """The answer to a request of one's own."""
+    """The answer to a request of the caller."""
 
     result: Any
 

@@ -1,7 +1,7 @@
-"""A blocking WebSocket client (RFC 6455) over a Unix socket that is there soon: for short questions, and for streams.
+"""A blocking WebSocket client (RFC 6455) over a Unix socket that connects fast: for short requests and for streams.
 
-Only what a control socket needs: no TLS, no extensions, no threads, and no import of ``websockets``, which is a quarter
-of what a command like ``status`` would take. Pings are answered while something is awaited, not between.
+It does only what a control socket needs: no TLS, extensions or threads, and no import of ``websockets``, which would
+add a quarter to the run time of a command like ``status``. Pings are answered only while waiting for a message.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LENGTH_IN_2, LENGTH_IN_8 = 126, 127
 
 
 class Close(NamedTuple):
-    """What the server said when it closed."""
+    """The close code and reason that the server sent."""
 
     code: int
     reason: str
@@ -34,16 +34,16 @@ class UnixClosed(Exception):
 
     def __init__(self, rcvd: Close | None) -> None:
         self.rcvd = rcvd
-        """None when it just broke. The name is that of websockets' own exception."""
+        """None if there was no close frame. Named like the attribute of websockets' own exception."""
         super().__init__(rcvd)
 
 
 class NoWebSocket(OSError):
-    """Who answers at the socket does not speak WebSocket, or refuses."""
+    """The peer at the socket does not speak WebSocket, or refuses the upgrade."""
 
 
 class UnixConnection:
-    """One open connection; for one thread."""
+    """One open connection, for a single thread."""
 
     def __init__(self, path: Path, uri: str, *, open_timeout: float, close_timeout: float, max_size: int) -> None:
         self._close_timeout = close_timeout
@@ -79,7 +79,7 @@ class UnixConnection:
         return self._messages.popleft()
 
     def close(self) -> None:
-        """Say good-bye and hang up. Idempotent."""
+        """Send a close frame and disconnect. Idempotent."""
         try:
             if self._is_open:
                 self._write(CLOSE, NORMAL.to_bytes(2, "big"))
@@ -88,15 +88,16 @@ class UnixConnection:
                     self._read(deadline)
                     self._take_frames()
         except OSError:
-            pass  # it has gone already, or takes longer than it is worth
+            pass  # it has gone already, or takes too long
         finally:
             self._is_open = False
             self._socket.close()
 
     def _shake_hands(self, uri: str, deadline: float) -> None:
-        """Ask for the upgrade. Raises NoWebSocket, TimeoutError, OSError.
+        """Request the upgrade. Raises NoWebSocket, TimeoutError, OSError.
 
-        What the answer makes of our key is not looked at: it tells a server from a cache, and here is none.
+        The answer's Sec-WebSocket-Accept is not verified: it tells a WebSocket server from a cache, and here is no
+        cache.
         """
         host, _, path = uri.removeprefix("ws://").partition("/")
         key = binascii.b2a_base64(os.urandom(16), newline=False).decode()
@@ -129,7 +130,7 @@ class UnixConnection:
         self._is_open = self._is_open and bool(data)
 
     def _take_frames(self) -> None:
-        """Take whole frames out of what has come."""
+        """Parse complete frames out of the received bytes."""
         buffer, at = self._buffer, 0
         while len(buffer) - at >= 2:
             first, second = buffer[at], buffer[at + 1]
@@ -168,12 +169,12 @@ class UnixConnection:
             self._is_open = False
 
     def _end(self, code: int) -> None:
-        """Close because of what the server sent: nothing that comes after it can be read."""
+        """Close because of invalid data from the server: nothing after it can be parsed."""
         self._write(CLOSE, code.to_bytes(2, "big"))
         self._is_open = False
 
     def _write(self, opcode: int, payload: bytes) -> None:
-        """Send one frame; that the other end has gone is noticed by who reads. Raises TimeoutError."""
+        """Send one frame; a vanished peer is noticed on reading. Raises TimeoutError."""
         size, mask = len(payload), os.urandom(4)
         if size < LENGTH_IN_2:
             head = bytes((FINAL | opcode, MASKED | size))
@@ -191,7 +192,7 @@ class UnixConnection:
 
 
 def _close_of(payload: bytes) -> Close:
-    """Read a close frame; one without a code says 1005 (RFC 6455, 7.1.5)."""
+    """Decode a close frame; one without a code means 1005 (RFC 6455, 7.1.5)."""
     if len(payload) < 2:
         return Close(1005, "")
     return Close(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))

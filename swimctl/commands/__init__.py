@@ -1,1 +1,1 @@
-"""One module a group of commands."""
+"""One module per command or group of commands, named after it."""

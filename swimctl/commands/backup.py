@@ -20,7 +20,7 @@ app = single_command()
 def backup(
     context: typer.Context,
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Archive to write; its name ends with .tar.gz.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Archive to write, such as swim.tar.gz.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

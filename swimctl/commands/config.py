@@ -17,7 +17,7 @@ _IN_CHECKOUT = Path(__file__).parents[2] / "config" / "swim.toml"
 
 
 def read_template() -> str:
-    """Read it from the installed package, or from the checkout that this code runs from."""
+    """Read the template from the installed package, or from the checkout that this code runs from."""
     return (_INSTALLED if _INSTALLED.exists() else _IN_CHECKOUT).read_text("utf-8")
 
 
@@ -106,7 +106,7 @@ def init(
     """Write an annotated configuration file.
 
     It lists every setting with its default, as a comment. It is written to the current folder, where swimctl finds it
-    when run from there; --user writes one that is found from everywhere.
+    when run from there; --user writes one that is found from anywhere.
 
     \b
     Examples:
@@ -134,7 +134,7 @@ def init(
 
 
 def init_path(invocation: Invocation, path: Path | None, *, for_user: bool) -> Path:
-    """Tell where ``config init`` writes. Raises WrongUsage."""
+    """Return the path that ``config init`` writes to. Raises WrongUsage."""
     from swim_server.config.files import FILE_NAME, user_folder
 
     from swimctl.errors import WrongUsage
@@ -152,7 +152,7 @@ def init_path(invocation: Invocation, path: Path | None, *, for_user: bool) -> P
 
 
 def _tell_where_it_counts(invocation: Invocation, path: Path) -> None:
-    """Say when the file just written is not the one that is read by itself."""
+    """Warn if the file just written is not the one that is read by default."""
     from swim_server.config.files import search_folders
 
     folders = [folder.absolute() for folder in search_folders(invocation.environ)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from swimctl.completion.words import contexts as context_names
 from swimctl.errors import NotFound, WrongUsage
 from swimctl.invocation import Invocation, invocation_of
 
+if TYPE_CHECKING:
+    from swimctl.output import Output
+
 app = command_group("Name services, and choose the one that commands use.")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -23,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 class KeyStore(StrEnum):
-    """Where a key is kept."""
+    """Where to keep a context's key."""
 
     AUTO = "auto"
     KEYRING = "keyring"
@@ -50,7 +53,7 @@ def add(
     """Name a service: a home on this machine, or an address and its key.
 
     The key is read from SWIM_API_KEY, else asked for, else read from standard input; it is not an argument, because
-    other users can list those. To name a home with its own configuration file, put --config before the command.
+    other users can see those. To name a home with its own configuration file, put --config before the command.
 
     \b
     Examples:
@@ -79,9 +82,13 @@ def add(
     if as_json:
         output.document(_row(name, made, found.current))
     else:
-        output.line(f"{name}: {made.place}{', in use' if found.current == name else ''}")
-        if found.current != name:
-            invocation.messages().line(f"for one command: --context {name}; from now on: swimctl context use {name}")
+        _tell_of(name, made, output, invocation.messages(), is_current=found.current == name)
+
+
+def _tell_of(name: str, made: stored.Context, output: Output, messages: Output, *, is_current: bool) -> None:
+    output.line(f"{name}: {made.place}{', in use' if is_current else ''}")
+    if not is_current:
+        messages.line(f"for one command: --context {name}; from now on: swimctl context use {name}")
 
 
 def _home_context(invocation: Invocation, home: Path) -> stored.Context:

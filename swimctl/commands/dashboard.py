@@ -35,10 +35,10 @@ def dashboard(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: url, token, seconds.")] = False,
 ) -> None:
-    """Open the operator's page in a browser: connections, sources, latency, keys, "may I restart now?".
+    """Open the operator's page in a browser: connections, sources, latency, keys, whether a restart is safe now.
 
-    The browser opens a file that only you can read; it posts a token that is good once, within a minute. No address
-    has a token in it. From another machine: --print, and type the token there.
+    The browser opens a file that only you can read; it posts a one-time token that is valid for a minute and never part
+    of an address. To use another machine's browser, run it with --print and type the token there.
 
     \b
     Examples:
@@ -72,13 +72,13 @@ def dashboard(
 
 
 def page_url(socket_url: str, page: str) -> str:
-    """Return the address of a page, from the WebSocket's."""
+    """Derive a page's address from the WebSocket address."""
     scheme, _, rest = socket_url.partition("://")
     return f"{'https' if scheme == 'wss' else 'http'}://{rest.partition('/')[0]}/{page}"
 
 
 def write_form(path: Path, url: str, token: str) -> Path:
-    """Write the file that posts a token, readable by its owner alone."""
+    """Write the file that posts a token, readable only by its owner."""
     from html import escape
 
     from swim_server.files.replacing import replace_durably
@@ -88,7 +88,7 @@ def write_form(path: Path, url: str, token: str) -> Path:
 
 
 def open_in_browser(path: Path | str) -> bool:
-    """Open a file or an address in this user's browser; False where there is none to open."""
+    """Open a file or an address in this user's browser; return False if there is no browser."""
     import webbrowser
 
     if not has_display():
@@ -100,7 +100,7 @@ def open_in_browser(path: Path | str) -> bool:
 
 
 def has_display(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
-    """Tell whether a browser would have a window; a text browser in the terminal is none."""
+    """Return True if a browser would have a window; a text browser in the terminal does not count."""
     if platform in ("darwin", "win32"):
         return "SSH_CONNECTION" not in environ
     return any(environ.get(name) for name in DISPLAYS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.subscriptions import Count
 from swimctl.invocation import invocation_of
 
 if TYPE_CHECKING:
@@ -29,28 +30,29 @@ OWNER = "demo"
 TIER = "developer"
 
 
+Flights = Annotated[int, typer.Option("--flights", metavar="N", min=1, max=20_000, help="Number of simulated flights.")]
+Speed = Annotated[float, typer.Option("--speed", metavar="X", min=0.1, help="Speed as a multiple of real time.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Random seed: the same seed gives the same traffic.")]
+Script = Annotated[
+    Path | None, typer.Option("--script", metavar="FILE", help="Play a script to your own client instead of the demo.")
+]
+Port = Annotated[
+    int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
+]
+OpenMap = Annotated[bool, typer.Option("--open", help="Open the live map in a browser.")]
+
+
 @app.command()
 def demo(
     context: typer.Context,
     *,
-    flights: Annotated[
-        int, typer.Option("--flights", metavar="N", min=1, max=20_000, help="Number of simulated flights.")
-    ] = 300,
-    speed: Annotated[
-        float, typer.Option("--speed", metavar="X", min=0.1, help="Speed as a multiple of real time.")
-    ] = 30.0,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Random seed: the same seed gives the same traffic.")
-    ] = 1,
-    number: Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N events.")] = None,
-    script: Annotated[
-        Path | None,
-        typer.Option("--script", metavar="FILE", help="Play a script to your own client instead."),
-    ] = None,
-    port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65_535, help="Port to listen on; 0 picks a free one.")
-    ] = 0,
-    open_map: Annotated[bool, typer.Option("--open", help="Open the live map in a browser.")] = False,
+    flights: Flights = 300,
+    speed: Speed = 30.0,
+    seed: Seed = 1,
+    number: Count = None,
+    script: Script = None,
+    port: Port = 0,
+    open_map: OpenMap = False,
 ) -> None:
     """Try everything in this terminal.
 
@@ -58,8 +60,8 @@ def demo(
     events. It also prints how to connect from another terminal, and the address of the live map. q or Ctrl-C ends it
     and leaves nothing behind.
 
-    With --script, runs a server that cuts, closes, repeats, freezes or comes back as the file says, to test your own
-    client against; each action of the client is printed on one line. Scripts: sdk/conformance/README.md.
+    With --script, runs a server that drops, closes, repeats, freezes or comes back as FILE says, to test your own
+    client; each action of the client is printed as one line. Scripts: sdk/conformance/README.md.
 
     \b
     Examples:
@@ -128,7 +130,7 @@ def _watch(
 
 
 def _opener(service: TemporaryService, api_key: str) -> Callable[[], Session]:
-    """Sessions through the front door, with the key, as any client has them."""
+    """Return a function that opens sessions at the public address, with the key, as any client does."""
     from swimctl.client.connect import to_url
 
     dial = to_url(service.url, api_key)
@@ -160,7 +162,7 @@ def _open_map(service: TemporaryService, messages: Output) -> None:
 
 
 def connect_lines(home: str, url: str, api_key: str) -> list[str]:
-    """Return what to type in another terminal to use this service."""
+    """Return the lines to type in another terminal to use this service."""
     from swimctl.commands.dashboard import page_url
 
     program = "swimctl" if shutil.which("swimctl") else f"{sys.executable} -m swimctl"
@@ -190,7 +192,7 @@ def _banner(service: TemporaryService, api_key: str) -> list[Text]:
 
 
 def write_env(home: Path, url: str, api_key: str) -> Path:
-    """Write what a shell reads to use this service: one short line to type instead of five."""
+    """Write a file for the shell to source: one short line to type instead of five."""
     import shlex
 
     exports = {"SWIM_HOME": str(home), "SWIM_URL": url, "SWIM_API_KEY": api_key}

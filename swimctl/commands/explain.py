@@ -8,6 +8,7 @@ import typer
 
 from swimctl.app import single_command
 from swimctl.arguments import subscriptions as options
+from swimctl.arguments.output import Json
 from swimctl.completion.words import channels, connection_ids, key_ids
 from swimctl.errors import CommandError, NotFound, WrongUsage
 from swimctl.invocation import invocation_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 app = single_command()
 
 ANSWER_SECONDS = 60.0
-"""Counting a long stretch of history takes a while."""
+"""Counting over a long range of history takes a while."""
 NOT_FOUND, INVALID_PARAMS = -32004, -32602
 NEXT_STEPS = {
     "event": "show recent events: swimctl tail --last 20 --no-follow",
@@ -29,43 +30,47 @@ NEXT_STEPS = {
 }
 
 
+About = Annotated[
+    str,
+    typer.Argument(
+        metavar="EVENT_ID|TYPE", autocompletion=channels, help="1768573815123-0; or flight.departed, tmi.* …"
+    ),
+]
+KeyId = Annotated[
+    int | None, typer.Option("--key", metavar="ID", min=1, autocompletion=key_ids, help="All connections of this key.")
+]
+Connection = Annotated[
+    str | None,
+    typer.Option("--connection", metavar="ID", autocompletion=connection_ids, help="One connection, open or closed."),
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option("--channel", metavar="C", autocompletion=channels, help="A consumer subscribed to this channel."),
+]
+Since = Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")]
+
+
 @app.command()
 def explain(
     context: typer.Context,
     *,
-    about: Annotated[
-        str,
-        typer.Argument(
-            metavar="EVENT_ID|TYPE", autocompletion=channels, help="1768573815123-0; or flight.departed, tmi.* …"
-        ),
-    ],
-    key: Annotated[
-        int | None,
-        typer.Option("--key", metavar="ID", min=1, autocompletion=key_ids, help="All connections of this key."),
-    ] = None,
-    connection: Annotated[
-        str | None,
-        typer.Option(
-            "--connection", metavar="ID", autocompletion=connection_ids, help="One connection, open or closed."
-        ),
-    ] = None,
-    channel: Annotated[
-        list[str] | None,
-        typer.Option("--channel", metavar="C", autocompletion=channels, help="A consumer subscribed to this channel."),
-    ] = None,
+    about: About,
+    key: KeyId = None,
+    connection: Connection = None,
+    channel: Channels = None,
     airport: options.Airports = None,
     artcc: options.Artccs = None,
     callsign: options.Callsigns = None,
     fir: options.Firs = None,
     bbox: options.Bbox = None,
-    since: Annotated[str, typer.Option("--since", metavar="WHEN", help="With a TYPE: how far to look back.")] = "1h",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    since: Since = "1h",
+    as_json: Json = False,
 ) -> None:
     """Explain why a client did or did not get an event.
 
-    With an event's id: whether the client was connected, its key valid and the channel subscribed; which filter stopped
-    the event, and what the event has there; whether the client was closed as too slow, or when the event was sent. With
-    a type: which events of the last hour would have been sent, and what stopped the others.
+    With an event's id: whether the client was connected, its key valid and the channel subscribed; which filter
+    excluded the event, and the event's own value; whether the client was closed for being too slow, or when the event
+    was sent. With a type: which events of the last hour would have been sent, and what excluded the others.
 
     \b
     Examples:
@@ -107,7 +112,7 @@ def _read(answer: dict[str, Any]) -> EventExplained | ChannelExplained:
 def read_consumer(
     key: int | None, connection: str | None, channel: list[str] | None, filters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Read whom it is about, as the daemon is asked. Raises WrongUsage unless it is one."""
+    """Build the request's parameters for the consumer. Raises WrongUsage unless exactly one consumer is given."""
     channels = [part.strip() for value in channel or [] for part in value.split(",") if part.strip()]
     would = {name: value for name, value in (("channels", channels), ("filters", filters)) if value}
     given = [bool(key), connection is not None, bool(would)]
@@ -120,7 +125,7 @@ def read_consumer(
 
 
 def read_since(since: str) -> float:
-    """Read ``15m``, or a time, as seconds until now. Raises WrongUsage."""
+    """Parse ``15m``, or a time, to seconds before now. Raises WrongUsage."""
     import time
 
     from swimctl.arguments.times import read_past_ms

@@ -44,15 +44,15 @@ def flights(
         Format, typer.Option("--format", metavar="table|json|geojson|csv", help="Output format.")
     ] = Format.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep the list up to date until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep the list up to date until q or Ctrl-C.")] = False,
     header: Header = False,
     url: options.Url = None,
 ) -> None:
     """List the current flights.
 
-    They are what any client gets that asks for state: the result of all events so far. JSON includes the id of the last
-    event taken into account. A flight must match every kind of filter given, and one value of each kind. With --watch
-    they are listed again every two seconds, also after the daemon restarts.
+    This is the state that any client can request: the result of all events so far. JSON includes the id of the last
+    event taken into account. A flight must match every kind of filter given, and one value of each kind. With --watch,
+    the list is updated every two seconds, also across restarts of the daemon.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def flights(
     output = invocation.output(as_json=chosen is Format.JSON).piped_as(header=header, version="v2")
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
     with StateReader(options.opener(invocation, invocation.remote(url)), ["flight.*"], filters) as reader:
-        first = reader.ask()  # not running at the start is an error; later it is news
+        first = reader.ask()  # at the start, its absence is an error
         if not watch:
             _write(output, first, chosen)
         elif output.can_redraw and chosen is Format.TABLE:
@@ -78,7 +78,7 @@ def flights(
 
 
 def _write(output: Output, state: WorldState, format: Format, *, is_line: bool = False) -> None:
-    """Write the flights; ``is_line``: of JSON a line, as others follow."""
+    """Print the flights; ``is_line``: as one line of JSON, because others follow."""
     from swim_server.gateway.http.rendering import encode_entry, feature_of, to_csv, to_geojson
     from swim_server.state.kinds import FLIGHTS as KIND
 
@@ -104,7 +104,7 @@ def _write(output: Output, state: WorldState, format: Format, *, is_line: bool =
 
 
 def _write_on(invocation: Invocation, output: Output, reader: StateReader, first: WorldState, format: Format) -> None:
-    """Write them again and again; what a service that is away means for that is told beside."""
+    """Print the flights again and again; messages about an unavailable service go to standard error."""
     import time
 
     state: WorldState | None = first
@@ -118,7 +118,10 @@ def _write_on(invocation: Invocation, output: Output, reader: StateReader, first
 
 
 def _ask_again(reader: StateReader) -> tuple[WorldState | None, str | None]:
-    """Ask; or say why there is no answer just now. Raises CommandError where there will be none."""
+    """Request the flights, or return why there is no answer right now.
+
+    Raises CommandError if there will never be one.
+    """
     from swimctl.client.connect import is_final
 
     try:

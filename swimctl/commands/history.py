@@ -1,4 +1,4 @@
-"""``swimctl history info | check | salvage``: stored events, for an operator with a bad disk."""
+"""``swimctl history info | check | salvage``: inspect stored events, and salvage them from a damaged file."""
 
 from __future__ import annotations
 

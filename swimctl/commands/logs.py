@@ -28,7 +28,9 @@ def logs(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=0, help="Number of lines to show.")] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON lines: the entry, or its text as line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help='Print JSON lines: the log entry, or its text as {"line": …}.')
+    ] = False,
 ) -> None:
     """Show the daemon's log.
 
@@ -72,7 +74,7 @@ def _write(output: Output, line: bytes) -> None:
 
 
 def json_entry(text: str) -> str:
-    """Return a line of the log as one JSON object: itself where it is one, else ``{"line": …}``."""
+    """Return a log line as a JSON object: itself if it is one, otherwise ``{"line": …}``."""
     import json
 
     stripped = text.rstrip("\r\n")
@@ -84,14 +86,14 @@ def json_entry(text: str) -> str:
 
 
 class Lines:
-    """Cuts what is appended to a file into whole lines; for people, pieces of lines go on at once."""
+    """Splits what is appended to a file into complete lines; for people, partial lines are passed on at once."""
 
     def __init__(self, *, whole: bool) -> None:
         self._whole = whole
         self._rest = b""
 
     def of(self, chunk: bytes) -> list[bytes]:
-        """Return the lines that are whole with this chunk."""
+        """Return the lines that this chunk completes."""
         if not self._whole:
             return [chunk]
         *found, self._rest = (self._rest + chunk).split(b"\n")
@@ -99,7 +101,7 @@ class Lines:
 
 
 def rotated_lines(path: Path, wanted: int) -> list[bytes]:
-    """Return the last lines of the files that were rotated away, oldest first; at most as many as are wanted."""
+    """Return up to the wanted number of last lines from the rotated files, oldest first."""
     found: list[bytes] = []
     number = 1
     while len(found) < wanted:
@@ -113,13 +115,13 @@ def rotated_lines(path: Path, wanted: int) -> list[bytes]:
 
 
 def log_path(invocation: Invocation) -> Path:
-    """Where the daemon of this home writes its log."""
+    """Return the path of the log that the daemon of this home writes."""
     configured = invocation.load_config().config.logging.file
     return Path(configured) if configured else invocation.home.log
 
 
 def follow_file(path: Path, file: BinaryIO) -> Iterator[bytes]:
-    """Yield what is appended, endlessly, with empty values in between; follows the log when it is rotated."""
+    """Yield what is appended, forever, with empty values in between; follow the log when it is rotated."""
     while True:
         chunk = file.read(CHUNK_BYTES)
         if chunk:

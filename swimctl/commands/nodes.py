@@ -26,7 +26,8 @@ def nodes(
     """List the nodes that share one Redis server.
 
     Shows each node's version, connections, lag behind the stream, clock and the sources that it runs. Any node can be
-    asked. A silent node has said nothing for 3 s; of one that is gone for 10 s, places and sources are free again.
+    asked. A node that has not reported for 3 s is shown as silent; after 10 s it is gone, and its connection slots and
+    sources are free again.
 
     \b
     Examples:

@@ -22,46 +22,47 @@ from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
 
 if TYPE_CHECKING:
-    from swimctl.client.publisher import Report, Storing
+    from swimctl.client.publisher import Publisher, Report, Storing
     from swimctl.event_lines import NumberedEvent
     from swimctl.output import Output
 
 app = single_command()
 
 
+Type = Annotated[
+    str | None, typer.Argument(metavar="TYPE", autocompletion=event_types, help="flight.departed, tmi.issued …")
+]
+Data = Annotated[str | None, typer.Option("--data", metavar="JSON", help="The event's data, a JSON object.")]
+Timestamp = Annotated[str | None, typer.Option("--timestamp", metavar="TIME", help="Time of the event, RFC 3339.")]
+EventId = Annotated[
+    str | None,
+    typer.Option("--event-id", metavar="NAME", help="Your own id for the event: a repeat within a day is not stored."),
+]
+File = Annotated[str | None, typer.Option("--file", metavar="F", help="File of JSON lines; - is standard input.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="With TYPE: publish even if fields that clients expect are missing.")
+]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait", metavar="SECONDS", min=0, help="Seconds to wait if the daemon becomes unavailable while publishing."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines: each event's id and type.")]
+
+
 @app.command()
 def publish(
     context: typer.Context,
     *,
-    type: Annotated[
-        str | None, typer.Argument(metavar="TYPE", autocompletion=event_types, help="flight.departed, tmi.issued …")
-    ] = None,
-    data: Annotated[str | None, typer.Option("--data", metavar="JSON", help="The event's data, a JSON object.")] = None,
-    timestamp: Annotated[
-        str | None, typer.Option("--timestamp", metavar="TIME", help="Time of the event, RFC 3339.")
-    ] = None,
-    event_id: Annotated[
-        str | None,
-        typer.Option(
-            "--event-id", metavar="NAME", help="Your own id for the event: a repeat within a day is not stored."
-        ),
-    ] = None,
-    file: Annotated[
-        str | None, typer.Option("--file", metavar="F", help="File of JSON lines; - is standard input.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="With TYPE: publish even if fields that clients expect are missing.")
-    ] = False,
-    wait: Annotated[
-        float,
-        typer.Option(
-            "--wait",
-            metavar="SECONDS",
-            min=0,
-            help="Seconds to wait if the daemon becomes unavailable while publishing.",
-        ),
-    ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines: each event's id and type.")] = False,
+    type: Type = None,
+    data: Data = None,
+    timestamp: Timestamp = None,
+    event_id: EventId = None,
+    file: File = None,
+    force: Force = False,
+    wait: Wait = 10.0,
+    as_json: Json = False,
     url: Url = None,
 ) -> None:
     """Publish events, and print the id of each once it is stored, in order.
@@ -77,8 +78,7 @@ def publish(
       my-provider | swimctl publish --file - --json
       swimctl publish --context live --file events.jsonl
     """
-    from swimctl.client.publisher import EventRefused, Interrupted, Publisher
-    from swimctl.event_lines import BadLine
+    from swimctl.client.publisher import Publisher
 
     if (type is None) == (file is None) or (type is None) != (data is None):
         raise WrongUsage("publish takes either TYPE with --data JSON, or --file F", "see: swimctl publish --help")
@@ -86,36 +86,52 @@ def publish(
         check_fields(type, data or "")
     invocation = invocation_of(context)
     output, messages = invocation.data_output(as_json=as_json), invocation.messages()
-    publisher = Publisher(
-        _connector(invocation, url), _reporter(output), nonce=f"swimctl-{secrets.token_hex(8)}", patience_seconds=wait
-    )
+    connect, nonce = _connector(invocation, url), f"swimctl-{secrets.token_hex(8)}"
+    publisher = Publisher(connect, _reporter(output), nonce=nonce, patience_seconds=wait)
     with _batches(type, data, timestamp, event_id, file) as batches:
         publisher.open()
         try:
-            with publisher.interruptible(), Progress(messages, "publishing") as progress:
-                for batch in batches:
-                    publisher.publish(batch)
-                    output.stream.flush()
-                    if not output.is_terminal:  # else the ids tell how far it is
-                        progress.set(publisher.stored)
-        except Interrupted:
-            raise CommandFailed(f"interrupted; {_told(publisher.stored)}") from None
-        except BadLine as bad:
-            raise CommandFailed(f"{bad}; {_told(publisher.stored)}") from None
-        except BrokenPipeError:
-            standard_streams.discard_output()
-            raise CommandFailed(f"the reader of the ids has gone away; {_told(publisher.stored)}") from None
-        except EventRefused as refused:
-            if type is not None:
-                raise WrongUsage(refused.reason) from None
-            raise CommandFailed(f"{refused.problem}; {_told(publisher.stored)}") from None
-        except CommandError as error:
-            raise CommandFailed(f"{error.problem}; {_told(publisher.stored)}", error.next_step) from None
+            with _errors_with_count(publisher, is_typed=type is not None):
+                _publish_all(publisher, batches, output, messages)
         finally:
             publisher.close()
     if messages.is_terminal and type is None:
         repeats = f", {publisher.duplicates:,} stored before" if publisher.duplicates else ""
         messages.line(f"{publisher.stored:,} stored{repeats}")
+
+
+def _publish_all(
+    publisher: Publisher, batches: Iterator[list[NumberedEvent]], output: Output, messages: Output
+) -> None:
+    with publisher.interruptible(), Progress(messages, "publishing") as progress:
+        for batch in batches:
+            publisher.publish(batch)
+            output.stream.flush()
+            if not output.is_terminal:  # otherwise the ids show the progress
+                progress.set(publisher.stored)
+
+
+@contextmanager
+def _errors_with_count(publisher: Publisher, *, is_typed: bool) -> Iterator[None]:
+    """Add the number of stored events to every error; ``is_typed``: the only event was typed, not read from a file."""
+    from swimctl.client.publisher import EventRefused, Interrupted
+    from swimctl.event_lines import BadLine
+
+    try:
+        yield
+    except Interrupted:
+        raise CommandFailed(f"interrupted; {_count(publisher.stored)}") from None
+    except BadLine as bad:
+        raise CommandFailed(f"{bad}; {_count(publisher.stored)}") from None
+    except BrokenPipeError:
+        standard_streams.discard_output()
+        raise CommandFailed(f"the reader of the ids has gone away; {_count(publisher.stored)}") from None
+    except EventRefused as refused:
+        if is_typed:
+            raise WrongUsage(refused.reason) from None
+        raise CommandFailed(f"{refused.problem}; {_count(publisher.stored)}") from None
+    except CommandError as error:
+        raise CommandFailed(f"{error.problem}; {_count(publisher.stored)}", error.next_step) from None
 
 
 def _connector(invocation: Invocation, url: str | None) -> Callable[[], Storing]:
@@ -132,7 +148,7 @@ def _connector(invocation: Invocation, url: str | None) -> Callable[[], Storing]
 def _batches(
     type: str | None, data: str | None, timestamp: str | None, event_id: str | None, file: str | None
 ) -> Iterator[Iterator[list[NumberedEvent]]]:
-    """Return the batches to be stored, from the words or from the file."""
+    """Return the batches to store, from the arguments or the file."""
     from swimctl.event_lines import EventLines
 
     if type is not None:
@@ -152,7 +168,7 @@ def _batches(
 
 
 def check_fields(type: str, data: str) -> None:
-    """Raise WrongUsage where an event that was typed lacks what clients expect of its type."""
+    """Raise WrongUsage if a typed event lacks fields that clients expect of its type."""
     from swim_server.protocol.payloads import missing_fields
 
     decoded = _decode(data)
@@ -196,5 +212,5 @@ def _reporter(output: Output) -> Report:
     return report
 
 
-def _told(stored: int) -> str:
+def _count(stored: int) -> str:
     return "1 event is stored" if stored == 1 else f"{stored:,} events are stored" if stored else "nothing is stored"

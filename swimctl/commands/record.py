@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
 import msgspec
 import typer
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
 app = single_command()
 
 
+Channels = Annotated[
+    list[str] | None,
+    typer.Option("--channel", metavar="CHANNEL", autocompletion=complete_channels, help=options.CHANNELS_HELP),
+]
+File = Annotated[str, typer.Argument(metavar="FILE", help="File to write; - is standard output.")]
+Duration = Annotated[str | None, typer.Option("--for", metavar="TIME", help="Stop after this long: 90s, 1h.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")]
+Json = Annotated[bool, typer.Option("--json", help="At the end, print one JSON document about the recording.")]
+
+
 @app.command()
 def record(
     context: typer.Context,
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="File to write; - is standard output.")],
-    channels: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--channel",
-            metavar="CHANNEL",
-            autocompletion=complete_channels,
-            help=options.CHANNELS_HELP,
-        ),
-    ] = None,
+    file: File,
+    channels: Channels = None,
     airport: options.Airports = None,
     artcc: options.Artccs = None,
     callsign: options.Callsigns = None,
@@ -50,14 +52,10 @@ def record(
     after: options.After = None,
     last: options.Last = None,
     number: options.Count = None,
-    duration: Annotated[
-        str | None, typer.Option("--for", metavar="TIME", help="Stop after this long: 90s, 1h.")
-    ] = None,
+    duration: Duration = None,
     no_follow: options.NoFollow = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace FILE without asking.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="At the end, print one JSON document about the recording.")
-    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
     url: options.Url = None,
 ) -> None:
     """Record events to one file until Ctrl-C: live ones, or history first.
@@ -81,41 +79,33 @@ def record(
     if file == "-" and as_json:
         raise WrongUsage("--json and - can't be combined: both write to standard output")
     if no_follow and since is None and after is None and last is None:
-        after = "0-0"  # all there is
+        after = "0-0"  # everything in history
     filters = options.read_filters(airport, artcc, callsign, fir, bbox)
     wanted = options.read_wanted(channels, filters, since=since, after=after, last=last)
     signals = Signals()
     until = _Until(signals, number, _seconds(duration), no_follow=no_follow)
     with output_file(file, yes=yes) as open_file, signals.taken():
         remote = invocation.remote(url)
-        stream = options.new_stream(invocation, wanted, remote)
-        stream.open()
-        try:
-            _record(
-                invocation,
-                stream,
-                new_header(wanted, "this machine" if remote is None else remote.url),
-                open_file,
-                file,
-                until,
-                as_json,
-            )
-        finally:
-            stream.close()
+        header = new_header(wanted, "this machine" if remote is None else remote.url)
+        target = _Target(file, open_file, header, as_json=as_json)
+        with closing(options.new_stream(invocation, wanted, remote)) as stream:
+            stream.open()
+            _record(invocation, stream, target, until)
     if signals.received is not None:
         raise SystemExit(128 + signals.received)  # 130 for Ctrl-C, though the recording is whole
 
 
-def _record(
-    invocation: Invocation,
-    stream: EventStream,
-    header: Header,
-    open_file: Callable[[], BinaryIO],
-    name: str,
-    until: _Until,
-    as_json: bool,
-) -> None:
-    """Record, write the end mark whatever ended it, and tell."""
+class _Target(NamedTuple):
+    """The file to write, its header, and whether to print a report at the end."""
+
+    name: str
+    open_file: Callable[[], BinaryIO]
+    header: Header
+    as_json: bool
+
+
+def _record(invocation: Invocation, stream: EventStream, target: _Target, until: _Until) -> None:
+    """Record, write the end mark however it ended, and print a report."""
     from swim_server.sources.recording.writer import RecordingWriter
 
     from swimctl.patient_file import PatientFile
@@ -123,38 +113,38 @@ def _record(
 
     messages = invocation.messages()
     progress = Progress(messages, "recording", total=until.wanted)
-    file = PatientFile(open_file(), progress.line, until.is_interrupted)
-    recording = Recording(stream, lambda: RecordingWriter(file, header), name, progress.line)
+    file = PatientFile(target.open_file(), progress.line, until.is_interrupted)
+    recording = Recording(stream, lambda: RecordingWriter(file, target.header), target.name, progress.line)
     try:
         with progress:
             recording.run(until, lambda writer: progress.set(writer.events))
     except CommandError as error:
-        with suppress(CommandError):  # told already, where it is the file that can't be written
+        with suppress(CommandError):  # already reported, if it is the file that can't be written
             recording.finish(error.problem)
         raise
     end = recording.finish(until.reason)
     recording.sync(file)
-    if as_json:
-        document = {"file": name, "bytes": recording.writer.packed_bytes, **msgspec.to_builtins(end)}
+    if target.as_json:
+        document = {"file": target.name, "bytes": recording.writer.packed_bytes, **msgspec.to_builtins(end)}
         invocation.output(as_json=True).document(document)
     elif messages.is_terminal:
         messages.line(f"{end.events:,} events recorded, {_size(recording.writer.packed_bytes)}")
 
 
 class _Until:
-    """When to end, and why."""
+    """When to stop recording, and the reason."""
 
     def __init__(self, signals: Signals, number: int | None, seconds: float | None, *, no_follow: bool) -> None:
         self.reason = ""
         self.wanted = number
-        """How many events are to be recorded; None: until something else ends it."""
+        """The number of events to record; None: no limit."""
         self._signals = signals
         self._left = number
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._no_follow = no_follow
 
     def is_interrupted(self) -> bool:
-        """Whether somebody wants it to end now."""
+        """Return True if a signal asked to stop."""
         return self._signals.received is not None
 
     def __call__(self, item: StreamItem | None) -> bool:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,40 +27,60 @@ if TYPE_CHECKING:
 app = single_command()
 
 
+File = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]", help="A recording, JSON lines or a folder of feed snapshots; - is standard input."
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="X", help="An id, a time, or 10m: in history that long ago, in FILE after its start."
+    ),
+]
+End = Annotated[str | None, typer.Option("--to", metavar="Y", help="Where to stop; default: the end.")]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option("--channel", metavar="CHANNEL", autocompletion=complete_channels, help="Only these channels."),
+]
+Speed = Annotated[
+    float, typer.Option("--speed", metavar="N", min=0, help="Speed as a multiple of real time; 0: as fast as possible.")
+]
+OutputFile = Annotated[Path | None, typer.Option("--output", metavar="F", help="Write JSON lines to this file.")]
+Into = Annotated[Path | None, typer.Option("--into", metavar="HOME", help="Publish into the daemon of this home.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="With --output or --into: at the end, print one JSON document about it.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The events to replay, as typed: start, end and channels."""
+
+    start: str | None
+    end: str | None
+    channels: list[str] | None
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The channels, split at commas; all if none are given."""
+        words = self.channels or ["*"]
+        return tuple(part.strip() for word in words for part in word.split(",") if part.strip())
+
+
 @app.command()
 def replay(
     context: typer.Context,
     *,
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE]", help="A recording, JSON lines or a folder of feed snapshots; - is standard input."
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="X", help="An id, a time, or 10m: in history that long ago, in FILE after its start."
-        ),
-    ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="Y", help="Where to stop; default: the end.")] = None,
-    channels: Annotated[
-        list[str] | None,
-        typer.Option("--channel", metavar="CHANNEL", autocompletion=complete_channels, help="Only these channels."),
-    ] = None,
-    speed: Annotated[
-        float,
-        typer.Option("--speed", metavar="N", min=0, help="Speed as a multiple of real time; 0: as fast as possible."),
-    ] = 1.0,
-    output_file: Annotated[
-        Path | None, typer.Option("--output", metavar="F", help="Write JSON lines to this file.")
-    ] = None,
-    into: Annotated[
-        Path | None, typer.Option("--into", metavar="HOME", help="Publish into the daemon of this home.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="With --output or --into: at the end, print one JSON document about it.")
-    ] = False,
+    file: File = None,
+    start: Start = None,
+    end: End = None,
+    channels: Channels = None,
+    speed: Speed = 1.0,
+    output_file: OutputFile = None,
+    into: Into = None,
+    as_json: Json = False,
 ) -> None:
     """Replay events: a range of history, or a recording.
 
@@ -82,28 +103,30 @@ def replay(
     if output_file is not None and into is not None:
         raise WrongUsage("--output and --into can't both be given")
     invocation = invocation_of(context)
-    tells = as_json and (output_file is not None or into is not None)  # else standard output has the events, as JSON
-    output = invocation.output(as_json=as_json)
-    messages = invocation.messages()
-    shows = output_file is not None or into is not None or not output.is_terminal  # else the events are on the screen
+    output, messages = invocation.output(as_json=as_json), invocation.messages()
+    goes_to_stdout = output_file is None and into is None
     with _sink(invocation, output_file, into) as inner, Progress(messages, "replaying") as progress:
-        sink = CountingSink(inner, progress) if shows else inner
-        try:
-            if file is not None:
-                _play_file(sink, file, start, end, channels, speed)
-            else:
-                _play_history(invocation, sink, start, end, channels, speed)
-        except BrokenPipeError:
-            standard_streams.discard_output()
-    if tells:
+        is_on_screen = goes_to_stdout and output.is_terminal
+        sink = inner if is_on_screen else CountingSink(inner, progress)
+        _play(invocation, sink, file, Range(start, end, channels), speed)
+    if as_json and not goes_to_stdout:  # otherwise standard output has the events, as JSON
         output.document({"played": sink.played, "output": output_file and str(output_file), "into": into and str(into)})
     elif messages.is_terminal:
         messages.line(f"{sink.played:,} events played")
 
 
-def _play_file(
-    sink: Sink, file: Path, start: str | None, end: str | None, channels: list[str] | None, speed: float
-) -> None:
+def _play(invocation: Invocation, sink: Sink, file: Path | None, wanted: Range, speed: float) -> None:
+    """Play from the file, or from history; stop quietly if the reader goes away."""
+    try:
+        if file is not None:
+            _play_file(sink, file, wanted, speed)
+        else:
+            _play_history(invocation, sink, wanted, speed)
+    except BrokenPipeError:
+        standard_streams.discard_output()
+
+
+def _play_file(sink: Sink, file: Path, wanted: Range, speed: float) -> None:
     from swim_server.sources.recording.recorded_events import kind_of_recording
 
     from swimctl.replaying.bounds import read_seek
@@ -111,19 +134,17 @@ def _play_file(
     from swimctl.replaying.sinks import ChannelSink
     from swimctl.replaying.sources import file_events, play_snapshots
 
-    first, last = read_seek(start, "--from"), read_seek(end, "--to")
+    first, last = read_seek(wanted.start, "--from"), read_seek(wanted.end, "--to")
     with told_with_its_name(file):
         is_of_events = str(file) == "-" or kind_of_recording(file) != "snapshots"
-    wanted = ChannelSink(sink, read_channels(channels))
+    chosen = ChannelSink(sink, wanted.channel_names)
     if is_of_events:
-        play(file_events(file, first, last), wanted, Pace(speed))
+        play(file_events(file, first, last), chosen, Pace(speed))
     else:
-        play_snapshots(file, speed, wanted, first, last)
+        play_snapshots(file, speed, chosen, first, last)
 
 
-def _play_history(
-    invocation: Invocation, sink: Sink, start: str | None, end: str | None, channels: list[str] | None, speed: float
-) -> None:
+def _play_history(invocation: Invocation, sink: Sink, wanted: Range, speed: float) -> None:
     from swimctl.client.connect import to_daemon
     from swimctl.client.event_stream import EventStream
     from swimctl.client.stream_items import SubscriptionRequest
@@ -132,18 +153,13 @@ def _play_history(
     from swimctl.replaying.sources import history_events
 
     now_ms = time.time_ns() // 1_000_000
-    after, until = read_start(start, now_ms), read_end(end, now_ms)
-    stream = EventStream(to_daemon(invocation.home), SubscriptionRequest(read_channels(channels), after=str(after)))
+    after, until = read_start(wanted.start, now_ms), read_end(wanted.end, now_ms)
+    stream = EventStream(to_daemon(invocation.home), SubscriptionRequest(wanted.channel_names, after=str(after)))
     stream.open()
     try:
         play(history_events(stream, until, invocation.messages().line), sink, Pace(speed))
     finally:
         stream.close()
-
-
-def read_channels(channels: list[str] | None) -> tuple[str, ...]:
-    """Channels, also several with commas between; all without."""
-    return tuple(part.strip() for channel in channels or ["*"] for part in channel.split(",") if part.strip())
 
 
 @contextmanager

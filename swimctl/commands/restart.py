@@ -71,9 +71,9 @@ def restart(
 
 
 def prove(invocation: Invocation, answer: dict[str, Any], url: str | None, program: Program) -> None:
-    """See from outside that the new process serves: it has the lock, answers, and is the program that was told.
+    """Check from outside that the new process serves: it holds the lock, answers, and runs the announced code.
 
-    Raises CommandFailed, with what is missing, when that does not become true.
+    Raises CommandFailed with what is missing if that does not come true in time.
     """
     deadline = time.monotonic() + PROOF_SECONDS
     while (missing := _missing(invocation, answer, url)) is not None:

@@ -9,13 +9,13 @@ import typer
 
 from swimctl.app import single_command
 from swimctl.errors import CommandFailed, WrongUsage
-from swimctl.invocation import invocation_of
+from swimctl.invocation import Invocation, invocation_of
 from swimctl.progress import Progress
 from swimctl.text import plural
 
 if TYPE_CHECKING:
     from swimctl.archive.contents import Part
-    from swimctl.archive.restoring import Restored
+    from swimctl.archive.restoring import Placed, Restored
     from swimctl.output import Output
 
 app = single_command()
@@ -37,8 +37,8 @@ def restore(
     """Restore a backup. The service must be stopped, else exit code 4.
 
     The current files are set aside (*.before-restore-*), never deleted. Keys that were revoked or expired after the
-    backup stay so. Clients that have seen events which the restored history lacks are told of the gap. The
-    configuration is restored to its former place, or to --config FILE.
+    backup stay revoked or expired. Clients that have received events missing from the restored history are told of the
+    gap. The configuration is restored to its former place, or to --config FILE.
 
     \b
     Examples:
@@ -47,27 +47,14 @@ def restore(
     """
     import msgspec
 
-    from swimctl.archive.contents import opened
-    from swimctl.archive.restoring import locked, plan
     from swimctl.archive.restoring import restore as bring_back
-    from swimctl.output import require_yes
 
     parts: list[Part] = [part for part in PARTS if only is None or part in only]
     if unknown := set(only or ()) - set(PARTS):
         raise WrongUsage(f"--only: must be {', '.join(PARTS)}, got {sorted(unknown)[0]!r}")
     invocation = invocation_of(context)
     output, messages = invocation.output(as_json=as_json), invocation.messages()
-    with opened(file) as (_, manifest):
-        pass
-    with locked(invocation.home):
-        pass  # a service that runs is told before anybody is asked
-    places = plan(manifest, invocation.home, invocation.load_config(), parts, invocation.config_path)
-    if not places:
-        raise CommandFailed(f"{file} does not contain {', '.join(parts)}", "list its contents: tar tzf FILE")
-    replaced = [str(place.target) for place in places if place.replaces]
-    if replaced:
-        question = f"Replace {', '.join(replaced)} with those of {manifest.created_at}?"
-        require_yes(f"{question} The current files are set aside.", yes=yes)
+    places = _agreed_places(invocation, file, parts, yes=yes)
     with Progress(messages, "restoring", sum(place.entry.size for place in places), "bytes") as progress:
         done = bring_back(file, places, invocation.home, progress.set)
     if as_json:
@@ -76,6 +63,26 @@ def restore(
     for path in done.placed:
         output.line(path)
     _tell(messages, done)
+
+
+def _agreed_places(invocation: Invocation, file: Path, parts: list[Part], *, yes: bool) -> list[Placed]:
+    """Return where each file of the archive goes, after asking for permission to replace files. Raises CommandError."""
+    from swimctl.archive.contents import opened
+    from swimctl.archive.restoring import locked, plan
+    from swimctl.output import require_yes
+
+    with opened(file) as (_, manifest):
+        pass
+    with locked(invocation.home):
+        pass  # report a running service before asking anything
+    places = plan(manifest, invocation.home, invocation.load_config(), parts, invocation.config_path)
+    if not places:
+        raise CommandFailed(f"{file} does not contain {', '.join(parts)}", "list its contents: tar tzf FILE")
+    replaced = [str(place.target) for place in places if place.replaces]
+    if replaced:
+        question = f"Replace {', '.join(replaced)} with those of {manifest.created_at}?"
+        require_yes(f"{question} The current files are set aside.", yes=yes)
+    return places
 
 
 def _tell(messages: Output, done: Restored) -> None:

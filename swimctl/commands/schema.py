@@ -14,7 +14,7 @@ app = single_command()
 
 
 class Format(StrEnum):
-    """Which document."""
+    """The document to print."""
 
     ASYNCAPI = "asyncapi"
     OPENAPI = "openapi"

@@ -71,7 +71,7 @@ def serve(
 def serve_overrides(
     invocation: Invocation, host: str | None, port: int | None, source: list[str] | None
 ) -> dict[str, object]:
-    """Return the options as settings. Raises ConfigError with everything that is wrong with the sources."""
+    """Convert the options to settings. Raises ConfigError with everything that is wrong with the sources."""
     from swim_server.config import parse_sources
 
     return {
@@ -83,7 +83,7 @@ def serve_overrides(
 
 
 def serve_arguments(invocation: Invocation, host: str | None, port: int | None, source: list[str] | None) -> list[str]:
-    """Return the same options as words, for the process in the background."""
+    """Convert the same options back to arguments, for the background process."""
     words = ["--config", str(Path(invocation.config_path).absolute())] if invocation.config_path else []
     words += ["--debug"] if invocation.debug else []
     words += ["serve"]
@@ -95,7 +95,7 @@ def serve_arguments(invocation: Invocation, host: str | None, port: int | None, 
 
 
 def tls_overrides(certificate: Path | None, key: Path | None) -> dict[str, object]:
-    """Return the options of TLS as settings."""
+    """Convert the TLS options to settings."""
     return {
         "server.tls_certificate": None if certificate is None else str(certificate),
         "server.tls_key": None if key is None else str(key),
@@ -103,7 +103,7 @@ def tls_overrides(certificate: Path | None, key: Path | None) -> dict[str, objec
 
 
 def tls_arguments(certificate: Path | None, key: Path | None) -> list[str]:
-    """Return the options of TLS as words."""
+    """Convert the TLS options back to arguments."""
     words = ["--tls-cert", str(certificate.absolute())] if certificate is not None else []
     return words + (["--tls-key", str(key.absolute())] if key is not None else [])
 
@@ -123,7 +123,7 @@ def _serve_here(invocation: Invocation, overrides: dict[str, object]) -> None:
 
 
 class _Greeting:
-    """Tells a person at a terminal how to go on. The log says everything else."""
+    """Tells the user at a terminal how to continue. Everything else is in the log."""
 
     def __init__(self, invocation: Invocation, *, has_sources: bool) -> None:
         self._messages = invocation.messages()
@@ -138,7 +138,7 @@ class _Greeting:
 
 
 def _serve_detached(invocation: Invocation, overrides: dict[str, object], arguments: list[str], as_json: bool) -> None:
-    invocation.load_config(overrides)  # what is wrong with it is told here and now, not in a log
+    invocation.load_config(overrides)  # report errors here, not in a log
     from swim_server.daemon.detach import StartFailed, serve_detached
     from swim_server.daemon.lockfile import AlreadyRunning as LockHeld
     from swim_server.daemon.lockfile import Lockfile

@@ -102,7 +102,6 @@ def install(
       swimctl service install --now
       sudo SWIM_HOME=/srv/swim swimctl service install --run-as swim --yes
     """
-    from swimctl.output import require_yes
     from swimctl.systemd.installation import check_command, unit_of
     from swimctl.systemd.manager import Manager
 
@@ -121,20 +120,30 @@ def install(
         return
     require_systemd(manager)
     check_command(unit)
-    installed = read_installed(path)
-    if installed != text:
-        what = "Replace" if installed is not None else "Write"
-        require_yes(f"{what} {path} and let systemd start {name} at boot?", yes=yes)
-        make_home(unit)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, text)
-        manager.call("daemon-reload")
+    has_changed = _write_unit(manager, unit, name, yes=yes)
     manager.call("enable", *(["--now"] if now else []), name)
     if as_json:
-        output.document({"path": str(path), "scope": chosen, "changed": installed != text, "installed": True})
+        output.document({"path": str(path), "scope": chosen, "changed": has_changed, "installed": True})
     else:
-        output.line(f"{'unchanged' if installed == text else 'installed'} {path}")
+        output.line(f"{'installed' if has_changed else 'unchanged'} {path}")
     _tell_how_to_go_on(messages, manager, name, unit, has_started=now or _is_serving(unit))
+
+
+def _write_unit(manager: Manager, unit: Unit, name: str, *, yes: bool) -> bool:
+    """Write the unit, after asking, and create its home; return False if the unit was already up to date."""
+    from swimctl.output import require_yes
+
+    path, text = manager.unit_path(name), unit.text()
+    installed = read_installed(path)
+    if installed == text:
+        return False
+    what = "Replace" if installed is not None else "Write"
+    require_yes(f"{what} {path} and let systemd start {name} at boot?", yes=yes)
+    make_home(unit)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text)
+    manager.call("daemon-reload")
+    return True
 
 
 @app.command()
@@ -182,7 +191,7 @@ def uninstall(
 
 
 def read_scope(scope: str | None) -> Scope:
-    """Read ``--scope``. Raises WrongUsage."""
+    """Parse ``--scope``. Raises WrongUsage."""
     from swimctl.systemd.installation import default_scope
 
     if scope is None:
@@ -195,7 +204,7 @@ def read_scope(scope: str | None) -> Scope:
 
 
 def read_name(name: str) -> str:
-    """Read ``--name``: a unit's name, not a path. Raises WrongUsage."""
+    """Parse ``--name``: the name of a unit, not a path. Raises WrongUsage."""
     found = name.removesuffix(".service")
     if not found or not all(character.isalnum() or character in "-_" for character in found) or not found.isascii():
         raise WrongUsage(f"--name: must be letters, digits, - and _, got {name!r}")
@@ -203,7 +212,7 @@ def read_name(name: str) -> str:
 
 
 def read_installed(path: Path) -> str | None:
-    """Return the unit that is there; None: there is none."""
+    """Return the text of the installed unit, or None if there is none."""
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
@@ -211,7 +220,7 @@ def read_installed(path: Path) -> str | None:
 
 
 def require_systemd(manager: Manager) -> None:
-    """Raise CommandFailed where systemd does not run."""
+    """Raise CommandFailed if systemd is not running."""
     problem = manager.problem()
     if problem is not None:
         raise CommandFailed(
@@ -221,7 +230,7 @@ def require_systemd(manager: Manager) -> None:
 
 
 def make_home(unit: Unit) -> None:
-    """Make a system unit's home, its user's alone, if it isn't there."""
+    """Create a system unit's home, accessible only to its user, if it does not exist."""
     if unit.scope == "system" and unit.user is not None and not unit.home.exists():
         import shutil
 

@@ -31,7 +31,7 @@ def status(
     ] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until q or Ctrl-C.")] = False,
 ) -> None:
     """Show the daemon's current activity.
 
@@ -61,8 +61,8 @@ def _ask(invocation: Invocation) -> dict[str, Any]:
 
 
 def _write_on(invocation: Invocation, output: Output) -> None:
-    """Write document after document; a daemon that is away is waited for."""
-    document: dict[str, Any] | None = _ask(invocation)  # not running at the start is an error; later it is news
+    """Print one document after another; wait for a daemon that is away."""
+    document: dict[str, Any] | None = _ask(invocation)  # at the start, its absence is an error
     while True:
         if document is not None:
             if output.as_json:
@@ -90,7 +90,7 @@ def _write(output: Output, document: dict[str, Any]) -> None:
 
 
 def _read(document: dict[str, Any]) -> Status:
-    """Read what is shown; ``--json`` passes on whatever the daemon says."""
+    """Decode the fields that are shown; ``--json`` passes on the whole answer."""
     from swim_server.daemon.control.documents.status import Status
 
     from swimctl.client.answers import read_answer
@@ -108,7 +108,7 @@ def _picture(document: dict[str, Any]) -> Any:
 
 
 def _watch(invocation: Invocation, output: Output) -> None:
-    """Show it until q or Ctrl-C; a daemon that is away is waited for."""
+    """Show the status until q or Ctrl-C; wait for a daemon that is away."""
     from rich.text import Text
 
     from swimctl.live.ending import ending_signals
@@ -116,7 +116,7 @@ def _watch(invocation: Invocation, output: Output) -> None:
     from swimctl.render.foot import Foot
 
     keys = [Text("q quit", style="dim")]
-    picture = _picture(_ask(invocation))  # not running at the start is an error; later it is news
+    picture = _picture(_ask(invocation))  # at the start, its absence is an error
     with ending_signals(), Screen(output.console()) as screen:
         while True:
             screen.draw(Foot(picture, keys))

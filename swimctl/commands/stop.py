@@ -80,7 +80,7 @@ def _tell_not_running(lockfile: Lockfile, home: Home) -> None:
 
 
 def _ask(home: Home) -> str | None:
-    """Ask over the control socket; answer why that was not possible."""
+    """Ask the daemon to stop over the control socket; return why that was impossible, or None."""
     from swimctl.client.control import ControlClient
     from swimctl.client.session import SessionLost
 
@@ -88,7 +88,7 @@ def _ask(home: Home) -> str | None:
         with ControlClient.connect(home, timeout=2.0) as control:
             control.call("stop", timeout=2.0)
     except SessionLost:
-        return None  # it was faster than its answer
+        return None  # it stopped before its answer arrived
     except CommandError as error:
         return error.problem
     return None

@@ -86,7 +86,7 @@ def tail(
 
 
 class _Until:
-    """When to end: after so many events, or after the history."""
+    """When to stop: after so many events, or at the end of history."""
 
     def __init__(self, number: int | None, *, no_follow: bool) -> None:
         self._left = number

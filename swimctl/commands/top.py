@@ -62,7 +62,7 @@ def _ask(invocation: Invocation, rows: int) -> dict[str, Any]:
 
 
 def _read(document: dict[str, Any]) -> Top:
-    """Read what is shown; ``--json`` passes on whatever the daemon says."""
+    """Decode the fields that are shown; ``--json`` passes on the whole answer."""
     from swim_server.daemon.control.documents.connections import Top
 
     from swimctl.client.answers import read_answer
@@ -71,12 +71,12 @@ def _read(document: dict[str, Any]) -> Top:
 
 
 def _write(invocation: Invocation, output: Output, rows: int, number: int | None) -> None:
-    """Write line after line; what a daemon that is away means for them is told beside."""
+    """Print line after line; messages about an unavailable daemon go to standard error."""
     import time
 
     from swimctl.render.top import HEADINGS, line
 
-    document: dict[str, Any] | None = _ask(invocation, rows)  # not running at the start is an error; later it is news
+    document: dict[str, Any] | None = _ask(invocation, rows)  # at the start, its absence is an error
     if output.is_terminal and not output.as_json:
         output.line("\t".join(HEADINGS))
     left = number

@@ -19,7 +19,7 @@ def version(
 ) -> None:
     """Show version, commit, Python, and the fingerprint of the code on disk.
 
-    swimctl status shows those of the daemon: if they differ, it runs other code than the code on disk.
+    swimctl status shows those of the daemon: if they differ, it is not running the code on disk.
 
     \b
     Examples:

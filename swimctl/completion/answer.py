@@ -1,4 +1,4 @@
-"""Answers a shell that completes a line, from the table of words: a press of TAB must not be waited for."""
+"""Answers a shell's request for completions from a prepared table, because nobody waits for TAB."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 class Offer(NamedTuple):
-    """A word that fits, and what it means."""
+    """A completion and its description."""
 
     word: str
     help: str = ""
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> tuple[str, int]:
-    """Return what a shell's completion function reads, and the exit code."""
+    """Return the output for a shell's completion function, and the exit code."""
     words, incomplete = typed(shell, environ)
     offers = offered(words, incomplete)
     if shell == "bash":
@@ -32,7 +32,7 @@ def answer(shell: str, environ: Mapping[str, str]) -> tuple[str, int]:
 
 
 def typed(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
-    """Return the words that are whole, without the program's name, and the one that is being typed."""
+    """Return the complete words, without the program's name, and the word being typed."""
     if shell == "bash":
         words = _split(environ.get("COMP_WORDS", ""))
         at = int(environ.get("COMP_CWORD", "0"))
@@ -45,7 +45,7 @@ def typed(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
 
 
 def offered(words: Sequence[str], incomplete: str) -> list[Offer]:
-    """Return what fits after these words."""
+    """Return the completions after these words."""
     from swimctl.completion.table import COMMANDS
 
     commands: Mapping[str, Any] = COMMANDS
@@ -75,7 +75,7 @@ def offered(words: Sequence[str], incomplete: str) -> list[Offer]:
 
 
 def _argument(arguments: Sequence[tuple[str, bool]], position: int) -> str:
-    """Return who knows the words of the argument at a position; the last one may take many."""
+    """Return the completer of the argument at a position; the last argument may take many."""
     if position < len(arguments):
         return arguments[position][0]
     return arguments[-1][0] if arguments and arguments[-1][1] else ""
@@ -90,7 +90,7 @@ def _values(completer: str, incomplete: str) -> list[Offer]:
 
 
 def _split(text: str) -> list[str]:
-    """Split a line as a shell does; a quotation that is not closed yet ends with the line."""
+    """Split a line as a shell does; an unclosed quote ends with the line."""
     for ending in ("", "'", '"'):
         try:
             return shlex.split(text + ending)
@@ -110,7 +110,7 @@ def _zsh(offer: Offer) -> str:
 
 
 def complete() -> int:
-    """Answer the shell that asks through the environment. Nothing is ever said beside it."""
+    """Answer the shell that asks through environment variables. Prints nothing else."""
     from contextlib import redirect_stderr
     from io import StringIO
 

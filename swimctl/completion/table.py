@@ -10,7 +10,7 @@ COMMANDS = {
     },
     'demo': {
         'commands': {},
-        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead.', ''), '--port': ('Port to listen on; 0 picks a free one.', ''), '--open': ('Open the live map in a browser.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--flights': ('Number of simulated flights.', ''), '--speed': ('Speed as a multiple of real time.', ''), '--seed': ('Random seed: the same seed gives the same traffic.', ''), '--count': ('Stop after N events.', ''), '--script': ('Play a script to your own client instead of the demo.', ''), '--port': ('Port to listen on; 0 picks a free one.', ''), '--open': ('Open the live map in a browser.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'serve': {
@@ -35,7 +35,7 @@ COMMANDS = {
     },
     'status': {
         'commands': {},
-        'options': {'--json': ('Print one JSON document; with --watch, one per second.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--watch': ('Keep showing it until Ctrl-C.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--json': ('Print one JSON document; with --watch, one per second.', None), '--header': ('When piped: begin with a line of column names.', None), '--output': ('When piped: v1 has the columns of earlier releases.', ''), '--watch': ('Keep showing it until q or Ctrl-C.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'top': {
@@ -55,7 +55,7 @@ COMMANDS = {
     },
     'logs': {
         'commands': {},
-        'options': {'--follow': ('Follow the log until Ctrl-C.', None), '-f': ('Follow the log until Ctrl-C.', None), '--lines': ('Number of lines to show.', ''), '-n': ('Number of lines to show.', ''), '--json': ('Write JSON lines: the entry, or its text as line.', None), '--help': ('Show this message and exit.', None)},
+        'options': {'--follow': ('Follow the log until Ctrl-C.', None), '-f': ('Follow the log until Ctrl-C.', None), '--lines': ('Number of lines to show.', ''), '-n': ('Number of lines to show.', ''), '--json': ('Print JSON lines: the log entry, or its text as {"line": …}.', None), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'service': {
@@ -79,7 +79,7 @@ COMMANDS = {
         'arguments': [],
     },
     'keys': {
-        'commands': {'create': 'Create a key and show it once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': "Find a key's row by the key itself.", 'expire': 'Set when a key expires: now or later.', 'revoke': 'Revoke a key permanently.', 'accept': "Accept a key's row that was changed from outside.", 'rotate': 'Create a key that replaces another.', 'import': 'Import existing keys.', 'harden': 'Hash the keys that the former system stored in plain text.', 'audit': 'Show who did what to which key.'},
+        'commands': {'create': 'Create a key and show it once.', 'list': 'List keys.', 'show': 'Show one key: its row, its live connections, its audit trail.', 'find': "Find a key's row by the key itself.", 'expire': 'Set when a key expires: now or later.', 'revoke': 'Revoke a key permanently.', 'accept': "Accept a key's row that was changed outside swimctl.", 'rotate': 'Create a key that replaces another.', 'import': 'Import existing keys.', 'harden': 'Hash the keys that the former system stored in plain text.', 'audit': 'Show who did what to which key.'},
         'options': {'--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
@@ -145,7 +145,7 @@ COMMANDS = {
     },
     'flights': {
         'commands': {},
-        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--format': ('Output format.', ''), '--json': ('The same as --format json.', None), '--watch': ('Keep the list up to date until Ctrl-C.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Use the service at URL; the key is read from SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--airport': ('Flights from or to this airport.', ''), '--artcc': ('Flights in this centre.', ''), '--callsign': ('Callsigns that start with PREFIX.', ''), '--fir': ('Flights in, or planned through, this region.', ''), '--bbox': ('Flights in this box; E < W crosses the antimeridian.', ''), '--format': ('Output format.', ''), '--json': ('The same as --format json.', None), '--watch': ('Keep the list up to date until q or Ctrl-C.', None), '--header': ('When piped: begin with a line of column names.', None), '--url': ('Use the service at URL; the key is read from SWIM_API_KEY.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'tmis': {
@@ -195,7 +195,7 @@ COMMANDS = {
     },
     'doctor': {
         'commands': {},
-        'options': {'--only': ('Only these checks or areas; repeatable, or separated by commas.', 'areas'), '--skip': ('Checks or areas to leave out.', 'areas'), '--list': ('List the checks without running them.', None), '--fix': ('Fix what can be fixed safely, then check again.', None), '--yes': ('Answer yes to the questions of --fix and --bundle.', None), '-y': ('Answer yes to the questions of --fix and --bundle.', None), '--strict': ('Treat warnings as failures.', None), '--json': ('Print one JSON document; same as --format json.', None), '--format': ('text, json, nagios, prometheus.', ''), '--explain': ('Show the facts behind one check, and the checks it depends on.', 'areas'), '--save-facts': ('Write all that was observed to a file, secrets removed.', ''), '--facts': ('Evaluate the facts of a file or bundle instead of observing.', ''), '--watch': ('Repeat until Ctrl-C; report what changes.', None), '--on-change': ('With --watch: run this, without a shell, for each change; JSON on its standard input.', ''), '--interval': ('Time between two runs with --watch.', ''), '--bundle': ('Write a support bundle: .tar.gz or .zip.', ''), '--url': ('Check another service from outside; the key is read from SWIM_API_KEY.', ''), '--deep': ('Also run checks that load the service: fill tiers to their limits.', None), '--expect-version': ('Version that must be running.', ''), '--timeout': ('Seconds that each check may take, for a slow machine.', ''), '--help': ('Show this message and exit.', None)},
+        'options': {'--only': ('Only these checks or areas; repeatable, or separated by commas.', 'areas'), '--skip': ('Checks or areas to leave out.', 'areas'), '--list': ('List the checks without running them.', None), '--fix': ('Fix what can be fixed safely, then check again.', None), '--yes': ('Answer yes to the questions of --fix and --bundle.', None), '-y': ('Answer yes to the questions of --fix and --bundle.', None), '--strict': ('Treat warnings as failures.', None), '--json': ('Print one JSON document; same as --format json.', None), '--format': ('text, json, nagios, prometheus.', ''), '--explain': ('Show the facts behind one check, and the checks it depends on.', 'areas'), '--save-facts': ('Write all that was observed to a file, secrets removed.', ''), '--facts': ('Evaluate the facts of a file or bundle instead of observing.', ''), '--watch': ('Repeat until q or Ctrl-C; report what changes.', None), '--on-change': ('With --watch: run this, without a shell, for each change; JSON on its standard input.', ''), '--interval': ('Time between two runs with --watch.', ''), '--bundle': ('Write a support bundle: .tar.gz or .zip.', ''), '--url': ('Check another service from outside; the key is read from SWIM_API_KEY.', ''), '--deep': ('Also run checks that load the service: fill tiers to their limits.', None), '--expect-version': ('Version that must be running.', ''), '--timeout': ('Seconds that each check may take, for a slow machine.', ''), '--help': ('Show this message and exit.', None)},
         'arguments': [],
     },
     'config': {

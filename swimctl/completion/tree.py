@@ -1,24 +1,36 @@
-"""Makes the table of words for completion out of the command tree: ``python -m swimctl.completion.tree``.
+"""Generates the completion table from the command tree: ``python -m swimctl.completion.tree``.
 
-The table is kept as a module, so that a press of TAB loads neither Typer nor a command. A test holds it to the tree.
+The table is a module so that completion loads neither Typer nor a command. A test keeps it in step with the tree.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+
+class Node(TypedDict):
+    """The words of one command."""
+
+    commands: dict[str, str]
+    """Subcommands with their help."""
+    options: dict[str, tuple[str, str | None]]
+    """Options with their help and the completer of their value: None without a value, empty for files."""
+    arguments: list[tuple[str, bool]]
+    """The completer of each argument, and whether it may be repeated."""
+
 
 TABLE = Path(__file__).with_name("table.py")
 
 
-def tree() -> dict[str, dict[str, Any]]:
-    """Return each command's words by its path: ``commands`` and ``options`` with their help, ``arguments``."""
+def tree() -> dict[str, Node]:
+    """Return the words of each command by its path: ``commands`` and ``options`` with their help, ``arguments``."""
     import typer
 
     from swimctl.app import load_command, root
     from swimctl.command_table import ENTRIES
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Node] = {}
     top = _node(typer.main.get_command(root))
     top["commands"] = {name: entry.summary for name, entry in ENTRIES.items()}
     found[""] = top
@@ -28,7 +40,7 @@ def tree() -> dict[str, dict[str, Any]]:
 
 
 def module_text() -> str:
-    """Return the table as the text of its module."""
+    """Return the source text of the table's module."""
     lines = ['"""Words that completion offers. Made by ``python -m swimctl.completion.tree``."""', "", "# fmt: off"]
     lines += ["# ruff: noqa: E501", "COMMANDS = {"]
     for path, node in tree().items():
@@ -52,13 +64,13 @@ def _settings() -> tuple[str, ...]:
     return tuple(setting_names())
 
 
-def _walk(command: Any, path: str, found: dict[str, dict[str, Any]]) -> None:
+def _walk(command: Any, path: str, found: dict[str, Node]) -> None:
     found[path] = _node(command)
     for name, inner in getattr(command, "commands", {}).items():
         _walk(inner, f"{path} {name}", found)
 
 
-def _node(command: Any) -> dict[str, Any]:
+def _node(command: Any) -> Node:
     commands = {name: inner.get_short_help_str(200) for name, inner in getattr(command, "commands", {}).items()}
     options: dict[str, tuple[str, str | None]] = {}
     arguments = []
@@ -74,7 +86,7 @@ def _node(command: Any) -> dict[str, Any]:
 
 
 def _completer(parameter: Any) -> str:
-    """Return the name of the function in ``swimctl.completion.words`` that knows the words; empty: files."""
+    """Return the name of the completer in ``swimctl.completion.words``; empty means files."""
     custom = getattr(parameter, "_custom_shell_complete", None)
     if custom is None:
         return ""
@@ -84,8 +96,8 @@ def _completer(parameter: Any) -> str:
     return str(name)
 
 
-def _unwrapped(function: Any) -> Any:
-    """Find the function that was given to Typer inside what Typer made of it."""
+def _unwrapped(function: object) -> object:
+    """Find the function that was passed to Typer inside Typer's wrapper."""
     import inspect
 
     seen = function

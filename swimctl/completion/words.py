@@ -1,6 +1,6 @@
-"""What a shell is offered to complete with. Quick, silent, never a key: whatever goes wrong, nothing is offered.
+"""Completers for the shell. Quick and silent, and never offering a key: on any error, nothing is offered.
 
-Each function takes what stands there already and answers the words that fit; heavy imports happen inside.
+Each function takes the beginning of a word and returns the words that complete it; heavy imports happen inside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def tiers(incomplete: str) -> list[str]:
 
 
 def key_states(incomplete: str) -> list[str]:
-    """Complete a state as ``keys list --state`` takes it."""
+    """Complete a state for ``keys list --state``."""
     return _fitting(KEY_STATES, incomplete)
 
 
@@ -32,7 +32,7 @@ def scopes(incomplete: str) -> list[str]:
 
 
 def shells(incomplete: str) -> list[str]:
-    """Return those that ``swimctl completion`` knows."""
+    """Complete the name of a shell for ``swimctl completion``."""
     return _fitting(SHELLS, incomplete)
 
 
@@ -42,12 +42,12 @@ def sources(incomplete: str) -> list[str]:
 
 
 def channels(incomplete: str) -> list[str]:
-    """Complete a channel, those of the configuration too."""
+    """Complete a channel, including those of the configuration."""
     return _offer(lambda: sorted(_catalogue_channels()), incomplete)
 
 
 def event_types(incomplete: str) -> list[str]:
-    """Complete an event type, those of the configuration too."""
+    """Complete an event type, including those of the configuration."""
     return [name for name in channels(incomplete) if not name.endswith("*")]
 
 
@@ -63,7 +63,7 @@ def settings(incomplete: str) -> list[str]:
 
 
 def areas(incomplete: str) -> list[str]:
-    """Complete an area of doctor's checks."""
+    """Complete an area of doctor's checks, or a check."""
 
     def names() -> Iterable[str]:
         from swimctl.doctor.catalogue import AREAS
@@ -87,12 +87,12 @@ def contexts(incomplete: str) -> list[str]:
 
 
 def key_ids(incomplete: str) -> list[str]:
-    """Complete a key's id: the newest of the embedded database, else those with connections. Never a key itself."""
+    """Complete a key's id: the newest of the local database, else those with connections. Never offers a key itself."""
     return _offer(lambda: _stored_key_ids() or _live_key_ids(), incomplete)
 
 
 def connection_ids(incomplete: str) -> list[str]:
-    """Complete the id of a connection that is live."""
+    """Complete the id of a live connection."""
     return _offer(_live_connection_ids, incomplete)
 
 
@@ -124,7 +124,7 @@ def _catalogue_channels() -> Iterable[str]:
 
 
 def _has_families_of_its_own() -> bool:
-    """Look whether the configuration may name channels, without loading what reads it as a whole."""
+    """Return True if the configuration may declare channels, without loading the code that parses it."""
     import os
     import tomllib
 
@@ -138,7 +138,7 @@ def _has_families_of_its_own() -> bool:
         except FileNotFoundError:
             continue
         except (OSError, tomllib.TOMLDecodeError, AttributeError):
-            return True  # whoever reads it as a whole knows what to make of it
+            return True  # the full parser knows how to handle it
     return False
 
 
@@ -175,7 +175,7 @@ def _live_key_ids() -> list[str]:
 
 
 def _live_connection_ids() -> list[str]:
-    """Return the ids without those of commands that just ask something, as this one does."""
+    """Return the connection ids, without those of short-lived commands like this one."""
     from swim_server.daemon.control.documents.connections import Connections
 
     from swimctl.client.answers import read_answer
@@ -185,7 +185,7 @@ def _live_connection_ids() -> list[str]:
 
 
 def _ask(method: str) -> Any:
-    """Ask the daemon; one that does not answer at once is not waited for."""
+    """Ask the daemon, and give up at once if it does not answer."""
     from swimctl.client.control import ControlClient
     from swimctl.invocation import Invocation
 

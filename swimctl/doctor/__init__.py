@@ -1,1 +1,1 @@
-"""Doctor: proof that what runs is what was deployed. One module an area, a check = one small function."""
+"""Doctor: proof that the deployed code is what runs. One module per area; a check is one small function."""

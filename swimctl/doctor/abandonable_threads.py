@@ -1,4 +1,4 @@
-"""Runs a coroutine on a loop whose threads may be left behind: a call that hangs does not block the exit."""
+"""Runs a coroutine on a loop whose threads may be abandoned, so that a hanging call does not block the exit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on a loop whose threads may be left behind."""
+    """Run a coroutine to completion on a loop whose threads may be abandoned."""
 
     async def inside() -> T:
         asyncio.get_running_loop().set_default_executor(AbandonableThreads())
@@ -23,10 +23,10 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 class AbandonableThreads(ThreadPoolExecutor):
-    """An executor, for ``asyncio.to_thread``, that does not wait for its threads at the end. A thread each call."""
+    """An executor for ``asyncio.to_thread`` that does not wait for its threads on shutdown. One thread per call."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Begin the call at once."""
+        """Start the call at once in a thread of its own."""
         future: Future[T] = Future()
         threading.Thread(target=_fulfil, args=(future, fn, args, kwargs), daemon=True).start()
         return future

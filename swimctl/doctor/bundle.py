@@ -1,4 +1,4 @@
-"""The support bundle: what is needed for a diagnosis, in one file, secrets removed."""
+"""The support bundle: what a diagnosis needs, in one file, with secrets removed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ASKED = ("status", "config", "version", "config_changes")
 
 
 def archive_kind(path: Path) -> str:
-    """Tell by its name what is to be written. Raises WrongUsage."""
+    """Return the archive format that the file's name asks for. Raises WrongUsage."""
     kind = next((kind for suffix, kind in KINDS.items() if path.name.endswith(suffix)), None)
     if kind is None:
         raise WrongUsage(f"--bundle: {path.name!r} must end in {', '.join(KINDS)}")
@@ -46,7 +46,7 @@ def archive_kind(path: Path) -> str:
 def collect(
     invocation: Invocation, report: Report, run: SavedRun | None, environ: Mapping[str, str]
 ) -> dict[str, bytes]:
-    """Put the contents together, by name: facts that can be judged elsewhere too. What can't be had says why."""
+    """Collect the contents by name, including facts that can be evaluated elsewhere. What is unavailable says why."""
     secrets = list(known_secrets(invocation, environ))
     found: dict[str, str] = {"doctor.json": _json(report.document())}
     found |= {f"daemon/{name}.json": text for name, text in _answers(invocation)}
@@ -61,7 +61,7 @@ def collect(
 
 
 def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:
-    """Write the archive, readable by its owner alone; nothing stays when it can't be written whole."""
+    """Write the archive, readable only by its owner; on failure no file is left."""
     stem = path.name
     for suffix in KINDS:
         stem = stem.removesuffix(suffix)
@@ -80,7 +80,7 @@ def write(path: Path, kind: str, contents: Mapping[str, bytes]) -> None:
 
 
 def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterator[str]:
-    """Return the very secrets of this installation, wherever they might turn up."""
+    """Return the secrets of this installation, to be removed wherever they turn up."""
     from swim_server.config import ConfigError
     from swim_server.config.annotated_values import annotated_values
     from swim_server.config.files import find_files
@@ -89,7 +89,7 @@ def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterato
 
     yield from (environ[name] for name in ("SWIM_API_KEY", "SWIM_DATABASE__PASSWORD") if environ.get(name))
     for path in find_files(invocation.config_path, invocation.environ):
-        yield from written_passwords(path)  # also of a configuration that is not valid
+        yield from written_passwords(path)  # even if the configuration is invalid
     try:
         config = invocation.load_config().config
     except ConfigError:
@@ -109,7 +109,7 @@ def known_secrets(invocation: Invocation, environ: Mapping[str, str]) -> Iterato
 
 
 def _answers(invocation: Invocation) -> Iterator[tuple[str, str]]:
-    """Return what the process says of itself."""
+    """Return the process's answers about itself."""
     from swimctl.client.control import ControlClient
 
     for method in ASKED:
@@ -151,7 +151,7 @@ def _files(invocation: Invocation) -> Iterator[tuple[str, Path]]:
 
 
 def _tail(path: Path) -> str:
-    """Return the end of a file; its first line whole, so that nothing secret is cut in two."""
+    """Return the end of a file, beginning with a whole line so that no secret is cut in two."""
     try:
         with path.open("rb") as file:
             length = file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""Every check there is, area by area, in the order in which they are shown: the ground first."""
+"""All checks, by area, in display order: dependencies come first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed between two reports: what began, became otherwise, ended, and since when. Pure."""
+"""What changed between two reports: which problems appeared, changed or ended, and when. Pure."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ if TYPE_CHECKING:
     from swimctl.doctor.report import Report
 
 KEPT = 200
-"""Changes that are remembered, the newest ones."""
+"""How many of the newest changes are kept."""
 
 
 class Event(StrEnum):
-    """What became of a problem."""
+    """What happened to a problem."""
 
     BEGINS = "begins"
     CHANGES = "changes"
-    """It continues with another status."""
+    """The problem continues with another status."""
     ENDS = "ends"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of one check. What follows from another check is part of that one's."""
+    """One change of one check. Changes that follow from another check belong to that one."""
 
     event: Event
     check: str
     at: float
     """Unix time of the run that saw it."""
     since: float
-    """Unix time at which the problem was seen first."""
+    """Unix time at which the problem was first seen."""
     status: str
-    """Now; of one that ended: the last one."""
+    """The current status; for an ended problem, its last one."""
     observed: str
     follows: tuple[str, ...] = ()
-    """Checks that are broken because of it."""
+    """Checks that are broken because of this one."""
     fix: str | None = None
 
     def document(self, subject: str) -> dict[str, Any]:
-        """Return it as ``--json`` and the program of ``--on-change`` have it."""
+        """Return the change as ``--json`` and the program of ``--on-change`` receive it."""
         return {
             "event": str(self.event), "subject": subject, "check": self.check, "status": self.status,
             "observed": self.observed, "at": _moment(self.at), "since": _moment(self.since),
@@ -53,7 +53,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def line(self) -> str:
-        """One line for people."""
+        """The change in one line, for people."""
         clock = datetime.fromtimestamp(self.at).strftime("%H:%M:%S")
         if self.event is Event.ENDS:
             return f"{clock}  ends     {self.check}, {self.status} for {duration(self.at - self.since)}"
@@ -62,16 +62,16 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch:
-    """The problems there are, since when, and what changed."""
+    """The current problems, since when, and what has changed."""
 
     def __init__(self) -> None:
         self.open: dict[str, tuple[Result, float]] = {}
-        """By check: the problem as it was last seen, and when it was seen first."""
+        """By check: the problem as last seen, and when it was first seen."""
         self.changes: list[Change] = []
-        """All that changed, the newest last."""
+        """All changes, the newest last."""
 
     def see(self, report: Report, at: float) -> list[Change]:
-        """Compare a report with the one before; return what changed."""
+        """Compare a report with the previous one; return the changes."""
         problems = {each.id: each for each in report.problems}
         found = []
         for id, (before, since) in list(self.open.items()):

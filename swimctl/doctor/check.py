@@ -1,4 +1,4 @@
-"""What a check is and what it answers. Pure."""
+"""What a check is and how it answers. Pure."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
     SKIP = "skip"
-    """Its ground is gone: another check that it needs did not come out well. That one is what must be seen."""
+    """A check it depends on did not pass; that one is what must be seen."""
     UNKNOWN = "unknown"
-    """It could not be carried out, or not in time."""
+    """It could not be completed, or not in time."""
 
 
 class AdviceKind(StrEnum):
-    """What typing a command does."""
+    """What running a command does."""
 
     INSPECT = "inspect"
     """It only looks."""
     FIX = "fix"
-    """It fixes the problem, but only where its requirements are met."""
+    """It fixes the problem, but only if its requirements are met."""
     DECIDE = "decide"
-    """It changes something that may be missed, or it helps only if a guess is right."""
+    """It changes something that somebody may miss, or helps only if a guess is right."""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that is not simply to be pasted."""
+    """A command that should not be pasted without thinking."""
 
     kind: AdviceKind
     command: str
     requires: str | None = None
-    """Who must type it, what must be true, what is lost; None: nothing."""
+    """Who must type it, what must be true, or what is lost; None: nothing."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,20 +52,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
     observed: str
     evidence: tuple[str, ...] = ()
-    """Where it was seen: file names, ids, lines. Never a secret."""
+    """Where it was observed: file names, ids, lines. Never a secret."""
     fix: str | None = None
-    """A command to paste that fixes the problem, harms nothing and needs no decision."""
+    """A command to paste that fixes the problem, does no harm and needs no decision."""
     advice: tuple[Advice, ...] = ()
-    """What else may be typed, in this order."""
+    """Other commands, in the order in which to type them."""
 
     @property
     def command(self) -> str | None:
-        """What to type first: the fix, else the first advice."""
+        """The first command to type: the fix, otherwise the first advice."""
         return self.fix or next((each.command for each in self.advice), None)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer with the check that it belongs to."""
+    """A check's answer together with the check's id."""
 
     id: str
     area: str
@@ -77,39 +77,39 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     advice: tuple[Advice, ...] = ()
     seconds: float
     cause: str | None = None
-    """The broken check that explains this one; None: it is reported by itself."""
+    """The broken check that explains this one; None: it has a cause of its own."""
 
     @property
     def command(self) -> str | None:
-        """What to type first: the fix, else the first advice."""
+        """The first command to type: the fix, otherwise the first advice."""
         return self.fix or next((each.command for each in self.advice), None)
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--fix`` does about a check that did not come out well. Safe: nothing that anybody misses is lost."""
+    """What ``--fix`` does about a failed check. It is safe: nothing is lost that anybody would miss."""
 
-    mend: Callable[[DoctorContext], Awaitable[Sequence[str]]]
-    """Does it; answers what was changed, a sentence each. Raises OSError, CommandError."""
+    apply: Callable[[DoctorContext], Awaitable[Sequence[str]]]
+    """Applies it and returns what was changed, one sentence each. Raises OSError, CommandError."""
     question: str | None = None
-    """What is asked first; None: it needs no asking."""
+    """Asked first; None: no question is needed."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One small question about the service."""
 
     id: str
-    """``area.what-must-hold``; stable: scripts depend on it."""
+    """``area.what-must-hold``. Stable, as scripts depend on it."""
     summary: str
     """What must hold, in one sentence."""
     ask: Callable[[DoctorContext], Awaitable[Answer]]
     needs: tuple[str, ...] = ()
-    """Checks without which this one says nothing: unless they are ok or warn, it is skipped."""
+    """Checks without which this one is meaningless: unless they are ok or warn, it is skipped."""
     needs_outside: tuple[str, ...] = ()
-    """The same where the service is on another machine."""
+    """The same for a service on another machine."""
     is_deep: bool = False
     """Only with ``--deep``: it loads the service."""
     is_outside: bool = False
-    """Can be asked of a service on another machine, with nothing but its address and a key."""
+    """Can run against a service on another machine, with only its address and a key."""
     is_root: bool = False
     """If it fails, there is no daemon to ask: exit code 3."""
     repair: Repair | None = None
@@ -121,7 +121,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UNLOADABLE = "this command's own code can't be loaded"
-"""How a check that could not be asked says that the code itself is broken."""
+"""How a check that could not run reports that the code itself is broken."""
 
 _LOOKS = re.compile(
     r"(?:sudo )?(?:SWIM_API_KEY=\S+ )?"
@@ -131,7 +131,7 @@ _LOOKS = re.compile(
 )
 """A command that only looks: it is never a fix."""
 _CHANGES = re.compile(r"[;&]\s*(?!(?:df|du|ls|ps|ss|swimctl logs|timedatectl)\b)\w")
-"""Something behind the first command that may change more."""
+"""A second command that may change something."""
 
 
 _COMMAND = re.compile(r"(?:.*?: )?((?:SWIM_API_KEY=\S+ )?swimctl [a-z][^;,]*)")
@@ -139,35 +139,35 @@ _COMMAND = re.compile(r"(?:.*?: )?((?:SWIM_API_KEY=\S+ )?swimctl [a-z][^;,]*)")
 
 
 def command_in(step: str | None) -> str | None:
-    """Return the command of an error's next step, which may be a sentence: only a command is to be typed."""
+    """Return the command in an error's next step, which may be a sentence; None if there is none."""
     match = _COMMAND.fullmatch(step or "")
     return match[1] if match is not None else None
 
 
 def inspect(command: str, requires: str | None = None) -> Advice:
-    """Advise to look at something."""
+    """Advise a command that only looks."""
     return Advice(kind=AdviceKind.INSPECT, command=command, requires=requires)
 
 
 def decide(command: str, requires: str | None = None) -> Advice:
-    """Advise something that a person has to decide: what must be true for it, or what is lost."""
+    """Advise a command that needs a decision: what it requires, or what is lost."""
     return Advice(kind=AdviceKind.DECIDE, command=command, requires=requires)
 
 
 def only_looks(command: str) -> bool:
-    """Tell whether a command changes nothing."""
+    """Return True if a command changes nothing."""
     return _LOOKS.match(command) is not None and _CHANGES.search(command.partition("#")[0]) is None
 
 
 def ok(expected: str, observed: str, *evidence: str) -> Answer:
-    """All is as it should be."""
+    """Answer that everything is as it should be."""
     return Answer(status=Status.OK, expected=expected, observed=observed, evidence=evidence)
 
 
 def warn(
     expected: str, observed: str, *evidence: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()
 ) -> Answer:
-    """Return a warning: it works, but needs attention."""
+    """Answer that it works but needs attention."""
     return _answer(Status.WARN, expected, observed, evidence, fix, advice)
 
 
@@ -179,12 +179,12 @@ def fail(
 
 
 def skip(expected: str, why: str) -> Answer:
-    """There is nothing to ask here."""
+    """Answer that there is nothing to check."""
     return Answer(status=Status.SKIP, expected=expected, observed=why)
 
 
 def unknown(expected: str, why: str, fix: str | Advice | None = None, advice: Sequence[Advice] = ()) -> Answer:
-    """Answer that it could not be found out."""
+    """Answer that the check could not be completed."""
     return _answer(Status.UNKNOWN, expected, why, (), fix, advice)
 
 
@@ -196,7 +196,7 @@ def _answer(
     fix: str | Advice | None,
     advice: Sequence[Advice],
 ) -> Answer:
-    """Build an answer; a command that only looks is advice, wherever it was given."""
+    """Build an answer; a command that only looks becomes advice even if it was given as the fix."""
     if isinstance(fix, str) and only_looks(fix):
         fix = inspect(fix)
     if isinstance(fix, Advice):

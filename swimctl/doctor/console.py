@@ -1,31 +1,20 @@
-"""What ``swimctl doctor`` writes and asks: reports, explanations, files of facts, bundles."""
+"""What ``swimctl doctor`` writes: reports, explanations, files of facts, bundles."""
 
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swimctl.errors import CommandFailed, WrongUsage
+from swimctl.doctor.request import Format
+from swimctl.errors import CommandFailed
 
 if TYPE_CHECKING:
     from swimctl.doctor.diagnose import Doctor
     from swimctl.doctor.report import Report
     from swimctl.invocation import Invocation
     from swimctl.output import Output
-
-
-class Format(StrEnum):
-    """How the report is written."""
-
-    TEXT = "text"
-    JSON = "json"
-    NAGIOS = "nagios"
-    PROMETHEUS = "prometheus"
 
 
 def write(output: Output, format: Format, report: Report) -> int:
@@ -41,19 +30,19 @@ def write(output: Output, format: Format, report: Report) -> int:
     elif format is Format.PROMETHEUS:
         output.line(render.prometheus(report, time.time()))
     elif output.is_terminal:
-        output.console(output.width).print(render.picture(report), crop=False)  # what is to be pasted is never cut
+        output.console(output.width).print(render.picture(report), crop=False)  # never cut what is to be pasted
     else:
         for line in render.lines(report):
             output.line(line)
     return report.exit_code
 
 
-def explain(output: Output, found: Doctor, report: Report, id: str) -> int:
-    """Write the path to a check, and the facts of each step."""
+def explain(output: Output, doctor: Doctor, report: Report, id: str) -> int:
+    """Write the path to a check, with the facts of each step."""
     from swimctl.doctor.explain import document
     from swimctl.render.doctor_explain import explained, explained_lines
 
-    steps = found.explain(id)
+    steps = doctor.explain(id)
     if output.as_json:
         output.document(document(id, steps))
     elif output.is_terminal:
@@ -64,21 +53,23 @@ def explain(output: Output, found: Doctor, report: Report, id: str) -> int:
     return report.exit_code
 
 
-def save_facts(invocation: Invocation, found: Doctor, path: Path) -> None:
-    """Write what was observed. Raises CommandFailed."""
+def save_facts(invocation: Invocation, doctor: Doctor, path: Path) -> None:
+    """Write all observations to a file. Raises CommandFailed."""
     from swimctl.doctor.bundle import known_secrets
     from swimctl.doctor.saved_facts import write_facts
 
-    run = found.run()
+    run = doctor.run()
     try:
         write_facts(path, run, known_secrets(invocation, os.environ))
     except OSError as error:
         raise CommandFailed(f"--save-facts: {path} can't be written: {error.strerror}") from None
-    invocation.messages().line(f"written: {path}, {len(run.facts)} facts; judge it with swimctl doctor --facts {path}")
+    invocation.messages().line(
+        f"written: {path}, {len(run.facts)} facts; evaluate them with: swimctl doctor --facts {path}"
+    )
 
 
-def bundle(invocation: Invocation, found: Doctor, report: Report, path: Path, *, yes: bool) -> None:
-    """List what a bundle will hold, ask, write it."""
+def bundle(invocation: Invocation, doctor: Doctor, report: Report, path: Path, *, yes: bool) -> None:
+    """List what the bundle will contain, ask, and write it."""
     from swimctl.doctor.bundle import archive_kind, collect
     from swimctl.doctor.bundle import write as write_bundle
     from swimctl.output import confirm
@@ -86,7 +77,7 @@ def bundle(invocation: Invocation, found: Doctor, report: Report, path: Path, *,
 
     kind = archive_kind(path)
     messages = invocation.messages()
-    contents = collect(invocation, report, found.run(), os.environ)
+    contents = collect(invocation, report, doctor.run(), os.environ)
     messages.line(f"{path} will hold, with secrets removed:")
     for name, data in contents.items():
         messages.line(f"  {name:<28}{size(len(data)):>12}")
@@ -95,15 +86,3 @@ def bundle(invocation: Invocation, found: Doctor, report: Report, path: Path, *,
         messages.line(f"written: {path}")
     else:
         messages.line("not written")
-
-
-def check_program(command: str) -> None:
-    """Refuse a program for ``--on-change`` that can't be run. Raises WrongUsage."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise WrongUsage(f"--on-change: {command!r} can't be taken apart: {error}") from None
-    if not words:
-        raise WrongUsage("--on-change names no program", "like --on-change '/usr/local/bin/notify --to ops'")
-    if shutil.which(words[0]) is None:
-        raise WrongUsage(f"--on-change: there is no program {words[0]!r} that can be run", "give its whole path")

@@ -1,6 +1,6 @@
-"""What the checks of one run ask: each fact is observed once, when the first check asks, and shared.
+"""What the checks of one run share: each fact is observed once, when the first check asks for it.
 
-Checks touch nothing of the world but through here, so that what was observed can be judged elsewhere.
+Checks see the world only through this module, so that saved observations can be evaluated elsewhere.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from swimctl.client.answers import read_answer
-from swimctl.doctor.facts import FactBook, NotSaved, observing
+from swimctl.doctor.facts import FactBook, NotSaved, Work, observing
 from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.filesystem import FileSystem
 from swimctl.doctor.probes.procfs import ProcFs
@@ -41,18 +41,18 @@ ANSWER_SECONDS = 1.5
 QUICK_SECONDS = 0.8
 """How long to wait for an answer that is not essential."""
 MARGIN_SECONDS = 0.3
-"""Between the end of a question and the end of the run."""
+"""Time between the last answer and the end of the run."""
 ENDING_SECONDS = 3.0
 """How long the cleanup after the checks may take."""
 MOST = 6.0
 _LOADAVG = Path("/proc/loadavg")
 
 
-def stretch(loadavg: Path = _LOADAVG, cores: int | None = None) -> float:
-    """Compute by how much limits are to be stretched: 1 where each that wants to run has a core, 6 at most.
+def load_factor(loadavg: Path = _LOADAVG, cores: int | None = None) -> float:
+    """Compute the factor for time limits: 1 if every runnable task has a core, 6 at most.
 
-    What counts is the greater of the last minute's load and the number that want to run at this moment, so that a
-    load that has only just begun is seen too (proc(5), /proc/loadavg).
+    It uses the greater of the last minute's load and the number of tasks runnable now, so that a load that has only
+    just begun counts too (proc(5), /proc/loadavg).
     """
     cores = cores or len(os.sched_getaffinity(0))
     try:
@@ -64,31 +64,31 @@ def stretch(loadavg: Path = _LOADAVG, cores: int | None = None) -> float:
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader asked for."""
+    """What the user asked for."""
 
     is_deep: bool = False
     expect_version: str | None = None
     expect_commit: str | None = None
     timeout_seconds: float | None = None
-    """For a machine that is slow: each check may take this long where it would have less."""
+    """For a slow machine: each check may take this long if its own limit is shorter."""
     url: str | None = None
     """A service on another machine; None: the one of this home."""
     api_key: str | None = None
 
 
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for all facts of a run: when, where and as whom they were observed."""
+    """When, where and as whom all facts of a run were observed."""
 
     at: float
     """Unix time."""
     home: Path
     user: int
     load: float
-    """By how much time limits were longer than on an idle machine."""
+    """The factor by which time limits were extended compared with an idle machine."""
 
 
 class DoctorContext:
-    """One look at one installation. Its facts stay as they were first seen, so that checks agree with each other."""
+    """One examination of one installation. Facts stay as first observed, so that checks agree with each other."""
 
     def __init__(
         self,
@@ -104,48 +104,48 @@ class DoctorContext:
         self.home: Home = invocation.home
         self.facts = facts or FactBook()
         self.circumstances = circumstances or Circumstances(
-            at=time.time(), home=self.home.path, user=os.geteuid(), load=stretch()
+            at=time.time(), home=self.home.path, user=os.geteuid(), load=load_factor()
         )
         self.procfs = observing(procfs or ProcFs(), "kernel", "/proc", self.facts)
         """Processes, sockets, memory."""
         self.groups = observing(ControlGroups(), "kernel", "/sys/fs/cgroup", self.facts)
-        """What control groups let processes use."""
+        """Limits of control groups."""
         self.files = observing(FileSystem(), "files", "the disk", self.facts)
-        """Files, folders, room on disks."""
+        """Files, folders, free space."""
         self.deadline: float | None = None
-        """When the run ends, by ``time.perf_counter``; set by who runs the checks."""
-        self.stretch = self.circumstances.load
-        """On a machine that has more to do than it can, limits are so many times longer."""
+        """When the run ends, by ``time.perf_counter``; set by ``run_checks``."""
+        self.load_factor = self.circumstances.load
+        """Time limits are multiplied by this on a busy machine."""
         self._shared: dict[str, asyncio.Task[Any]] = {}
-        self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
+        self._endings: list[Callable[[], Work[object]]] = []
 
     @property
     def now(self) -> float:
-        """Unix time of this look."""
+        """The Unix time of this examination."""
         return self.circumstances.at
 
     @property
     def utc_now(self) -> datetime:
-        """The same as a moment."""
+        """The same as a datetime."""
         return datetime.fromtimestamp(self.now, UTC)
 
-    async def fact(self, name: str, observe: Callable[[], Coroutine[Any, Any, T]], source: str, **more: Any) -> T:
-        """Observe something once; a second request gets the same value or error. ``more`` as ``find`` has it."""
+    async def fact(self, name: str, observe: Callable[[], Work[T]], source: str, **more: Any) -> T:
+        """Observe something once; a second request gets the same value or error. ``more``: as for ``find``."""
         return await self.facts.find(name, observe, source=source, **more)
 
-    async def shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Make a tool once that several observations use: an open database, a turn. It is no fact."""
+    async def shared(self, name: str, make: Callable[[], Work[T]]) -> T:
+        """Create something once that several observations use: an open database, a lock. It is not a fact."""
         if name not in self._shared:
             self._shared[name] = asyncio.create_task(make())
         result: T = await asyncio.shield(self._shared[name])
         return result
 
     def forget(self, *beginnings: str) -> None:
-        """Let facts be observed again at the next request: for what may be changing."""
+        """Let facts be observed again on the next request, because they may be changing."""
         self.facts.forget(*beginnings)
 
     async def loaded(self) -> LoadedConfig:
-        """Load the configuration on disk, as this process's options and environment make it. Raises ConfigError."""
+        """Load the configuration on disk with this command's options and environment. Raises ConfigError."""
         from swim_server.config import LoadedConfig
 
         return await self.fact(
@@ -154,7 +154,7 @@ class DoctorContext:
         )  # fmt: skip
 
     async def lock(self) -> LockInfo | None:
-        """Read what the lockfile says."""
+        """Read the lockfile."""
         from swim_server.daemon.lockfile import Lockfile, LockInfo
 
         path = self.home.lockfile
@@ -162,7 +162,7 @@ class DoctorContext:
         return await self.fact("lock.info", lambda: asyncio.to_thread(read), str(path), shape=LockInfo | None)
 
     async def is_held(self) -> bool:
-        """Tell whether a process holds the lock."""
+        """Return True if a process holds the lock."""
         from swim_server.daemon.lockfile import Lockfile
 
         path = self.home.lockfile
@@ -170,35 +170,35 @@ class DoctorContext:
         return await self.fact("lock.is-held", lambda: asyncio.to_thread(is_held), f"flock of {path}", shape=bool)
 
     def is_process(self, info: LockInfo) -> bool:
-        """Tell whether the very process that wrote this lockfile lives, not another with its pid. Blocks briefly."""
+        """Return True if the process that wrote this lockfile is alive, not another with its pid. Blocks briefly."""
         from swim_server.daemon.process import is_alive
 
         name = f"pid {info.pid}, started at {info.process_started}"
         return self.facts.look("kernel.lives", lambda: is_alive(info), source="/proc", about=name, shape=bool)
 
     def is_this_boot(self, boot: str | None) -> bool:
-        """Tell whether something was written since this machine was started; True where nobody can tell."""
+        """Return True if something was written since this machine booted, or if that is unknown."""
         from swim_server.daemon.process import boot_id
 
         running = self.facts.look("kernel.boot", boot_id, source="/proc/sys/kernel/random/boot_id", shape=str | None)
         return boot is None or running in (None, boot)
 
     def starts(self) -> list[Start]:
-        """Read the diary of starts, oldest first. Blocks briefly."""
+        """Read the log of starts, oldest first. Blocks briefly."""
         from swim_server.daemon.start_log import Start, read_starts
 
         path = self.home.starts
         return self.facts.look("process.starts", lambda: read_starts(path), source=str(path), shape=list[Start])
 
     async def disk(self) -> Fingerprint:
-        """Take the fingerprint of the code on disk."""
+        """Compute the fingerprint of the code on disk."""
         from swim_server.daemon.fingerprint import Fingerprint, take_fingerprint
 
         where = "the source files of this command"
         return await self.fact("code.on-disk", lambda: asyncio.to_thread(take_fingerprint), where, shape=Fingerprint)
 
     async def disk_at(self, roots: Mapping[str, str]) -> dict[str, str]:
-        """Compute the digests of the source files in some packages' folders."""
+        """Compute the digests of the source files in the given packages' folders."""
         from swim_server.daemon.fingerprint import digests_below
 
         disk = await self.disk()
@@ -211,34 +211,34 @@ class DoctorContext:
         )  # fmt: skip
 
     async def status(self) -> Status:
-        """Read the running process's status document. Raises DaemonNotRunning, CommandFailed."""
+        """Return the running process's status document. Raises DaemonNotRunning, CommandFailed."""
         from swim_server.daemon.control.documents.status import Status
 
         return read_answer("status", await self.ask("status"), Status)
 
     async def version(self) -> Version:
-        """Read what code the running process has, as it took it at its start. Raises as ``status``."""
+        """Return the code version that the running process recorded at its start. Raises what ``status`` raises."""
         from swim_server.daemon.control.documents.process import Version
 
         return read_answer("version", await self.ask("version"), Version)
 
-    async def ask(self, method: str, **params: Any) -> Any:
-        """Call a method of the control socket, once in this run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
+    async def ask(self, method: str, **params: object) -> Any:
+        """Call a method of the control socket, once per run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
         about = ", ".join(f"{name}={value}" for name, value in params.items() if not isinstance(value, dict))
         where = f"{self.home.control_socket}, by the process itself"
         return await self.fact(
             f"process.{method}", lambda: asyncio.to_thread(self._call, method, params), where, about=about
         )
 
-    async def ask_anew(self, method: str, **params: Any) -> Any:
-        """Ask again even if it was asked before: for what changes during the run."""
+    async def ask_again(self, method: str, **params: object) -> Any:
+        """Call a method again even if it was called before, for answers that change during the run."""
         self.forget(f"process.{method}")
         return await self.ask(method, **params)
 
-    async def answered(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
-        """Ask a process that may not be there; None where none runs, and where it is silent or slow.
+    async def answered(self, ask: Callable[[], Work[T]]) -> T | None:
+        """Ask a process that may be absent; return None if it is absent, silent or slow.
 
-        For checks that can do without: whether it answers is told by another one.
+        For checks that can do without the answer: another check reports whether the process answers.
         """
         try:
             async with asyncio.timeout(self.within(QUICK_SECONDS)):
@@ -246,46 +246,46 @@ class DoctorContext:
         except (CommandError, OSError, NotSaved):  # a timeout is an OSError
             return None
 
-    async def act(self, method: str, **params: Any) -> Any:
-        """Call a method that does something, or whose answer holds a secret: it is no fact."""
+    async def act(self, method: str, **params: object) -> Any:
+        """Call a method that has an effect, or whose answer contains a secret; its answer is not a fact."""
         return await asyncio.to_thread(self._call, method, params)
 
-    def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Have something undone when the context ends, however it ends; the last thing first."""
+    def at_end(self, undo: Callable[[], Work[object]]) -> None:
+        """Register a cleanup for the end of the context, however it ends; the last one registered runs first."""
         self._endings.append(undo)
 
-    def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+    def _call(self, method: str, params: Mapping[str, object]) -> Any:
         from swimctl.client.control import ControlClient
 
-        with ControlClient.connect(self.home, timeout=0.0, open_timeout=self.patience()) as control:
-            return control.call(method, params, timeout=self.patience())
+        with ControlClient.connect(self.home, timeout=0.0, open_timeout=self.answer_seconds()) as control:
+            return control.call(method, params, timeout=self.answer_seconds())
 
-    def patience(self) -> float:
-        """Compute how many seconds a question to the process may take now: its silence is told before the run ends."""
-        seconds = max(ANSWER_SECONDS * self.stretch, 0.75 * (self.options.timeout_seconds or 0.0))
+    def answer_seconds(self) -> float:
+        """Return how long the process may take to answer now; its silence must be reported before the run ends."""
+        seconds = max(ANSWER_SECONDS * self.load_factor, 0.75 * (self.options.timeout_seconds or 0.0))
         if self.deadline is not None:
             seconds = min(seconds, self.deadline - time.perf_counter() - MARGIN_SECONDS)
         return max(0.1, seconds)
 
     def within(self, seconds: float) -> float:
-        """Compute how long a step of a check may take that has so many seconds on an idle machine."""
-        return max(seconds * self.stretch, 0.5 * (self.options.timeout_seconds or 0.0))
+        """Return the time limit of a step that may take this many seconds on an idle machine."""
+        return max(seconds * self.load_factor, 0.5 * (self.options.timeout_seconds or 0.0))
 
     async def close(self) -> None:
-        """End what is still being found out, and undo what the checks have made. Idempotent."""
+        """Cancel pending observations and undo what the checks created. Idempotent."""
         await self.facts.close()
         for task in self._shared.values():
             task.cancel()
         await asyncio.gather(*self._shared.values(), return_exceptions=True)
         deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
-        while self._endings:  # a process that hangs, or a database, must not keep us: keys end and rows are found again
+        while self._endings:  # must not hang: keys expire, and rows are found next time
             with contextlib.suppress(Exception):
                 async with asyncio.timeout_at(deadline):
                     await self._endings.pop()()
 
 
 def _without_secrets(found: LoadedConfig) -> dict[str, Any]:
-    """Return a configuration as it may be written to a file."""
+    """Return a configuration without its secrets, as it may be written to a file."""
     from swim_server.config.secrets import without_secrets
 
     return {

@@ -1,4 +1,4 @@
-"""One whole run: choose, examine, mend where that is wanted, report."""
+"""One whole run: select checks, examine, repair if asked to, report."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from swimctl.doctor.check import Check, Repair, Result, Status
 from swimctl.doctor.context import Circumstances, DoctorContext, Options
 from swimctl.doctor.explain import Step, explain
 from swimctl.doctor.facts import FactBook
-from swimctl.doctor.graph import Graph, fold
+from swimctl.doctor.graph import Graph, with_causes
 from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.saved_facts import saved as saved_run
-from swimctl.doctor.selection import Selection, select
+from swimctl.doctor.selection import Choice, Selection, select
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation
 
 if TYPE_CHECKING:
     from swimctl.doctor.saved_facts import SavedRun
 
+EVERYTHING = Choice()
 Agree = Callable[[str], bool]
 """Asks whether something may be done."""
 
 
 class Doctor:
-    """What was asked of it; ``examine`` and ``mend`` as often as one likes."""
+    """One user's request; ``examine`` and ``repair`` may be called repeatedly."""
 
     def __init__(
         self,
         invocation: Invocation,
         options: Options,
+        choice: Choice = EVERYTHING,
         *,
-        only: Sequence[str] = (),
-        skipped: Sequence[str] = (),
         is_strict: bool = False,
         saved: SavedRun | None = None,
     ) -> None:
@@ -51,21 +51,21 @@ class Doctor:
             self._invocation = Invocation(environ={"SWIM_HOME": str(saved.circumstances.home)})
             self._options = options = _options_of(saved, options)
             known = {check.id for check in self._catalogue}
-            only = only or [id for id in saved.checks if id in known]
+            choice = choice if choice.only else choice._replace(only=[id for id in saved.checks if id in known])
         self.selection: Selection = select(
-            self._catalogue, only, skipped, is_deep=options.is_deep, is_outside=options.url is not None
+            self._catalogue, choice, is_deep=options.is_deep, is_outside=options.url is not None
         )
         self.graph = Graph(self.selection.checks)
         self.results: list[Result] = []
-        """Of the last run, all of them, those that are not shown too."""
+        """All results of the last run, including those that are not shown."""
         self.book = FactBook()
-        """What the last run observed."""
+        """The observations of the last run."""
         self._circumstances: Circumstances | None = None
 
     def examine(self, changed: Sequence[str] = ()) -> Report:
-        """Carry the checks out. Takes three seconds at most, without ``--deep``."""
+        """Run the checks. Takes up to three seconds, without ``--deep``."""
         began = time.perf_counter()
-        self.results = fold(run_to_end(self._examine()), self.graph)
+        self.results = with_causes(run_to_end(self._examine()), self.graph)
         is_outside = self._options.url is not None
         roots = frozenset(
             check.id for check in self.selection.checks if check.is_root and check.is_outside == is_outside
@@ -87,7 +87,7 @@ class Doctor:
         return f"{subject}, by facts of {time.strftime('%F %T', time.localtime(self._saved.circumstances.at))}"
 
     def run(self) -> SavedRun:
-        """Return what the last run observed, as it is written to a file."""
+        """Return the observations of the last run, in the form that is written to a file."""
         assert self._circumstances is not None, "examine comes first"
         asked = (check.id for check in self.selection.asked)
         return saved_run(self.book, self._circumstances, self._options, asked)
@@ -110,34 +110,34 @@ class Doctor:
         finally:
             await context.close()
 
-    def mend(self, report: Report, agree: Agree) -> list[str]:
-        """Do what is safe about what did not come out well; say what was changed, and what could not be."""
+    def repair(self, report: Report, agree: Agree) -> list[str]:
+        """Apply the safe repairs of failed checks; return what was changed, and what could not be."""
         changed: list[str] = []
         for check, repair in self.repairs(report):
             if repair.question is not None and not agree(repair.question):
                 continue
             try:
-                changed += run_to_end(self._mend(repair))
+                changed += run_to_end(self._apply(repair))
             except (CommandError, OSError) as error:
                 problem = error.problem if isinstance(error, CommandError) else (error.strerror or str(error))
                 changed.append(f"{check.id} could not be fixed: {problem}")
         return changed
 
-    async def _mend(self, repair: Repair) -> Sequence[str]:
+    async def _apply(self, repair: Repair) -> Sequence[str]:
         context = DoctorContext(self._invocation, self._options)
         try:
-            return await repair.mend(context)
+            return await repair.apply(context)
         finally:
             await context.close()
 
     def repairs(self, report: Report) -> list[tuple[Check, Repair]]:
-        """Return the repairs that could be made."""
+        """Return the repairs that can be applied."""
         bad = {each.id for each in report.results if each.status in (Status.FAIL, Status.WARN)}
         return [(check, check.repair) for check in self.selection.checks if check.repair and check.id in bad]
 
 
 def _options_of(saved: SavedRun, options: Options) -> Options:
-    """Return the options under which the facts were observed; what is expected may be another now."""
+    """Return the options under which the facts were observed; only the expected version may be replaced."""
     found = saved.options
     expected = options.expect_version or found.expect_version
     return msgspec.structs.replace(found, expect_version=expected)

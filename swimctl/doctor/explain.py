@@ -1,4 +1,4 @@
-"""Why a check came out as it did: the path from the ground to it, and the facts that each step asked for. Pure."""
+"""Why a check came out as it did: its dependencies, and the facts that each step asked for. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from swimctl.doctor.redaction import redact
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One check of the path."""
+    """One check on the path."""
 
     result: Result
     facts: tuple[Fact, ...]
-    """In the order in which it asked for them."""
+    """In the order in which the check asked for them."""
 
 
 def explain(id: str, results: Sequence[Result], graph: Graph, book: FactBook) -> list[Step]:
-    """Return the path, the lowest first, the check itself last."""
+    """Return the path: dependencies first, the check itself last."""
     by_id = {each.id: each for each in results}
     return [
         Step(
@@ -34,14 +34,14 @@ def explain(id: str, results: Sequence[Result], graph: Graph, book: FactBook) ->
 
 
 def value_of(fact: Fact) -> str:
-    """Write what a fact says as one line of JSON, or the error that it is; secrets hidden."""
+    """Format a fact's value, or its error, as one line of JSON; secrets are hidden."""
     if fact.error is not None:
         return redact(f"{fact.error.kind}: {' '.join(str(each) for each in fact.error.fields if each is not None)}")
     return redact(msgspec.json.encode(encoded(fact.value)).decode())
 
 
 def document(id: str, steps: Sequence[Step]) -> Mapping[str, Any]:
-    """Return it as ``--json`` writes it."""
+    """Return the path as ``--json`` prints it."""
     return {
         "check": id,
         "path": [

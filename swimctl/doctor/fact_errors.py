@@ -1,4 +1,4 @@
-"""Errors that are facts: written to a file by their kind and fields, and raised again where the facts are judged."""
+"""Errors as facts: saved to a file by kind and fields, and raised again where the facts are evaluated."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import msgspec
 
 
 class SavedError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was raised when a fact was observed."""
+    """The error raised when a fact was observed."""
 
     kind: str
     fields: tuple[Any, ...]
-    """What its class is made of, in this order."""
+    """The arguments of its class, in order."""
 
 
 class Unlisted(Exception):
-    """An error of a class that has no kind: its text is all that is left of it."""
+    """An error of a class that has no kind: only its text was saved."""
 
 
 _KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -37,11 +37,11 @@ _KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "store-misconfigured": ("swim_server.sql.errors", "StoreMisconfigured", ("problem", "remedy")),
     "timeout": ("builtins", "TimeoutError", ()),
 }
-"""The more special classes first: module, class, and the attributes that its arguments are kept in."""
+"""Subclasses first: module, class, and the attributes that hold its arguments."""
 
 
 def saved_error(error: Exception) -> SavedError:
-    """Write an error as its kind and fields."""
+    """Convert an error to its kind and fields."""
     names = [f"{each.__module__}.{each.__qualname__}" for each in type(error).__mro__]
     for kind, (module, name, fields) in _KINDS.items():
         if any(each.endswith(f".{name}") and each.partition(".")[0] == module.partition(".")[0] for each in names):
@@ -55,7 +55,7 @@ def saved_error(error: Exception) -> SavedError:
 
 
 def error_of(saved: SavedError) -> Exception:
-    """Make the error again."""
+    """Recreate the error."""
     if saved.kind == "os":
         return OSError(*saved.fields) if saved.fields[2] is not None else OSError(*saved.fields[:2])
     if saved.kind == "os-text":

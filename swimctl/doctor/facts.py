@@ -1,7 +1,7 @@
-"""What was observed: each fact once, with where it was read and when; judged here, or elsewhere from a file.
+"""Observations: each fact once, with where and when it was read; evaluated here, or elsewhere from a file.
 
-Whoever asks for a fact gets what the first one got, the same error too, so that checks can't contradict each other. A
-book that was read from a file observes nothing: what is not in it is ``NotSaved``.
+Every request for a fact gets the first one's value or error, so that checks can't contradict each other. A book read
+from a file observes nothing: a fact that it lacks raises ``NotSaved``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import msgspec
 from swimctl.doctor.fact_errors import SavedError, error_of, saved_error
 
 T = TypeVar("T")
+Work = Coroutine[Any, Any, T]
+"""What observes asynchronously."""
 
 _asker: ContextVar[str | None] = ContextVar("asker", default=None)
 """The check that is asking."""
@@ -30,18 +32,18 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One observation."""
 
     name: str
-    """What it is: ``kernel.links``, ``process.status``."""
+    """What was observed: ``kernel.links``, ``process.status``."""
     about: str = ""
-    """Of which process, file, address."""
+    """The process, file or address that it concerns."""
     source: str
     """Where it was read."""
     at: float
     """Unix time."""
     seconds: float
-    """How long it took."""
+    """How long the observation took."""
     value: Any = None
     error: SavedError | None = None
-    """What went wrong instead."""
+    """The error raised instead."""
 
     @property
     def id(self) -> str:
@@ -49,7 +51,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NotSaved(Exception):
-    """A fact that was not observed when the facts were saved."""
+    """The fact was not observed when the facts were saved."""
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -60,28 +62,28 @@ class NotSaved(Exception):
 
 
 class ShapeOf(NamedTuple):
-    """A shape that is looked up only where a fact is read from a file."""
+    """A type that is looked up only when a fact is read from a file."""
 
     find: Callable[[], Any]
 
 
 class FactBook:
-    """The facts of one run. For coroutines (``find``) and for threads (``look``)."""
+    """The facts of one run. For coroutines (``find``) and threads (``look``)."""
 
     def __init__(self, saved: Mapping[str, Fact] | None = None) -> None:
         self.is_saved = saved is not None
-        """Nothing is observed: the facts are those of a file."""
+        """Nothing is observed: the facts come from a file."""
         self.facts: dict[str, Fact] = dict(saved or {})
-        """The newest observation of each, by its id."""
+        """The newest observation of each fact, by id."""
         self.used: dict[str, list[str]] = {}
-        """By check: the ids of the facts that it asked for, in that order."""
+        """By check: the ids of the facts that it asked for, in order."""
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._looks: dict[str, Future[Any]] = {}
         self._mutex = threading.Lock()
 
     @contextmanager
     def asked_by(self, check: str) -> Iterator[None]:
-        """Note who asks for facts inside."""
+        """Record which check asks for the facts requested inside."""
         token = _asker.set(check)
         try:
             yield
@@ -91,21 +93,21 @@ class FactBook:
     async def find(
         self,
         name: str,
-        observe: Callable[[], Coroutine[Any, Any, T]],
+        observe: Callable[[], Work[T]],
         *,
         source: str,
         about: str = "",
         shape: Any = Any,
         encode: Callable[[T], Any] | None = None,
     ) -> T:
-        """Observe a fact once. ``shape``: what it is read as from a file; ``encode``: what is written in its place."""
+        """Observe a fact once. ``shape``: its type when read from a file; ``encode``: makes the value that is saved."""
         id = self._note(name, about)
         if self.is_saved:
             return cast("T", self._saved(id, shape))
         if id not in self._tasks:
 
             async def work() -> T:
-                _asker.set(None)  # what a fact is made of is not what the check asked for
+                _asker.set(None)  # facts used to make this one were not requested by the check
                 began = time.time(), time.perf_counter()
                 try:
                     value = await observe()
@@ -119,7 +121,7 @@ class FactBook:
         return cast("T", await asyncio.shield(self._tasks[id]))
 
     def look(self, name: str, observe: Callable[[], T], *, source: str, about: str = "", shape: Any = Any) -> T:
-        """Observe a fact once, in this thread. Blocks. ``shape``: as ``find`` has it, or a ``ShapeOf``."""
+        """Observe a fact once, in this thread. Blocks. ``shape``: as for ``find``, or a ``ShapeOf``."""
         id = self._note(name, about)
         if self.is_saved:
             return cast("T", self._saved(id, shape.find() if isinstance(shape, ShapeOf) else shape))
@@ -139,7 +141,7 @@ class FactBook:
         return cast("T", future.result())
 
     def forget(self, *beginnings: str) -> None:
-        """Let facts be observed again at the next request: for what may be changing."""
+        """Let facts be observed again on the next request, because they may be changing."""
         with self._mutex:
             for id in [each for each, future in self._looks.items() if future.done() and each.startswith(beginnings)]:
                 del self._looks[id]
@@ -147,15 +149,15 @@ class FactBook:
             del self._tasks[id]
 
     def seen_at(self, *ids: str) -> float:
-        """Return the unix time at which the last of some observations was there; 0 where none was made."""
+        """Return the Unix time at which the last of these observations was complete; 0 if none was made."""
         return max((self.facts[id].at + self.facts[id].seconds for id in ids if id in self.facts), default=0.0)
 
     def seconds_of(self, id: str) -> float:
-        """Return how long an observation took; 0 for one that was not made."""
+        """Return how long an observation took; 0 if it was not made."""
         return self.facts[id].seconds if id in self.facts else 0.0
 
     async def close(self) -> None:
-        """End what is still being observed."""
+        """Cancel pending observations."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -178,7 +180,14 @@ class FactBook:
         return decoded(fact.value, shape)
 
     def _keep(
-        self, name: str, about: str, source: str, began: tuple[float, float], *, value: Any = None, error: Any = None
+        self,
+        name: str,
+        about: str,
+        source: str,
+        began: tuple[float, float],
+        *,
+        value: object = None,
+        error: Exception | None = None,
     ) -> None:
         fact = Fact(
             name=name, about=about, source=source, at=round(began[0], 3),
@@ -188,34 +197,34 @@ class FactBook:
         self.facts[fact.id] = fact
 
 
-def encoded(value: Any) -> Any:
-    """Return a value as JSON has it."""
+def encoded(value: object) -> object:
+    """Convert a value to JSON's types."""
     return msgspec.to_builtins(value, enc_hook=_encode, str_keys=True)
 
 
-def decoded(value: Any, shape: Any) -> Any:
-    """Read a value that JSON had. Raises msgspec.ValidationError."""
+def decoded(value: object, shape: Any) -> Any:
+    """Convert a value from JSON's types. Raises msgspec.ValidationError."""
     return msgspec.convert(value, shape, dec_hook=_decode, str_keys=True)
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     raise NotImplementedError(f"no fact may hold a {type(value).__name__}")
 
 
-def _decode(shape: type[Any], value: Any) -> Any:
+def _decode(shape: type[Any], value: Any) -> object:
     if shape is Path:
         return Path(value)
     raise NotImplementedError(f"no fact may hold a {shape.__name__}")
 
 
 def observing(looker: T, prefix: str, source: str, facts: FactBook) -> T:
-    """Return an object whose public methods answer as those of ``looker`` and are facts: observed once, and kept."""
+    """Return an object like ``looker`` whose public methods are facts: called once, with the result kept."""
     base: type[Any] = type(looker)
 
-    def method(name: str) -> Callable[..., Any]:
-        def observe(_: Any, *words: Any, **more: Any) -> Any:
+    def method(name: str) -> Callable[..., object]:
+        def observe(_: object, *words: object, **more: object) -> object:
             about = ", ".join(str(each) for each in (*words, *more.values()))
             return facts.look(
                 f"{prefix}.{name}",

@@ -1,7 +1,7 @@
-"""What rests on what: which broken check explains which others, and in which order they are told. Pure.
+"""Which checks depend on which: what broken check explains which others, and in which order they are reported. Pure.
 
-A check ``needs`` those without which it can't be asked at all. ``EXPLAINED_BY`` names those that it can be asked
-without, and whose failure makes it fail: a full disk and a history that can't be written are one fault.
+A check ``needs`` those without which it can't run at all. ``EXPLAINED_BY`` names those it can run without, but whose
+failure makes it fail: a full disk and an unwritable history are one fault.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Layer(IntEnum):
-    """What a check is about; the lower ones carry the higher ones."""
+    """What a check is about; lower layers carry higher ones."""
 
     DISK = 0
     INSTALLATION = 1
@@ -113,11 +113,11 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 WEIGHT = {Status.FAIL: 3, Status.UNKNOWN: 2, Status.WARN: 1}
-"""A failure explains everything that rests on it; a warning explains no failure."""
+"""A failure explains everything that depends on it; a warning explains no failure."""
 
 
 def layer_of(id: str) -> Layer:
-    """Return what a check is about. Raises AssertionError for a check without a layer."""
+    """Return the layer of a check. Raises AssertionError for a check without one."""
     for beginning, layer in _LAYERS:
         if id.startswith(beginning):
             return layer
@@ -125,21 +125,21 @@ def layer_of(id: str) -> Layer:
 
 
 class Graph:
-    """The checks of one run and what each rests on."""
+    """The checks of one run and their dependencies."""
 
     def __init__(self, checks: Iterable[Check]) -> None:
-        self.ground: dict[str, tuple[str, ...]] = {}
-        """For each check those directly below it, nearest first."""
+        self.dependencies: dict[str, tuple[str, ...]] = {}
+        """For each check, its direct dependencies, nearest first."""
         known = {check.id: check for check in checks}
         for check in known.values():
             below = (*check.needs, *EXPLAINED_BY.get(check.id, ()))
-            self.ground[check.id] = tuple(dict.fromkeys(each for each in below if each in known))
+            self.dependencies[check.id] = tuple(dict.fromkeys(each for each in below if each in known))
         self.order: tuple[str, ...] = tuple(self._bottom_up())
-        """The lowest first; of those that don't rest on each other, the lower layer first."""
+        """Dependencies first; among independent checks, the lower layer first."""
         self._rank = {id: number for number, id in enumerate(self.order)}
 
     def _bottom_up(self) -> Iterable[str]:
-        waiting = dict(self.ground)
+        waiting = dict(self.dependencies)
         while waiting:
             ready = [id for id, below in waiting.items() if not any(each in waiting for each in below)]
             if not ready:
@@ -149,24 +149,24 @@ class Graph:
             yield lowest
 
     def rank(self, id: str) -> int:
-        """Return where a check stands in the order; those that are not known stand last."""
+        """Return a check's place in the order; unknown checks come last."""
         return self._rank.get(id, len(self.order))
 
     def path(self, id: str) -> list[str]:
-        """Return all that a check rests on, the lowest first, itself last."""
+        """Return all dependencies of a check, the lowest first, and the check itself last."""
         found: set[str] = set()
         waiting = [id]
         while waiting:
             name = waiting.pop()
             if name not in found:
                 found.add(name)
-                waiting += self.ground.get(name, ())
+                waiting += self.dependencies.get(name, ())
         return sorted(found, key=self.rank)
 
     def cause_of(self, result: Result, broken: Mapping[str, Result]) -> str | None:
-        """Return the lowest broken check that explains this one; None: nothing below it is as broken as it is.
+        """Return the lowest broken check that explains this one; None: nothing below it is equally broken.
 
-        What is well passes nothing on: where the database can be read, a full disk doesn't explain what stands in it.
+        A check that passed explains nothing: where the database can be read, a full disk doesn't explain its contents.
         """
         found: set[str] = set()
         if result.observed.startswith(UNLOADABLE):
@@ -174,15 +174,15 @@ class Graph:
         waiting = [result]
         while waiting:
             each = waiting.pop()
-            for below in self.ground.get(each.id, ()):
+            for below in self.dependencies.get(each.id, ()):
                 if below in broken and below not in found and WEIGHT[broken[below].status] >= WEIGHT[each.status]:
                     found.add(below)
                     waiting.append(broken[below])
         return min(found, key=self.rank, default=None)
 
 
-def fold(results: Sequence[Result], graph: Graph) -> list[Result]:
-    """Name the cause of each broken check that rests on another one; what it advises waits for that."""
+def with_causes(results: Sequence[Result], graph: Graph) -> list[Result]:
+    """Name the cause of each broken check that depends on another; its own advice has to wait."""
     broken = {each.id: each for each in results if each.status in WEIGHT}
     folded = []
     for each in results:
@@ -192,7 +192,7 @@ def fold(results: Sequence[Result], graph: Graph) -> list[Result]:
 
 
 def _beneath(result: Result, cause: str) -> Result:
-    """Put a result below its cause: nothing of it is to be pasted before the cause is fixed."""
+    """Attach a result to its cause: nothing of it should be pasted before the cause is fixed."""
     advice = result.advice
     if result.fix is not None:
         first = Advice(kind=AdviceKind.DECIDE, command=result.fix, requires=f"if it is still so when {cause} is well")

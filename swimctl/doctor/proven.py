@@ -1,6 +1,6 @@
-"""The fixes that are proven: each is pasted by a test, on a real daemon with that fault, and makes everything well.
+"""The proven fixes: a test pastes each one on a real daemon with that fault, and it fixes everything.
 
-Whatever else a check offers to be pasted is turned into advice that a person decides on. Pure.
+Any other fix that a check offers becomes advice for a person to decide on. Pure.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ PROVEN: Mapping[str, re.Pattern[str]] = {
         "host.ownership": r"chown -R \S+: \S+",
     }.items()
 }
-"""By check: all that it may offer to be pasted."""
+"""By check: the only fixes that it may offer for pasting."""
 
 
 def only_proven(id: str, answer: Answer) -> Answer:
-    """Leave a fix where it is proven for this check; else make it advice, behind what only looks."""
+    """Keep a fix that is proven for this check; turn any other into advice, after the commands that only look."""
     advice = tuple(map(_careful, answer.advice))
     if answer.fix is None or (id in PROVEN and PROVEN[id].fullmatch(answer.fix)):
         return msgspec.structs.replace(answer, advice=advice)
@@ -51,7 +51,7 @@ def only_proven(id: str, answer: Answer) -> Answer:
 
 
 def _careful(advice: Advice) -> Advice:
-    """Let nothing that ends, removes or starts something pass for harmless: a person decides, and is told of it."""
+    """Turn advice that ends, removes or starts something into a decision, with a warning."""
     if _ENDS.search(advice.command) is None or (advice.kind is not AdviceKind.INSPECT and advice.requires):
         return advice
     return decide(advice.command, advice.requires or UNPROVEN)

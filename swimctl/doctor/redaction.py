@@ -1,4 +1,4 @@
-"""Hides what must not leave the machine: known secrets, and whatever looks like one. Pure."""
+"""Hides what must not leave the machine: known secrets, and anything that looks like one. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swim_server.config.redaction import url_without_secrets
 
 HIDDEN = "***"
 SHORTEST_SECRET = 4
-"""Shorter ones would hide ordinary words; nobody has such a password without its pattern around it."""
+"""Shorter ones would hide ordinary words; such a password is still hidden by its context."""
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bswim_(?:pub|dev|par|sys)[a-z]*_[A-Za-z0-9_-]+"), f"swim_{HIDDEN}"),
     (re.compile(r"\bswim_[0-9a-fA-F-]{20,}"), f"swim_{HIDDEN}"),
@@ -26,7 +26,7 @@ _NAMED = re.compile(
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Hide the secrets that are known, and whatever looks like a key, a digest of one, or a password."""
+    """Hide the known secrets, and anything that looks like a key, a key's digest, or a password."""
     for secret in sorted({each for each in secrets if len(each) >= SHORTEST_SECRET}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     text = _URL.sub(lambda match: str(url_without_secrets(match[0])), text)
@@ -36,6 +36,6 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def _hide_value(match: re.Match[str]) -> str:
-    """Hide the value and keep its quotes: JSON stays JSON."""
+    """Hide the value but keep its quotes, so that JSON stays JSON."""
     quote = match["quote"] or ""
     return f"{match['name']}{quote}{HIDDEN}{quote}"

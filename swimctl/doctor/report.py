@@ -1,4 +1,4 @@
-"""What one run of doctor found, and what that means for the exit code. Pure."""
+"""The results of one run of doctor, and the exit code they mean. Pure."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from swimctl.doctor.check import Result, Status
 from swimctl.errors import ExitCode
 
 SEVERITY = (Status.FAIL, Status.UNKNOWN, Status.WARN)
-"""What must be seen, the worst first."""
+"""Statuses by severity, the worst first."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """One run."""
+    """The results of one run."""
 
     subject: str
     """The home, or the address, that was examined."""
     results: tuple[Result, ...]
     """In the catalogue's order."""
     order: tuple[str, ...] = ()
-    """All checks, the lowest first: those that others rest on."""
+    """All checks, dependencies first."""
     seconds: float
     is_strict: bool = False
     is_absent: bool = False
     """There was no daemon to ask: the root check failed."""
     changed: tuple[str, ...] = ()
-    """What ``--fix`` changed before."""
+    """What ``--fix`` has changed."""
 
     @property
     def is_ok(self) -> bool:
-        """Everything that was asked is proven; warnings alone don't count unless strict."""
+        """Everything that was checked is proven; warnings count only if strict."""
         bad = SEVERITY if self.is_strict else (Status.FAIL, Status.UNKNOWN)
         return not any(each.status in bad for each in self.results)
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 all well, 1 something failed, 3 nobody was there to be asked."""
+        """0 all well, 1 something failed, 3 there was no daemon to ask."""
         if self.is_absent:
             return ExitCode.NOT_RUNNING
         return ExitCode.DONE if self.is_ok else ExitCode.FAILED
 
     @property
     def problems(self) -> tuple[Result, ...]:
-        """What is not well by itself: the worst first, of these the lowest. What follows from it is not among them."""
+        """The problems with a cause of their own: the worst first, and among these the lowest."""
         rank = {id: number for number, id in enumerate(self.order)}
         lowest = sorted(self.results, key=lambda each: rank.get(each.id, len(rank)))
         return tuple(each for status in SEVERITY for each in lowest if each.status is status and each.cause is None)
 
     def following(self, cause: str) -> tuple[Result, ...]:
-        """Return what is not well because of another check."""
+        """Return the problems that follow from another check."""
         return tuple(each for each in self.results if each.cause == cause)
 
     def count(self, status: Status) -> int:
-        """How many checks came out so."""
+        """Return how many checks had this outcome."""
         return sum(each.status is status for each in self.results)
 
     def document(self) -> dict[str, Any]:
-        """As ``--json`` writes it."""
+        """Return the report as ``--json`` prints it."""
         first = self.problems[0].id if self.problems else None
         return {
             "ok": self.is_ok,
@@ -73,5 +73,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_absent(results: Sequence[Result], roots: frozenset[str]) -> bool:
-    """Whether a root check failed, so that there was no daemon to ask."""
+    """Return True if a root check failed, so that there was no daemon to ask."""
     return any(each.id in roots and each.status is Status.FAIL for each in results)

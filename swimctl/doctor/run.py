@@ -1,4 +1,4 @@
-"""Runs checks side by side, each after those that it needs; a hanging one is cut off."""
+"""Runs checks concurrently, each after those it needs; a hanging check is cut off."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 GOOD_GROUND = (Status.OK, Status.WARN)
 _GONE = re.compile(r"[\w.-]+ is (?:fail|unknown|skip)")
-"""What a check says that was skipped because of another one: its own root is passed on."""
+"""Text of a check that was skipped because of another; the other's own cause is passed on."""
 WHOLE_SECONDS = 2.4
-"""All checks together, those of ``--deep`` apart: with the start of the program less than three seconds."""
+"""Limit for all checks together, without ``--deep``: with the program's start, less than three seconds."""
 
 
 async def run_checks(checks: Sequence[Check], context: DoctorContext) -> list[Result]:
-    """Ask every check; results in the order of the checks. Checks that are needed but not among them count as good."""
-    deadline = time.perf_counter() + max(WHOLE_SECONDS * context.stretch, context.options.timeout_seconds or 0.0)
+    """Run all checks; results are in the order of the checks. Needed checks that are not among them count as passed."""
+    deadline = time.perf_counter() + max(WHOLE_SECONDS * context.load_factor, context.options.timeout_seconds or 0.0)
     context.deadline = None if any(check.is_deep for check in checks) else deadline
     results: dict[str, asyncio.Task[Result]] = {}
     async with asyncio.TaskGroup() as tasks:
-        # What loads the service begins when all else has been asked.
+        # Checks that load the service start after all others.
         for check in sorted(in_order(checks), key=lambda each: each.is_deep):
-            ground = [results[needed] for needed in check.needs if needed in results]
+            dependencies = [results[needed] for needed in check.needs if needed in results]
             others = [results[each.id] for each in checks if not each.is_deep] if check.is_deep else []
-            results[check.id] = tasks.create_task(_run_one(check, ground, others, context, deadline))
+            results[check.id] = tasks.create_task(_run_one(check, dependencies, others, context, deadline))
     return [results[check.id].result() for check in checks]
 
 
 def in_order(checks: Iterable[Check]) -> list[Check]:
-    """Each check after those that it needs. Raises AssertionError for a circle."""
+    """Order the checks so that each comes after those it needs. Raises AssertionError for a circle."""
     waiting = {check.id: check for check in checks}
     ordered: list[Check] = []
     while waiting:
@@ -53,21 +53,21 @@ def in_order(checks: Iterable[Check]) -> list[Check]:
 
 async def _run_one(
     check: Check,
-    ground: Sequence[asyncio.Task[Result]],
+    dependencies: Sequence[asyncio.Task[Result]],
     others: Sequence[asyncio.Task[Result]],
     context: DoctorContext,
     deadline: float,
 ) -> Result:
     for task in others:
         await asyncio.shield(task)
-    for task in ground:
+    for task in dependencies:
         result = await asyncio.shield(task)
         if result.status not in GOOD_GROUND:
             is_itself_skipped = result.status is Status.SKIP and _GONE.fullmatch(result.observed)
             why = result.observed if is_itself_skipped else f"{result.id} is {result.status}"
             return _result(check, skip(check.summary, why), 0.0)
     started = time.perf_counter()
-    seconds = max(check.timeout_seconds * context.stretch, context.options.timeout_seconds or 0.0)
+    seconds = max(check.timeout_seconds * context.load_factor, context.options.timeout_seconds or 0.0)
     if not check.is_deep:
         seconds = min(seconds, max(0.05, deadline - started))
     return _result(check, await _ask(check, context, seconds), time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Facts in a file: written where they were observed, with secrets removed, and judged elsewhere or later."""
+"""Facts in a file: written where they were observed, with secrets removed, and evaluated elsewhere or later."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from swimctl.errors import CommandFailed
 
 FORMAT = 1
 NAME = "facts.json"
-"""In a bundle."""
+"""The file's name in a bundle."""
 MAX_BYTES = 256 * 1024 * 1024
 
 
 class SavedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one run of doctor observed."""
+    """All observations of one run."""
 
     format: int = FORMAT
     version: str = __version__
-    """Of the swimctl that observed it."""
+    """Version of the swimctl that made the observations."""
     circumstances: Circumstances
     options: Options
     checks: tuple[str, ...]
-    """Those that were asked for."""
+    """Checks that were asked for."""
     facts: tuple[Fact, ...]
 
     @property
     def book(self) -> FactBook:
-        """A book that observes nothing."""
+        """A fact book with these facts, which observes nothing."""
         return FactBook({each.id: each for each in self.facts})
 
 
 def saved(book: FactBook, circumstances: Circumstances, options: Options, checks: Iterable[str]) -> SavedRun:
-    """Put a run together as it is written; the reader's key is no part of it."""
+    """Put a run's observations together for a file; the user's key is not included."""
     return SavedRun(
         circumstances=circumstances,
         options=msgspec.structs.replace(options, api_key=None),
@@ -52,18 +52,18 @@ def saved(book: FactBook, circumstances: Circumstances, options: Options, checks
 
 
 def to_json(run: SavedRun, secrets: Iterable[str]) -> bytes:
-    """Write a run as JSON, without anything that looks like a secret or is known to be one."""
+    """Encode a run as JSON, without known secrets and anything that looks like one."""
     secrets = tuple(secrets)
     return msgspec.json.format(msgspec.json.encode(_clean(encoded(run), secrets)), indent=1) + b"\n"
 
 
 def write_facts(path: Path, run: SavedRun, secrets: Iterable[str]) -> None:
-    """Write a run to a file that its owner alone can read. Raises OSError."""
+    """Write a run to a file readable only by its owner. Raises OSError."""
     put_in_place(path, to_json(run, secrets), mode=0o600)
 
 
 def read_facts(path: Path) -> SavedRun:
-    """Read a run from a file of facts, or from a bundle that holds one. Raises CommandFailed."""
+    """Read a run from a file of facts, or from a bundle. Raises CommandFailed."""
     try:
         data = _content(path)
         document = msgspec.json.decode(data)
@@ -96,7 +96,7 @@ def _content(path: Path) -> bytes:
 
 
 def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
-    """Hide secrets in every text, and leave everything else as it is: it stays JSON."""
+    """Hide secrets in every text, and leave everything else unchanged, so that it stays JSON."""
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, Mapping):

@@ -1,9 +1,10 @@
-"""Which checks a run has: what was asked for, and the ground that it needs. Pure."""
+"""The checks of a run: those asked for, and those they depend on. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,21 +13,28 @@ from swimctl.doctor.check import Check, Result, Status
 from swimctl.errors import WrongUsage
 
 
+class Choice(NamedTuple):
+    """Areas and ids as the user gave them; each word may hold several, separated by commas."""
+
+    only: Sequence[str] = ()
+    skipped: Sequence[str] = ()
+
+
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """The checks of one run."""
 
     asked: tuple[Check, ...]
-    """What the reader wants to see."""
-    ground: tuple[Check, ...] = ()
-    """What these need besides; shown only where it did not come out well."""
+    """The checks that the user wants to see."""
+    dependencies: tuple[Check, ...] = ()
+    """What these also need; shown only if it did not pass."""
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """All that are carried out."""
-        return (*self.ground, *self.asked)
+        """All checks that are run."""
+        return (*self.dependencies, *self.asked)
 
     def shown(self, results: Iterable[Result], catalogue: Sequence[Check]) -> list[Result]:
-        """Return the results that the reader should see, in the catalogue's order."""
+        """Return the results to show, in the catalogue's order."""
         results = tuple(results)
         asked = {check.id for check in self.asked}
         asked |= {each.cause for each in results if each.id in asked and each.cause is not None}
@@ -36,11 +44,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(wanted, key=lambda each: order[each.id])
 
 
-def select(
-    catalogue: Sequence[Check], only: Sequence[str], skipped: Sequence[str], *, is_deep: bool, is_outside: bool
-) -> Selection:
-    """Choose by areas and ids, several in a word with commas between. Raises WrongUsage for an unknown one."""
-    wanted, unwanted = words(only, catalogue, "--only"), words(skipped, catalogue, "--skip")
+def select(catalogue: Sequence[Check], choice: Choice, *, is_deep: bool, is_outside: bool) -> Selection:
+    """Select by areas and ids, which may be separated by commas. Raises WrongUsage for an unknown one."""
+    wanted, unwanted = words(choice.only, catalogue, "--only"), words(choice.skipped, catalogue, "--skip")
     possible = [
         msgspec.structs.replace(check, needs=check.needs_outside or check.needs) if is_outside else check
         for check in catalogue
@@ -51,10 +57,10 @@ def select(
     asked = tuple(check for check in possible if not wanted or {check.id, check.area} & wanted)
     if not asked:
         raise WrongUsage("no check is left of these", "all checks: swimctl doctor --list")
-    return Selection(asked=asked, ground=tuple(_ground(asked, possible)))
+    return Selection(asked=asked, dependencies=tuple(_dependencies(asked, possible)))
 
 
-def _ground(asked: Sequence[Check], possible: Sequence[Check]) -> list[Check]:
+def _dependencies(asked: Sequence[Check], possible: Sequence[Check]) -> list[Check]:
     by_id = {check.id: check for check in possible}
     known = {check.id for check in asked}
     needed: set[str] = set()
@@ -68,7 +74,7 @@ def _ground(asked: Sequence[Check], possible: Sequence[Check]) -> list[Check]:
 
 
 def words(given: Sequence[str], catalogue: Sequence[Check], option: str) -> set[str]:
-    """Take areas and ids apart, several in a word with commas between. Raises WrongUsage for an unknown one."""
+    """Split areas and ids at commas. Raises WrongUsage for an unknown one."""
     known = [*AREAS, *(check.id for check in catalogue)]
     found = {word.strip() for text in given for word in text.split(",") if word.strip()}
     for word in sorted(found):

@@ -1,4 +1,4 @@
-"""``swimctl doctor --watch``: run after run, what changes is told, and a program is run for each change."""
+"""``swimctl doctor --watch``: runs again and again, reports changes, and runs a program for each."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.changes import Change, Watch
-from swimctl.doctor.console import Format, write
+from swimctl.doctor.console import write
+from swimctl.doctor.request import Format
 
 if TYPE_CHECKING:
     from swimctl.doctor.diagnose import Doctor
     from swimctl.output import Output
 
 PROGRAM_SECONDS = 30.0
-"""So long a program of ``--on-change`` may take: the watch waits for it, so that changes stay in their order."""
+"""How long a program of ``--on-change`` may take: watching waits for it, so that changes stay in order."""
 SHOWN = 10
 
 
 def watch_on(
     found: Doctor, output: Output, messages: Output, format: Format, interval: float, program: Sequence[str]
 ) -> int:
-    """Watch until Ctrl-C: a display that is updated on a terminal, else a line for each change."""
+    """Watch until q or Ctrl-C: an updating display on a terminal, otherwise one line per change."""
     if format in (Format.NAGIOS, Format.PROMETHEUS):
         return _repeat(found, output, format, interval)
     watch = Watch()
@@ -41,7 +42,7 @@ def watch_on(
 
 
 def _repeat(found: Doctor, output: Output, format: Format, interval: float) -> int:
-    """Write a whole report again and again: these formats know no changes."""
+    """Write a whole report again and again: these formats don't have changes."""
     while True:
         write(output, format, found.examine())
         time.sleep(interval)
@@ -51,25 +52,31 @@ def _draw(
     found: Doctor, output: Output, messages: Output, watch: Watch, interval: float, program: Sequence[str]
 ) -> int:
     from rich.console import Group
-    from rich.live import Live
     from rich.text import Text
 
+    from swimctl.live.ending import ending_signals
+    from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.doctor import picture
+    from swimctl.render.foot import Foot
     from swimctl.text import clean
 
-    with Live(console=output.console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+    with ending_signals(), Screen(output.console()) as screen:
         while True:
             report = found.examine()
             for change in watch.see(report, time.time()):
                 tell(program, change, report.subject, messages)
             changes = [Text(clean(each.line), style="dim") for each in reversed(watch.changes[-SHOWN:])]
-            footer = Text(f"\n{time.strftime('%H:%M:%S')}, again every {interval:g} s; Ctrl-C ends", style="dim")
-            live.update(Group(picture(report), footer, *changes), refresh=True)
-            time.sleep(interval)
+            keys = Text(f"q quit · {time.strftime('%H:%M:%S')}, again every {interval:g} s", style="dim")
+            shown = Foot(Group(picture(report, is_screen=True), Text(), *changes), [keys])
+            deadline = time.monotonic() + interval
+            while (left := deadline - time.monotonic()) > 0:
+                screen.draw(shown)
+                if wants_to_quit(screen.keys(left)):
+                    return 0
 
 
 def tell(program: Sequence[str], change: Change, subject: str, messages: Output) -> None:
-    """Run the program with the change on its standard input; its failure is reported, and the watch continues."""
+    """Run the program with the change on its standard input. A failure is reported, and watching continues."""
     if not program:
         return
     text = json.dumps(change.document(subject), ensure_ascii=False) + "\n"

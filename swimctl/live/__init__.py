@@ -1,1 +1,1 @@
-"""The live table on a terminal: what it knows, how it looks, how it is redrawn."""
+"""The live table on a terminal: its data, its layout, its redrawing."""

@@ -1,4 +1,4 @@
-"""How a command that watches comes to its end: by a signal, or after so many events. Imports nothing that draws."""
+"""How a command that watches ends: by a signal, or after a number of events. Imports nothing that draws."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from swimctl.text import plural
 
 @contextmanager
 def ending_signals() -> Iterator[None]:
-    """Take SIGTERM and SIGHUP as an ordinary end of the command, so that screen and processes are put in order."""
+    """Treat SIGTERM and SIGHUP as a normal end of the command, so that screen and processes are cleaned up."""
     import signal
     from types import FrameType
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is the putting in order
+        signal.signal(number, signal.SIG_IGN)  # once is enough: cleanup follows
         raise SystemExit(128 + number)
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # not all on Windows
@@ -29,10 +29,10 @@ def ending_signals() -> Iterator[None]:
 
 
 def is_event(item: StreamItem) -> bool:
-    """Whether the item is an event that counts: heartbeats don't."""
+    """Return True if the item is an event that counts: heartbeats don't."""
     return isinstance(item, EventReceived) and item.event.get("type") != "system.heartbeat"
 
 
 def reconnected(recovered: int) -> str:
-    """``reconnected, 14 events recovered``."""
+    """Return ``reconnected, 14 events recovered``."""
     return f"reconnected, {plural(recovered, 'event')} recovered"

@@ -1,4 +1,4 @@
-"""The live table on a terminal: reads the stream, draws a frame when there is something new, leaves a clean screen."""
+"""The live table on a terminal: reads the stream, redraws when something is new, leaves a clean screen."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def show_live(
     banner: Sequence[Text] = (),
     asks_status: bool = False,
 ) -> None:
-    """Show the table until ``until`` says so, q is pressed or a signal ends it. What was seen last stays on the
-    terminal.
-    """
+    """Show the table until ``until`` returns True, q is pressed or a signal arrives; leave its last picture behind."""
     from swimctl.live.view import frame
 
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the live table knows: the newest lines, totals and rates. No terminal, no clock of its own."""
+"""The data of the live table: the newest lines, totals and rates. Knows no terminal and no clock."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ HELP_KEYS = frozenset("?hH")
 
 
 class Note(NamedTuple):
-    """A line about the stream itself, between the events."""
+    """A line about the stream itself, shown between the events."""
 
     text: str
     style: str
 
 
 class TailModel:
-    """Takes what comes out of a stream. Bounded however long it runs."""
+    """Takes the items of a stream. Its size is bounded, however long it runs."""
 
     def __init__(self, *, title: str, wanted: str = "", show_positions: bool = False) -> None:
         self.title = title
@@ -52,16 +52,16 @@ class TailModel:
         self.reason = ""
         """Why there is no connection."""
         self.retry_at: float | None = None
-        """When the next attempt to connect follows, in monotonic seconds."""
+        """When the next attempt to connect is made, in monotonic seconds."""
         self.held: list[EventRow | Note] | None = None
         """The lines as they were when the table was paused; None while it is live."""
         self.shows_help = False
         self._show_positions = show_positions
         self._recent: deque[tuple[float, int, int]] = deque()
-        """Moment, events and positions of the last seconds."""
+        """Time, events and positions of the last seconds."""
 
     def apply(self, item: StreamItem, now: float) -> None:
-        """Take one item; ``now`` in seconds, monotonic."""
+        """Take one item; ``now`` in monotonic seconds."""
         match item:
             case EventReceived():
                 self._take_event(item.event, now)
@@ -81,7 +81,7 @@ class TailModel:
                 self._take_answer(item.result)
 
     def press(self, keys: str) -> None:
-        """Take keys: space holds the table where it is, ? and h show what the numbers mean and how to go on."""
+        """Handle keys: space pauses the table, ? and h explain the numbers and the keys."""
         for key in keys:
             if key == " ":
                 self.held = None if self.held is not None else list(self.rows)
@@ -90,15 +90,15 @@ class TailModel:
 
     @property
     def shown(self) -> Sequence[EventRow | Note]:
-        """The lines to show: what was there when it was held, or the newest."""
+        """The lines to show: those at the moment it was paused, or the newest."""
         return self.rows if self.held is None else self.held
 
     def settle(self) -> None:
-        """Nothing was to be sent from history: what comes is live."""
+        """Note that history has nothing to send: everything received is live."""
         self.state = "live"
 
     def rates(self, now: float) -> tuple[float, float]:
-        """Events and positions a second, over the last ten."""
+        """Events and positions per second, over the last ten seconds."""
         while self._recent and now - self._recent[0][0] > RATE_SECONDS:
             self._recent.popleft()
         if not self._recent:
@@ -108,11 +108,11 @@ class TailModel:
 
     @property
     def events(self) -> int:
-        """All events so far; a batch of positions counts as one."""
+        """The number of events so far; a batch of positions counts as one."""
         return self.totals.total()
 
     def family(self, prefix: str) -> int:
-        """Events of one family so far."""
+        """Return the number of events of one family so far."""
         return sum(number for type, number in self.totals.items() if type.startswith(prefix))
 
     def _take_event(self, event: Mapping[str, Any], now: float) -> None:
@@ -128,7 +128,7 @@ class TailModel:
         self._recent.append((now, 1, moved))
 
     def _take_positions(self, event: Mapping[str, Any], type: str) -> int:
-        """Count a batch. Its positions become lines only when positions are all that was asked for."""
+        """Count a batch. Its positions become lines only if nothing but positions was asked for."""
         found = positions_of(event) if type == POSITIONS else [event.get("data") or {}]
         self.positions += len(found)
         if self._show_positions:

@@ -1,4 +1,4 @@
-"""A picture that is drawn over itself. It reads keys, and leaves the terminal as it was, whatever ends or stops it."""
+"""A display that is redrawn in place. It reads keys, and restores the terminal however it ends or is suspended."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 QUIT_KEYS = frozenset("qQ\x1b\x04")
 """q, Escape and Ctrl-D."""
+SIZE_SECONDS = 0.25
+"""How often it is looked whether the terminal has another size, while keys are waited for."""
 
 
 class Screen:
-    """The terminal's second screen while a picture is shown. Use it as a context manager."""
+    """The terminal's alternate screen during a live display. A context manager."""
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live
@@ -28,6 +30,7 @@ class Screen:
         self._keyboard = _keyboard()
         self._before: Any = None
         self._is_drawing = self._is_asked_to_stop = False
+        self._size = console.size
 
     def __enter__(self) -> Screen:
         self._live.start()
@@ -43,8 +46,9 @@ class Screen:
         self._live.stop()
 
     def draw(self, picture: RenderableType) -> None:
-        """Show a picture in place of the one before."""
+        """Show a picture in place of the previous one."""
         self._is_drawing = True
+        self._size = self.console.size
         try:
             self._live.update(picture, refresh=True)
         finally:
@@ -54,29 +58,38 @@ class Screen:
             self._leave_to_shell()
 
     def keys(self, seconds: float = 0.0) -> str:
-        """Return the keys pressed, waiting for the first one; none where no keyboard is."""
+        """Return the keys pressed, waiting for the first one; empty on a timeout, or once the terminal is resized."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(0.0, min(deadline - time.monotonic(), SIZE_SECONDS))
+            if pressed := self._pressed(left):
+                return pressed
+            if time.monotonic() >= deadline or self.console.size != self._size:
+                return ""
+
+    def _pressed(self, seconds: float) -> str:
         if self._keyboard is not None:
             return self._keyboard.keys(seconds)
         time.sleep(seconds)
         return ""
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        """Stop (Ctrl-Z), at once or when the picture under way is drawn: a stream can't be written to twice at once."""
+        """Suspend (Ctrl-Z), at once or after the current redraw: two writers on one stream would collide."""
         if self._is_drawing:
             self._is_asked_to_stop = True
         else:
             self._leave_to_shell()
 
     def _leave_to_shell(self) -> None:
-        """Leave the screen to the shell while we are stopped, and take it again when we go on (fg)."""
+        """Give the screen to the shell while suspended, and take it back when resumed (fg)."""
         assert self._keyboard is not None, "the signal is taken only with a keyboard"
         self._keyboard.give_back()
         self.console.set_alt_screen(False)
         self.console.show_cursor(True)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        # To this thread: sent to the process, another thread may take it, and this one goes on for a moment.
+        # To this thread: another one might take a signal sent to the process, and this one would run on for a moment.
         signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
-        # Here it goes on.
+        # Execution continues here after fg.
         signal.signal(signal.SIGTSTP, self._stop)
         self.console.set_alt_screen(True)
         self.console.show_cursor(False)
@@ -85,7 +98,7 @@ class Screen:
 
 
 def _keyboard() -> Keyboard | None:
-    """Return the terminal's keys; None on a system without such terminals (Windows), where Ctrl-C ends the picture."""
+    """Return the terminal's keyboard; None without POSIX terminals (Windows), where Ctrl-C ends the display."""
     try:
         from swimctl.live.keyboard import Keyboard
     except ModuleNotFoundError:
@@ -94,5 +107,5 @@ def _keyboard() -> Keyboard | None:
 
 
 def wants_to_quit(keys: str) -> bool:
-    """Tell whether one of the keys ends the picture. An arrow key begins with Escape and has more behind it."""
+    """Return True if one of the keys ends the display. An arrow key begins with Escape, but more characters follow."""
     return bool(QUIT_KEYS.intersection(keys.replace("\x1b[", "").replace("\x1bO", "")))

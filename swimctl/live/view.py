@@ -1,4 +1,4 @@
-"""The live table as one frame: a pure function of the model, the size and the moment."""
+"""The live table as one frame: a pure function of model, size and time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swimctl.text import count, duration, plural, rate
 ID_FROM_WIDTH = 110
 """Terminals as wide as this have a column with the events' ids."""
 FULL_HEAD_FROM_HEIGHT = 12
-"""Lower terminals have one line of head, and no banner: the rest is for events."""
+"""Smaller terminals have a one-line header and no banner: the rest is for events."""
 BANNER_SECONDS = 60.0
 """How long hints are shown; ? shows them again."""
 STATES = {
@@ -56,13 +56,13 @@ def frame(
 
 
 def footer(model: TailModel, width: int) -> Text:
-    """Name the keys, and say when the table is held."""
+    """Return the keys, and whether the table is paused."""
     text = Text("held: " if model.held is not None else "", style="bold yellow")
     return _cut(text.append(KEYS, style="dim"), width)
 
 
 def header(model: TailModel, width: int, now: float, elapsed: float) -> list[Text]:
-    """Where it comes from and how it goes; rates; totals."""
+    """Return where the events come from, the connection's state, rates and totals."""
     state, style = STATES[model.state]
     first = Text("SWIM ", style="bold").append(state, style=style)
     if model.state == "away":
@@ -123,14 +123,14 @@ def events(model: TailModel, width: int, room: int) -> Group:
 
 
 def _columns(width: int, text_width: int) -> list[int]:
-    """Return the widths of the columns: what happened gets what is left, but no more than it needs, and the id stands
-    beside it; where there is plenty of room the others get more.
+    """Return the column widths: the description gets what is left, up to what it needs, with the id beside it; on a
+    wide terminal the other columns grow too.
     """
     fixed = [CLOCK_WIDTH, TYPE_WIDTH, CALLSIGN_WIDTH, ROUTE_WIDTH]
     id_width = ID_WIDTH if width >= ID_FROM_WIDTH else 0
     rest = width - sum(fixed) - len(fixed) - (id_width + 1 if id_width else 0)
     if rest < LEAST_TEXT_WIDTH and width < 60:
-        fixed[3] = 0  # what happened says more than where
+        fixed[3] = 0  # what happened matters more than where
         rest = width - sum(fixed) - 3
     text = rest if not id_width else min(rest, max(text_width, len(HEADINGS[4])))
     return [*fixed, max(0, text), id_width]
@@ -157,7 +157,7 @@ def _row(cells: Sequence[tuple[str, str]], columns: list[int]) -> Text:
 
 
 def _fold(line: Text, width: int) -> list[Text]:
-    """Break a line that is to be typed elsewhere so that a shell takes its parts as one."""
+    """Break a line that is to be typed elsewhere so that a shell reads its parts as one."""
     plain, parts = line.plain, []
     while len(plain) > width:
         parts.append(plain[: width - 1] + "\\")

@@ -1,1 +1,1 @@
-"""Rich tables, live views and JSON lines: pure functions of data and width."""
+"""Rich tables, live views and lines for scripts: pure functions of data and width."""

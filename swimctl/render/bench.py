@@ -1,4 +1,4 @@
-"""The figures of a measurement, for people; with an earlier one beside them where there is one."""
+"""The figures of a measurement for people, compared with an earlier one if given."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 
 
 def pairs(document: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
-    """Labels with values; what is not known is left out."""
+    """Return labels with values; unknown values are omitted."""
     found = []
     for label, path, unit in ROWS:
         value = _value(document, path)

@@ -1,4 +1,4 @@
-"""The effective configuration as TOML, with where each value comes from. Pure."""
+"""The effective configuration as TOML, with the origin of each value. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ COMMENT_COLUMN = 48
 
 
 def toml_lines(values: Mapping[str, Any], origins: Origins | None = None) -> Iterator[str]:
-    """Lay out settings as lines of valid TOML; with ``origins``, by dotted name, each says where it comes from.
+    """Format settings as lines of valid TOML; ``origins``, by dotted name, adds where each value comes from.
 
-    What is not set stands there as a comment.
+    Unset settings appear as comments.
     """
     lines = list(_table((), values, origins))
     yield from lines[1:] if lines[:1] == [""] else lines
@@ -56,7 +56,7 @@ def _key(key: str) -> str:
 
 
 def to_toml(value: Any) -> str:
-    """One value on one line."""
+    """Format one value on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -41,7 +41,7 @@ PLAIN: tuple[Column, ...] = tuple(
 
 
 def rows(connections: Sequence[ConnectionDocument], now: datetime) -> list[dict[str, Any]]:
-    """Make rows for the columns: what the daemon told, and what a person wants to read of it."""
+    """Return the table's rows: the daemon's values and what is derived from them for people."""
     return [
         {
             **asdict(connection),
@@ -54,7 +54,7 @@ def rows(connections: Sequence[ConnectionDocument], now: datetime) -> list[dict[
 
 
 def unsubscribed_hint(connections: Sequence[ConnectionDocument], now: datetime) -> str | None:
-    """Say which clients have subscribed to nothing for a minute or longer; their owners may not know."""
+    """List the clients that have not subscribed for a minute or longer; their owners may not know."""
     silent = [one for one in connections if one.key_id is not None and not one.channels and _has_had_time(one, now)]
     if not silent:
         return None

@@ -1,4 +1,4 @@
-"""A report of doctor: for a terminal, for a pipe, for Nagios, for Prometheus. Pure functions of the report."""
+"""A doctor report for a terminal, a pipe, Nagios or Prometheus. Pure functions of the report."""
 
 from __future__ import annotations
 
@@ -25,20 +25,26 @@ MAX_EVIDENCE = 8
 NAGIOS_CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 
 
-def picture(report: Report) -> RenderableType:
-    """Lay a report out for people: what is broken first, with what to type; then a line an area."""
+def picture(report: Report, *, is_screen: bool = False) -> RenderableType:
+    """Lay out a report for people: problems first, with what to type; then one line per area.
+
+    Commands are one line each, however long, as they are to be pasted; on a screen that would cut them they are folded.
+    """
     problems = report.problems
     parts: list[RenderableType] = [_headline(report), Text()]
     if report.changed:
         parts += [*(Text(f"  fixed: {clean(line)}", style="cyan") for line in report.changed), Text()]
     for number, each in enumerate(problems):
-        parts += [problem(each, report.following(each.id), is_first=number == 0), Text()]
+        following = report.following(each.id)
+        parts += [problem(each, following, is_first=number == 0, is_screen=is_screen), Text()]
     parts.append(_areas(report))
     return Group(*parts)
 
 
-def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool) -> RenderableType:
-    """One check that did not come out well, whole, with what follows from it."""
+def problem(
+    result: Result, following: Sequence[Result] = (), *, is_first: bool, is_screen: bool = False
+) -> RenderableType:
+    """Lay out one problem in full, with what follows from it."""
     style = STYLES[result.status]
     title = Text().append(f"{MARKS[result.status]} {result.id}", style=f"bold {style}")
     if is_first:
@@ -57,18 +63,27 @@ def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool)
         told = Text(f"{MARKS[one.status]} {one.id}  ", style=STYLES[one.status])
         grid.add_row("" if number else "hence", told.append(clean(one.observed), style="dim"))
     parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
-    if result.fix is not None:  # one line, however long: it is to be pasted
-        words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))
-        parts.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
+    if result.fix is not None:
+        parts.append(_command("type", result.fix, "bold cyan", is_screen=is_screen))
     for each in result.advice:
-        parts += _advice(each)
+        parts += _advice(each, is_screen=is_screen)
     return Group(*parts)
 
 
-def _advice(advice: Advice) -> list[RenderableType]:
-    """One command that is not simply to be pasted, with what it requires."""
-    words = ((f"  {WORDS[advice.kind]:<10}", "dim"), (clean(advice.command), "cyan"))
-    lines: list[RenderableType] = [Text.assemble(*words, no_wrap=True, overflow="ignore")]
+def _command(word: str, command: str, style: str, *, is_screen: bool) -> RenderableType:
+    if not is_screen:
+        words = ((f"  {word:<10}", "dim"), (clean(command), style))
+        return Text.assemble(*words, no_wrap=True, overflow="ignore")
+    grid = Table.grid()
+    grid.add_column(style="dim", no_wrap=True, width=12)
+    grid.add_column(style=style, overflow="fold")
+    grid.add_row(f"  {word}", Text(clean(command)))
+    return grid
+
+
+def _advice(advice: Advice, *, is_screen: bool) -> list[RenderableType]:
+    """Lay out a command that should not be pasted without thinking, with what it requires."""
+    lines = [_command(WORDS[advice.kind], advice.command, "cyan", is_screen=is_screen)]
     if advice.requires is not None:
         lines.append(Padding(Text(clean(advice.requires), style="dim"), (0, 0, 0, 12)))
     return lines
@@ -108,7 +123,7 @@ def _names(results: Sequence[Result]) -> Text:
 
 
 def lines(report: Report) -> list[str]:
-    """Return a line a check for scripts: status, id, observed, fix, with tabs between."""
+    """Return one line per check for scripts: status, id, observed, fix, separated by tabs."""
     rows = [(str(each.status), each.id, each.observed, each.command or "-") for each in report.results]
     return ["\t".join(clean(cell) for cell in row) for row in rows] + [
         f"fixed\t-\t{clean(line)}\t-" for line in report.changed
@@ -116,7 +131,7 @@ def lines(report: Report) -> list[str]:
 
 
 def listing(checks: Sequence[Check]) -> list[dict[str, str]]:
-    """Return the checks there are, for ``--list``."""
+    """Return the rows of ``--list``."""
     found = []
     for check in checks:
         marks = [("deep", check.is_deep), ("outside", check.is_outside), ("fix", check.repair is not None)]
@@ -133,7 +148,7 @@ def listing(checks: Sequence[Check]) -> list[dict[str, str]]:
 
 
 def nagios(report: Report) -> tuple[str, int]:
-    """One line of a Nagios plugin with its performance data, and the plugin's exit code."""
+    """Return one line of a Nagios plugin with performance data, and the plugin's exit code."""
     problems = report.problems
     statuses = {each.status for each in problems}
     if Status.FAIL in statuses or (report.is_strict and Status.WARN in statuses):
@@ -151,7 +166,7 @@ def nagios(report: Report) -> tuple[str, int]:
 
 
 def prometheus(report: Report, unix_seconds: float) -> str:
-    """For the node exporter's textfile collector; write it beside the place and rename it in."""
+    """Format metrics for the node exporter's textfile collector; write them beside the target and rename."""
     rows = ["# HELP swim_doctor_ok Whether all checks passed.", "# TYPE swim_doctor_ok gauge"]
     rows.append(f"swim_doctor_ok {int(report.is_ok)}")
     rows += [

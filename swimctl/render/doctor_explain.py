@@ -1,4 +1,4 @@
-"""Why a check came out as it did: for a terminal and for a pipe. Pure."""
+"""Why a check came out as it did, for a terminal and for a pipe. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from swimctl.render.doctor import MARKS, STYLES
 from swimctl.text import clean
 
 MOST_CHARACTERS = 300
-"""Of a value on a terminal; whole with ``--json``."""
+"""Longest value on a terminal; ``--json`` prints it whole."""
 
 
 def explained(steps: Sequence[Step]) -> RenderableType:
-    """Lay the path out for people: the ground first, the check itself last."""
+    """Lay out the path for people: dependencies first, the check itself last."""
     parts: list[RenderableType] = []
     for step in steps:
         result = step.result
@@ -45,7 +45,7 @@ def _facts(step: Step) -> Table:
 
 
 def explained_lines(steps: Sequence[Step]) -> list[str]:
-    """Return a line a fact for scripts: check, status, fact, value, source, time, with tabs between."""
+    """Return one line per fact for scripts: check, status, fact, value, source, time, separated by tabs."""
     rows = []
     for step in steps:
         result = step.result

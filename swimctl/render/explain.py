@@ -1,4 +1,4 @@
-"""What ``explain`` answers, as text for people and for scripts: pure functions of the document."""
+"""The answer of ``explain`` as text for people and scripts: pure functions of the document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEADLINES = {
     "conflated": "not sent: conflated",
     "unknown": "not known",
 }
-"""For every other outcome: not sent."""
+"""For any other outcome: not sent."""
 CLAUSES = (
     Column("mark", "", styles={"yes": "green", "no": "red"}),
     Column("kind", "CLAUSE"),
@@ -52,12 +52,12 @@ def picture(document: EventExplained | ChannelExplained) -> RenderableType:
 
 
 def lines(document: EventExplained | ChannelExplained) -> list[tuple[str, str]]:
-    """Lay out the answer as stable pairs for scripts."""
+    """Return the answer as stable pairs for scripts."""
     return _event_lines(document) if isinstance(document, EventExplained) else _channel_lines(document)
 
 
 def headline(document: EventExplained) -> Text:
-    """Say the answer in one sentence."""
+    """Return the answer in one sentence."""
     outcome, why = document.outcome, clean(document.why)
     head, style = HEADLINES.get(outcome, "not sent"), f"bold {STYLES.get(outcome, 'red')}"
     text = Text(head, style=style)
@@ -82,14 +82,14 @@ def _event(document: EventExplained) -> RenderableType:
 
 
 def summary(consumers: Sequence[ConsumerDocument]) -> str:
-    """Say in one line what became of it: ``3 connections: 2 sent, 1 not sent``."""
+    """Summarise the outcome in one line: ``3 connections: 2 sent, 1 not sent``."""
     outcomes = Counter(HEADLINES.get(one.outcome, "not sent") for one in consumers)
     told = ", ".join(f"{number} {head}" for head, number in outcomes.items())
     return f"{plural(len(consumers), 'connection')}: {told}"
 
 
 def moment(value: Any) -> str:
-    """Shorten a time to ``14:30:15``; with its date where that is not today's (UTC)."""
+    """Shorten a time to ``14:30:15``, with its date if that is not today (UTC)."""
     text = cell(value)
     if len(text) < 19 or text[10] != "T":
         return text

@@ -1,4 +1,4 @@
-"""Lines at the foot of a screen, below a picture of whatever height."""
+"""Lines at the bottom of a screen, below a picture of any height."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 
 class Foot:
-    """A picture, and lines that stand at the foot of the screen, whatever the picture's height."""
+    """A picture, and lines that stay at the bottom of the screen whatever the picture's height."""
 
     def __init__(self, body: RenderableType, lines: Sequence[Text]) -> None:
         self._body = body

@@ -34,7 +34,7 @@ PLAIN: tuple[Column, ...] = tuple(
 
 
 def rows(nodes: Sequence[NodeDocument]) -> list[dict[str, Any]]:
-    """Make rows for the columns."""
+    """Return the rows of the table."""
     return [
         {
             **asdict(node),
@@ -48,7 +48,7 @@ def rows(nodes: Sequence[NodeDocument]) -> list[dict[str, Any]]:
 
 
 def summary(found: Nodes) -> Iterator[str]:
-    """Say what concerns all of them."""
+    """Summarise what concerns all nodes."""
     tiers = ", ".join(f"{tier} {number}" for tier, number in sorted(found.connections.items()))
     yield f"connections of all nodes: {tiers or 'none'}"
     for lease in found.leases:

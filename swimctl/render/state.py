@@ -1,4 +1,4 @@
-"""Entries of the state as rows of a table, and as lines."""
+"""Entries of the state as table rows and as lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from swimctl.table import Column, fitting, table
-from swimctl.text import cell, clean, count
+from swimctl.text import cell, clean, clock, count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,8 +20,8 @@ FLIGHTS: tuple[Column, ...] = (
     Column("groundspeed_kts", "KNOTS", justify="right", rank=4),
     Column("current_artcc", "CENTRE", rank=5),
     Column("equipment", "AIRCRAFT", rank=7),
-    Column("off_utc", "OFF", rank=8),
-    Column("updated_at", "UPDATED", rank=6),
+    Column("off_utc", "OFF", show=clock, rank=8),
+    Column("updated_at", "UPDATED", show=clock, rank=6),
 )
 TMIS: tuple[Column, ...] = (
     Column("program_id", "ID", style="cyan", is_whole=True),
@@ -58,7 +58,7 @@ _SHOWN = (
 
 
 def flights_picture(found: Sequence[Mapping[str, Any]], as_of: str, width: int, height: int) -> RenderableType:
-    """Draw the flights as a screen has room for them, by callsign; a line above says how many there are."""
+    """Lay out as many flights as fit on a screen, by callsign; a line above gives their total."""
     from rich.console import Group
     from rich.text import Text
 
@@ -69,7 +69,7 @@ def flights_picture(found: Sequence[Mapping[str, Any]], as_of: str, width: int, 
 
 
 def state_lines(message: Mapping[str, Any]) -> Iterator[str]:
-    """Write a message about the state as lines, one an entry."""
+    """Format a state message as lines, one per entry."""
     kind, data = str(message.get("kind")), message.get("data")
     if message.get("type") == "state.left":
         yield clean(f"left {kind} {_named(message)}")

@@ -1,4 +1,4 @@
-"""The status document as text for people, pure functions of the document."""
+"""The status document as text for people: pure functions of the document."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BAR_CELLS = 20
 
 
 def status(document: Status, now: datetime, disk_fingerprint: str | None = None) -> RenderableType:
-    """Lay out a status document; ``now`` tells how old the oldest event is."""
+    """Lay out a status document; ``now`` gives the age of the oldest event."""
     parts: list[RenderableType] = [details(_facts(document, now, disk_fingerprint)), Text(), tiers(document), Text()]
     sources = document.sources
     parts.append(_sources(sources) if sources else Text("no sources: events come from swimctl publish only"))
@@ -106,7 +106,7 @@ def _times(times: Percentiles) -> str:
 
 
 def tiers(document: Status) -> Table:
-    """Lay out the connections of each tier against its limit."""
+    """Lay out the connections of each tier with its limit."""
     grid = _grid("TIER", ">CONNECTED", ">LIMIT", "")
     for name, use in document.connections.by_tier.items():
         filled = min(BAR_CELLS, -(-BAR_CELLS * use.current // use.limit)) if use.limit else 0
@@ -132,7 +132,7 @@ def _sources(sources: Sequence[SourceDocument]) -> Table:
 
 
 def _grid(*headings: str) -> Table:
-    """Make a table without lines; a heading that begins with ``>`` has its column on the right."""
+    """Lay out a table without lines; a heading that begins with ``>`` right-aligns its column."""
     grid = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
     for heading in headings:
         right = heading.startswith(">")
@@ -141,5 +141,5 @@ def _grid(*headings: str) -> Table:
 
 
 def utc_now() -> datetime:
-    """Return this moment, aware."""
+    """Return the current time, in UTC."""
     return datetime.now(UTC)

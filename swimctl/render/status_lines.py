@@ -1,4 +1,4 @@
-"""The status document as stable lines for scripts. Loads nothing of what draws."""
+"""The status document as stable lines for scripts. Imports nothing that draws."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def status_lines(document: Status) -> list[tuple[str, str]]:
-    """Lay out the same as stable pairs for scripts: nested values by their dotted names, sources by their names."""
+    """Return the status as stable pairs for scripts: nested values by dotted names, sources by their names."""
     pairs: list[tuple[str, str]] = []
     for name, value in msgspec.to_builtins(document).items():
         if name == "connections":

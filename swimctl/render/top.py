@@ -1,4 +1,4 @@
-"""The picture of ``top``, and its line for scripts: pure functions of document, moment and size."""
+"""The display of ``top``, and its line for scripts: pure functions of document, time and size."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ LEAST_ROWS = 3
 
 
 def line(document: Top, now: float) -> str:
-    """Write one look as a line of ``HEADINGS``, tabs between; ``-`` where there is nothing."""
+    """Format one sample as a line of ``HEADINGS``, separated by tabs; ``-`` for nothing."""
     status = document.status
     latency, slow = status.latency_ms, status.slow_consumers
     cells = [
@@ -71,7 +71,7 @@ def line(document: Top, now: float) -> str:
 
 
 def picture(document: Top, now: float, width: int, height: int, *, away: str | None = None) -> RenderableType:
-    """Lay out one screen: head, tiers, types beside channels, then as many connections as there is room for."""
+    """Lay out one screen: header, tiers, types beside channels, then as many connections as fit."""
     status, moment = document.status, datetime.fromtimestamp(now, UTC)
     parts: list[RenderableType] = [*head(status, width, away), Text(), tiers(status), Text()]
     used = len(head(status, width, away)) + 8
@@ -97,14 +97,14 @@ def picture(document: Top, now: float, width: int, height: int, *, away: str | N
 def screen_picture(
     document: Top, now: float, width: int, height: int, *, away: str | None, shows_help: bool
 ) -> RenderableType:
-    """Lay out one screen with the keys at its foot."""
+    """Lay out one screen with the keys at the bottom."""
     lines = [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in HELP] if shows_help else []
     body = picture(document, now, width, height - 1 - len(lines), away=away)
     return Foot(body, [*lines, footer(document, width)])
 
 
 def head(status: Status, width: int, away: str | None) -> list[Text]:
-    """Say who it is, how long it runs, and the totals of the last seconds."""
+    """Return the service's identity, its uptime, and the totals of the last seconds."""
     first = Text("SWIM ", style="bold")
     if away is None:
         first.append("● live", style="green")
@@ -112,12 +112,13 @@ def head(status: Status, width: int, away: str | None) -> list[Text]:
         first.append(f"○ {clean(away)}; waiting for it", style="bold red")
     first.append(f"  {status.url}  pid {status.pid}, up {duration(status.uptime_seconds)}")
     latency, slow = status.latency_ms, status.slow_consumers
-    flow = f"{rate(status.events_per_second, 'events')}  {rate(status.deliveries_per_second, 'deliveries')}"
+    flow = Text(f"{rate(status.events_per_second, 'events')}  {rate(status.deliveries_per_second, 'deliveries')}")
+    flow.append(f"  memory {size(status.memory_bytes)}")
     delay = f"latency {_times(latency)}" if latency is not None else "no event in the last minute"
-    state = Text(f"{delay}  loop lag {_times(status.loop_lag_ms)}  memory {size(status.memory_bytes)}")
+    state = Text(f"{delay}  loop lag {_times(status.loop_lag_ms)}")
     if slow.lagging or slow.closed:
-        state.append(f"  {slow.lagging} lagging, {slow.closed} closed as slow", style="yellow")
-    lines = [first, Text(flow), state]
+        flow.append(f"  {slow.lagging} lagging, {slow.closed} closed as slow", style="yellow")
+    lines = [first, flow, state]
     for text in lines:
         text.truncate(width, overflow="ellipsis")
         text.no_wrap = True
@@ -155,7 +156,7 @@ def _connections(found: Sequence[BusyConnection], moment: datetime, width: int) 
 
 
 def footer(document: Top, width: int) -> Text:
-    """Name the keys, and what the terminal has no room for."""
+    """Return the keys, and what the terminal has no room for."""
     hidden = fitting(CONNECTIONS, connection_rows(document.busiest, datetime.now(UTC)), width)[1]
     text = Text(KEYS, style="dim", no_wrap=True)
     if hidden and document.busiest:

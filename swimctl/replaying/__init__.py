@@ -1,1 +1,1 @@
-"""Replaying events from history or a recording, at a pace, to standard output, a file or a daemon."""
+"""Replays events from history or a recording, paced, to standard output, a file or a daemon."""

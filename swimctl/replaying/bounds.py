@@ -1,4 +1,4 @@
-"""Beginning and end of a replay, as typed: an event id, a time or a duration."""
+"""Start and end of a replay, as typed: an event id, a time or a duration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_start(text: str | None, now_ms: int) -> EventId:
-    """Return an id, a time or ``10m`` ago as the id after which to begin; none: the beginning. Raises WrongUsage."""
+    """Parse an id, a time or ``10m`` ago to the id after which to begin; None: the beginning. Raises WrongUsage."""
     if text is None:
         return EventId(0, 0)
     event_id = _event_id(text)
@@ -24,14 +24,14 @@ def read_start(text: str | None, now_ms: int) -> EventId:
 
 
 def read_end(text: str | None, now_ms: int) -> EventId | None:
-    """Return an id, a time or ``10m`` ago as the last id to play; none: all there is. Raises WrongUsage."""
+    """Parse an id, a time or ``10m`` ago to the last id to play; None: the end. Raises WrongUsage."""
     if text is None:
         return None
     return _event_id(text) or EventId(_milliseconds(text, now_ms, "--to"), MAX_SEQUENCE)
 
 
 def read_seek(text: str | None, option: str) -> Seek | None:
-    """Return a place in a recording; none: its beginning, or its end. Raises WrongUsage."""
+    """Parse a position in a recording; None: its beginning or end. Raises WrongUsage."""
     from swim_server.config.recording_position import InvalidSeek, parse_seek
 
     try:

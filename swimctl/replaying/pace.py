@@ -1,4 +1,4 @@
-"""The pace of a replay: each event when it is due."""
+"""The pace of a replay: each event is played when it is due."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LONGEST_WAIT_SECONDS = 5.0
 
 
 class Replayed(NamedTuple):
-    """One event to be played."""
+    """One event to play."""
 
     moment_ms: int
-    """Its place in time: when it was stored, or when it happened."""
+    """Its time: when it was stored, or when it happened."""
     event: dict[str, Any]
-    """``type``, ``timestamp``, ``data``; ``id`` where it had one."""
+    """``type``, ``timestamp``, ``data``, and ``id`` if it had one."""
     line: str | None = None
-    """As it was recorded, byte for byte."""
+    """Its text as recorded, byte for byte."""
 
 
 class Pace:
-    """Waits until the next event is due. A speed of 0: at once."""
+    """Waits until the next event is due. Speed 0: never waits."""
 
     def __init__(self, speed: float, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._speed = speed
@@ -35,7 +35,7 @@ class Pace:
         self._due = 0.0
 
     def await_turn(self, moment_ms: int, before: Callable[[], None]) -> None:
-        """Wait as long after the event before as it came then, divided by the speed; ``before`` is called first."""
+        """Wait as long as the event came after the previous one, divided by the speed; ``before`` is called first."""
         if self._speed <= 0:
             return
         if self._last_moment_ms is None:
@@ -51,7 +51,7 @@ class Pace:
 
 
 def play(events: Iterator[Replayed], sink: Sink, pace: Pace) -> None:
-    """Give every event to the sink when it is due; also what stood before a place where there is no going on."""
+    """Pass every event to the sink when it is due, also those before a damaged place that ends the replay."""
     try:
         for each in events:
             pace.await_turn(each.moment_ms, sink.flush)

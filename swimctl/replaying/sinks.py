@@ -1,4 +1,4 @@
-"""Where replayed events go: lines, a daemon; counted, or only some channels."""
+"""Where replayed events go: JSON lines or a daemon; with counting, or limited to some channels."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where events go."""
+    """A destination for events."""
 
     played: int
 
     def put(self, event: dict[str, Any], line: str | None = None) -> None:
-        """Take one event; in order. ``line``: its JSON as it was recorded."""
+        """Accept one event, in order. ``line``: its JSON as it was recorded."""
 
     def flush(self) -> None:
-        """Flush everything received so far: nothing follows for a while, or ever."""
+        """Flush all events accepted so far: no more follow for a while, or ever."""
 
 
 class LineSink:
-    """JSON lines on a stream."""
+    """Writes JSON lines to a stream."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.played = 0
@@ -45,7 +45,7 @@ class LineSink:
 
 
 class DaemonSink:
-    """A daemon's history: each event is stored with a new id and its original timestamp."""
+    """Publishes to a daemon: each event is stored with a new id and its original timestamp."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.played = 0
@@ -68,7 +68,7 @@ class DaemonSink:
 
 
 class ChannelSink:
-    """Passes on what belongs to one of the channels."""
+    """Passes on the events that belong to one of the channels."""
 
     def __init__(self, sink: Sink, channels: Sequence[str]) -> None:
         self.played = 0
@@ -85,7 +85,7 @@ class ChannelSink:
 
 
 class CountingSink:
-    """Passes everything on and shows how far it is."""
+    """Passes everything on and shows progress."""
 
     def __init__(self, sink: Sink, progress: Progress) -> None:
         self._sink = sink

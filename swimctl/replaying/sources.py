@@ -27,10 +27,10 @@ LOOK_SECONDS = 0.5
 
 
 def history_events(stream: EventStream, until: EventId | None, tell: Callable[[str], None]) -> Iterator[Replayed]:
-    """Yield stored events up to and including ``until``; None: up to the last one stored when it began.
+    """Yield stored events up to and including ``until``; None: up to the last one stored at the start.
 
-    Where history does not reach back to the beginning asked for, ``tell`` is told and what there is is played.
-    Raises CommandFailed when the daemon goes away.
+    If history does not reach back to the requested start, ``tell`` is called and what exists is played. Raises
+    CommandFailed if the daemon goes away.
     """
     from swimctl.client.stream_items import CaughtUp, EventReceived, Gap, Lost, Subscribed
 
@@ -55,9 +55,9 @@ def history_events(stream: EventStream, until: EventId | None, tell: Callable[[s
 
 
 def file_events(path: Path, start: Seek | None = None, end: Seek | None = None) -> Iterator[Replayed]:
-    """Events of a recording, or of JSON lines as ``tail --json`` writes them, packed or plain, between two places.
+    """Yield events of a recording, or of JSON lines as from ``tail --json``, compressed or not, between two positions.
 
-    Raises CommandFailed after the last event before the place where it is damaged.
+    Raises CommandFailed after the last event before a damaged place.
     """
     from swim_server.config.recording_position import Stretch
     from swim_server.sources.recording.recorded_events import Damage, RecordedEvents
@@ -81,9 +81,9 @@ def file_events(path: Path, start: Seek | None = None, end: Seek | None = None) 
 
 
 def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = None, end: Seek | None = None) -> None:
-    """Detect events in a folder of feed snapshots, or in one, paced by the snapshots' own times. Raises CommandFailed.
+    """Detect events in one feed snapshot or a folder of them, paced by the snapshots' own times. Raises CommandFailed.
 
-    Snapshots that can't be read are left out and told at the end.
+    Unreadable snapshots are skipped and reported at the end.
     """
     from swim_server.sources.recording.recorded_snapshots import RecordedSnapshots, UnreadableSnapshot
     from swim_server.sources.recording.snapshot_recording import RecordingSource
@@ -91,7 +91,7 @@ def play_snapshots(folder: Path, speed: float, sink: Sink, start: Seek | None = 
     if folder.is_dir() and not any(folder.glob("*.json")) and not any(folder.glob("*.json.gz")):
         raise CommandFailed(f"{folder} has no snapshots: no *.json or *.json.gz")
     try:
-        RecordedSnapshots(folder).look(thoroughly=True)  # the source would wait for one to come
+        RecordedSnapshots(folder).look(thoroughly=True)  # the source would wait for a snapshot to arrive
     except UnreadableSnapshot as error:
         raise CommandFailed(str(error)) from None
     source = RecordingSource("replay", folder, speed=speed or 1e6, loop=False, start=start, end=end)

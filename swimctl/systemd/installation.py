@@ -1,9 +1,10 @@
-"""What this installation's unit has to be: derived from where swimctl, its home and its configuration are."""
+"""The unit for this installation: derived from the locations of swimctl, its home and its configuration."""
 
 from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
 SYSTEM_HOME = Path("/var/lib/swim")
 SYSTEM_USER = "swim"
 STARTS_SECONDS = 30.0
+_ALL_WRITABLE = 'for each in "$0" "$0"/*; do [ ! -e "$each" ] || [ -w "$each" ] || exit 1; done'
 MAKE_USER = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin swim"
 
 
 def default_scope() -> Scope:
-    """Return the system's manager for root, else the user's."""
+    """Return the system manager for root, otherwise the user's."""
     return "system" if os.geteuid() == 0 else "user"
 
 
 def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draft: bool = False) -> Unit:
-    """Make the unit; as a draft also where the user that it would run as has yet to be made.
+    """Build the unit; as a draft, even if the user that it would run as does not exist yet.
 
     Raises ConfigError, WrongUsage.
     """
@@ -61,8 +63,8 @@ def unit_of(invocation: Invocation, scope: Scope, run_as: str | None, *, is_draf
 
 
 def swimctl_command() -> list[str]:
-    """How this very swimctl is started: as it was called, through a link that stays over upgrades perhaps; else the
-    script beside its Python, else the module.
+    """Return the command of this very swimctl: as it was called, perhaps through a link that survives upgrades;
+    otherwise the script beside its Python, otherwise the module.
     """
     script = Path(sys.executable).with_name("swimctl")
     if not script.is_file() or os.environ.get("PYTHONPATH"):
@@ -72,7 +74,7 @@ def swimctl_command() -> list[str]:
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Tell whether two names lead to one file."""
+    """Return True if two names lead to one file."""
     try:
         return one.samefile(other)
     except OSError:
@@ -80,7 +82,7 @@ def is_same_file(one: Path, other: Path) -> bool:
 
 
 def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
-    """Whom a system unit runs as: who was named, whose the home is, or ``swim``. Raises WrongUsage."""
+    """Return the user of a system unit: the named one, the home's owner, or ``swim``. Raises WrongUsage."""
     if run_as is not None:
         try:
             return pwd.getpwnam(run_as).pw_name
@@ -103,7 +105,10 @@ def find_user(run_as: str | None, home: Path, *, is_draft: bool = False) -> str:
 
 
 def check_command(unit: Unit) -> None:
-    """See that the unit's user can start its program and read its configuration. Raises WrongUsage with what helps."""
+    """Check that the unit's user can start its program, read its configuration and write its home.
+
+    Raises WrongUsage with a remedy.
+    """
     if unit.user is None or os.geteuid() != 0:
         return
 
@@ -119,10 +124,16 @@ def check_command(unit: Unit) -> None:
             f"user {unit.user} can't read the configuration {unit.config_file}",
             "name another one with --config; in a checkout its own config/swim.toml is found first",
         )
+    if _failure_of(unit, ["sh", "-c", _ALL_WRITABLE, str(unit.home)]):
+        home = shlex.quote(str(unit.home))
+        raise WrongUsage(
+            f"user {unit.user} can't write the home {unit.home}, or files in it: another user has made them",
+            f"give it to that user: chown -R {unit.user}: {home}",
+        )
 
 
 def _failure_of(unit: Unit, words: Sequence[str]) -> str:
-    """Run a command as the unit's user; why it fails, or nothing."""
+    """Run a command as the unit's user; return why it failed, or nothing."""
     import subprocess
 
     found = pwd.getpwnam(str(unit.user))
@@ -133,14 +144,14 @@ def _failure_of(unit: Unit, words: Sequence[str]) -> str:
             capture_output=True, text=True, timeout=STARTS_SECONDS, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return ""  # it starts, and the machine is busy
+        return ""  # it does start; the machine is busy
     except OSError as error:
         return error.strerror or str(error)
     return "" if done.returncode == 0 else (done.stderr.strip().rpartition("\n")[2] or f"exit {done.returncode}")
 
 
 def written_folders(config: Config) -> Iterator[Path]:
-    """Return the folders that the configuration makes the service write to, beside its home."""
+    """Return the folders that the configuration makes the service write to, besides its home."""
     from swim_server.config import DropSourceConfig, FileSourceConfig
 
     for source in config.sources:

@@ -1,4 +1,4 @@
-"""systemd's own tools: where units are, and asking systemctl."""
+"""systemd's own tools: the unit folders, and calls of systemctl."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ANSWER_SECONDS = 120.0
 
 
 class Manager:
-    """The system's manager, or the user's."""
+    """The system's service manager, or the user's."""
 
     def __init__(self, scope: Scope, environ: Mapping[str, str]) -> None:
         self.scope = scope
         self._environ = environ
 
     def unit_path(self, name: str) -> Path:
-        """Where the unit of this name is put."""
+        """Return the path of the unit with this name."""
         if self.scope == "system":
             return SYSTEM_UNITS / f"{name}.service"
         configured = self._environ.get("XDG_CONFIG_HOME")
@@ -31,18 +31,18 @@ class Manager:
 
     @property
     def command(self) -> list[str]:
-        """How systemctl is called, for this manager."""
+        """Return the systemctl command for this manager."""
         return ["systemctl", *(["--user"] if self.scope == "user" else [])]
 
     def problem(self) -> str | None:
-        """Why systemd can't be asked here; None: it can."""
+        """Return why systemd can't be used here; None: it can."""
         if shutil.which("systemctl", path=self._environ.get("PATH")) is None:
             return "there is no systemctl"
         done = self._run("show", "--property=Version")
         return None if done.returncode == 0 else _problem_in(done.stderr) or "systemctl does not answer"
 
     def call(self, *words: str) -> None:
-        """Run systemctl. Raises CommandFailed with what it says."""
+        """Run systemctl. Raises CommandFailed with its message."""
         done = self._run(*words)
         if done.returncode != 0:
             told = _problem_in(done.stderr) or f"exit code {done.returncode}"
@@ -61,5 +61,5 @@ class Manager:
 
 
 def _problem_in(text: str) -> str:
-    """Return the line that says what went wrong: what was done before it is told too."""
+    """Return the line that says what went wrong; systemctl also prints what it did before."""
     return next((line for line in text.splitlines() if line and not line.startswith(("Created ", "Removed "))), "")

@@ -1,4 +1,4 @@
-"""The systemd unit as text: pure."""
+"""The systemd unit as text. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~-]+", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """What the unit depends on."""
+    """The values the unit depends on."""
 
     scope: Scope
     version: str
@@ -29,18 +29,18 @@ class Unit:
     command: Sequence[str]
     """How swimctl is started."""
     user: str | None = None
-    """Whom it runs as, of a system unit."""
+    """The user of a system unit."""
     config_file: Path | None = None
     python_path: str | None = None
-    """Where a checkout's packages are; None: installed where Python looks."""
+    """The folder of a checkout's packages; None: installed where Python finds them."""
     writable: Sequence[Path] = ()
-    """Folders beside its home that it writes to: those of event files, of a log, of a database."""
+    """Folders besides its home that it writes to: those of event files, a log, a database."""
     needs_temporary: bool = False
-    """It meets others in the common temporary folder."""
+    """It shares the common temporary folder with other programs."""
     port: int = 8090
 
     def text(self) -> str:
-        """Return the whole file."""
+        """Return the whole unit file."""
         target = "multi-user.target" if self.scope == "system" else "default.target"
         return "\n".join(
             [
@@ -91,7 +91,7 @@ class Unit:
         ]
 
     def _hardening(self) -> list[str]:
-        """Take away what the service does not need. A user's manager can take away less than the system's."""
+        """Return the restrictions on the service: all that it does not need. A user's manager supports fewer."""
         common = [
             "NoNewPrivileges=yes",
             "LockPersonality=yes",
@@ -125,7 +125,7 @@ class Unit:
         ]
 
     def _is_in_homes(self) -> bool:
-        """Whether anything that it needs lies where ProtectHome= would hide it."""
+        """Return True if anything it needs lies where ProtectHome= would hide it."""
         return any(path.is_relative_to(folder) for path in self._needed() for folder in _HOMES)
 
     def _meets_others(self) -> bool:
@@ -139,12 +139,12 @@ class Unit:
 
 
 def words(command: Sequence[str]) -> str:
-    """Return a command line as systemd reads it (systemd.service(5), COMMAND LINES)."""
+    """Format a command line as systemd reads it (systemd.service(5), COMMAND LINES)."""
     return " ".join(quoted(word.replace("$", "$$")) for word in command)
 
 
 def quoted(word: str) -> str:
-    """One word, whatever is in it: no specifier, no second word."""
+    """Quote one word, whatever it contains, so that it is neither a specifier nor two words."""
     escaped = word.replace("%", "%%")
     if _PLAIN.fullmatch(escaped):
         return escaped

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from support.documents import document
 from support.packages import missing, require_program
 from swim_conformance.adapter import Adapter
-from swim_conformance.catalogue import CLIENTS, FOREIGN, SDKS, Unavailable
+from swim_conformance.catalogue import CLIENTS, FACES, FOREIGN, SDKS, Unavailable
 from swim_conformance.matrix import problems
 from swim_conformance.runner import Result, run_all
-from swim_conformance.scenario import load
+from swim_conformance.scenario import SCENARIOS, _of_file, load
 
 RESUME = {
     "resumes_after_a_cut", "tells_a_gap_once", "resumes_after_close_4008", "notices_a_half_open_connection",
     "goes_on_after_a_stop_and_a_new_start",
 }  # fmt: skip
 """Scenarios that can't be passed without resume."""
+ROWS = {
+    "connecting": "connecting, and being refused", "closing": "every way a connection can end",
+    "resuming": "resuming, gaps, another history, history first", "subscribing": "subscribing, requests, limits",
+    "handlers": "what a program does in its handlers", "messages": "messages, and silence",
+    "state": "the state, and the mirror of the flights",
+}  # fmt: skip
+"""Of the table in ``sdk/README.md``."""
+COLUMNS = {"python": "python", "javascript": "javascript (node)", "java": "java", "csharp": "csharp"}
 NODE = (("node", "nodejs"), ("npm", "npm"))
 PACKAGES = {
     "javascript": NODE,
@@ -31,6 +40,24 @@ def install(name: str) -> None:
     """Install the Debian packages that a client needs, where that may be done."""
     for program, package in PACKAGES.get(name, ()):
         require_program(program, package)
+
+
+def told_on_the_page(column: str) -> dict[str, str]:
+    """Read one column of the table in ``sdk/README.md``."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in document("sdk/README.md").text.splitlines()
+        if line.startswith("|")
+    ]
+    number = next(row.index(column) for row in rows if column in row)
+    return {row[0]: row[number] for row in rows if row[0] in ROWS.values()}
+
+
+def counted(found: list[Result]) -> dict[str, str]:
+    """Count what was passed, as the page tells it."""
+    passed = {result.scenario.name for result in found if result.has_passed}
+    groups = {path.stem: {scenario.name for scenario in _of_file(path)} for path in SCENARIOS.glob("*.json")}
+    return {ROWS[group]: f"{len(passed & names)} ✓" for group, names in groups.items()}
 
 
 async def results(
@@ -51,6 +78,15 @@ async def test_sdk_passes_every_scenario(name: str) -> None:
     found = await results(name, again=2)
     assert problems({name: found}) == []
     assert sum(result.is_judged for result in found) >= len(found) - 5
+    if name in COLUMNS:
+        assert counted(found) == told_on_the_page(COLUMNS[name])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FACES)
+async def test_second_face_passes_every_scenario(name: str) -> None:
+    found = await results(name, again=2)
+    assert problems({name: found}) == []
 
 
 @pytest.mark.parametrize("name", SDKS)

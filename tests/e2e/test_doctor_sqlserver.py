@@ -63,7 +63,7 @@ def told(patient: DiagnosedDaemon) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What counts as slow does not depend on what else this machine does."""
-    monkeypatch.setattr("swimctl.doctor.context.stretch", lambda: 1.0)
+    monkeypatch.setattr("swimctl.doctor.context.load_factor", lambda: 1.0)
 
 
 def _nothing(server: Server) -> None:

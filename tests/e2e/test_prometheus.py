@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.live_daemon import LiveDaemon, await_true, live_daemon
+from support.live_daemon import LiveDaemon, await_true, comes_true, live_daemon
 from support.packages import require_program
 from support.wire_client import dial
 
@@ -130,7 +130,7 @@ async def test_alerts_fire_on_what_really_happens(daemon: LiveDaemon, query: str
                 break
         assert fired >= PROVOKED
     daemon.kill()
-    await asyncio.to_thread(await_true, lambda: "SwimDown" in _firing(query), seconds=60, what="SwimDown")
+    await comes_true(lambda: "SwimDown" in _firing(query), seconds=60, what="SwimDown")
 
 
 def _firing(query: str) -> set[str]:

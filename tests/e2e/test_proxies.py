@@ -151,10 +151,15 @@ UNNAMING = {
 """By proxy: a text of the shipped file, what stands in its place where somebody got it wrong, and what doctor says."""
 
 
-def front_checks(daemon: LiveDaemon, proxy: Proxy) -> dict[str, dict[str, Any]]:
-    """What doctor finds at the public address, whose name it finds in a file of hosts of its own."""
+def front_checks(daemon: LiveDaemon, proxy: Proxy, *, sees_processes: bool = True) -> dict[str, dict[str, Any]]:
+    """What doctor finds at the public address, whose name it finds in a file of hosts of its own.
+
+    Without ``sees_processes`` those of the proxy are hidden from it, as if they ran on another machine.
+    """
     hosts, authority = proxy.write("hosts", f"127.0.0.1 {HOST} localhost\n"), proxy.folder / "authority.pem"
-    words = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+    shown = proxy_processes(daemon.status()["pid"], daemon.port) or []
+    hidden = "" if sees_processes else " ".join(f"&& mount -t tmpfs none /proc/{each.pid}" for each in shown)
+    words = ["unshare", "-m", "sh", "-c", f'mount --bind "$0" /etc/hosts {hidden} && exec "$@"', str(hosts)]
     if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
         missing("nobody may give a process a file of hosts of its own here: run as root")
     done = subprocess.run(
@@ -185,6 +190,74 @@ def test_doctor_tells_a_proxy_behind_which_nobody_knows_where_clients_come_from(
         (advice,) = found["advice"]
         assert name in advice["command"]
         assert "X-Forwarded-For" in advice["command"]
+
+
+@pytest.mark.long
+def test_doctor_knows_a_proxy_elsewhere_by_its_header(serving: Stand) -> None:
+    """HAProxy sends none."""
+
+    async def beside_a_client() -> dict[str, dict[str, Any]]:
+        async with serving.dial():
+            return await asyncio.to_thread(front_checks, serving.daemon, serving.proxy, sees_processes=False)
+
+    found = run(beside_a_client)
+    for id in ("front.capacity", "front.old-processes"):
+        if serving.proxy.name == "haproxy":
+            assert (found[id]["status"], "itself" in found[id]["observed"]) == ("skip", True), found[id]
+        else:
+            assert (found[id]["status"], serving.proxy.name in found[id]["observed"]) == ("ok", True), found[id]
+
+
+AS_INSTALLED = {
+    "apache": (
+        {
+            "StartServers           8": "StartServers 2", "MinSpareThreads        512": "MinSpareThreads 25",
+            "MaxSpareThreads        2048": "MaxSpareThreads 75", "ThreadsPerChild        64": "ThreadsPerChild 25",
+            "ServerLimit            128": "ServerLimit 16", "MaxRequestWorkers      2048": "MaxRequestWorkers 150",
+        },
+        125, "MaxRequestWorkers 2048",
+    ),
+    "nginx": ({"nofile 20000": "nofile 1024", "connections 8192": "connections 768"}, 640, "worker_connections 8192"),
+    "lighttpd": ({"max-fds = 16384": "max-fds = 1024", "connections = 5000": "connections = 341"}, 300, "max-fds = 16"),
+}  # fmt: skip
+"""By proxy: what takes back the room that the shipped file gives it, so many tunnels, and what doctor advises then."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", AS_INSTALLED)
+def test_doctor_warns_before_a_proxy_as_it_is_installed_is_full(name: str, tmp_path: Path) -> None:
+    edits, tunnels, advice = AS_INSTALLED[name]
+    with live_daemon(tmp_path, config=MANY_CONNECTIONS) as daemon, running_proxy(name, daemon.port, edits=edits) as own:
+        stand = Stand(daemon, own, daemon.api_key("system"))
+
+        async def story() -> dict[str, dict[str, Any]]:
+            async with stand.tunnels() as pool:
+                assert await pool.open(tunnels) > tunnels - 20  # one of nginx's workers may be full before the other
+                return await asyncio.to_thread(front_checks, daemon, own)
+
+        found = run(story)["front.capacity"]
+        assert found["status"] == "warn", found
+        assert advice in found["advice"][0]["command"]
+
+
+@pytest.mark.long
+def test_doctor_names_apaches_limit_when_nobody_else_gets_in(tmp_path: Path) -> None:
+    edits, _, advice = AS_INSTALLED["apache"]
+    with (
+        live_daemon(tmp_path, config=MANY_CONNECTIONS) as daemon,
+        running_proxy("apache", daemon.port, edits=edits) as own,
+    ):
+        stand = Stand(daemon, own, daemon.api_key("system"))
+
+        async def story() -> dict[str, dict[str, Any]]:
+            async with stand.tunnels() as pool:
+                assert await pool.open(150) == 150
+                return await asyncio.to_thread(front_checks, daemon, own)
+
+        found = run(story)
+        assert found["front.capacity"]["status"] == "fail", found
+        assert advice in found["front.capacity"]["advice"][0]["command"]
+        assert found["front.certificate"]["status"] != "ok", "doctor's own visit waits behind the others"
 
 
 def test_compression_is_negotiated_through_the_proxy(serving: Stand) -> None:

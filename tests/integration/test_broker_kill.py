@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.brokers import Listener, read_all
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.events import Event
 
@@ -45,9 +46,7 @@ async def read_history(history: Path) -> list[Event]:
     broker = LocalBroker(
         history,
         clock=SYSTEM_CLOCK,
-        keep_ms=86_400_000,
-        keep_positions_ms=900_000,
-        max_bytes=1 << 31,
+        retention=Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 31),
     )
     await broker.open(Listener())
     events = await read_all(broker)

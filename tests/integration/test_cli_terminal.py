@@ -17,6 +17,7 @@ from support.live_daemon import LiveDaemon, live_daemon
 from support.terminal import Terminal
 
 PICTURES = [["tail"], ["top"], ["status", "--watch"]]
+REPORT = ["doctor", "--only", "config", "--watch"]
 FOOT = re.compile(r"q quit")
 
 
@@ -34,8 +35,11 @@ def is_left_as_found(terminal: Terminal) -> bool:
     return not terminal.is_on_second_screen and terminal.has_cursor and terminal.modes_now == terminal.modes
 
 
-@pytest.mark.parametrize("words", PICTURES, ids=" ".join)
-@pytest.mark.parametrize("key", ["q", "\x1b"], ids=["q", "escape"])
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [*((words, "q") for words in PICTURES), (PICTURES[0], "\x1b")],
+    ids=[*map(" ".join, PICTURES), "escape"],
+)
 def test_q_ends_a_picture(daemon: LiveDaemon, words: list[str], key: str) -> None:
     with Terminal(words, daemon.environ) as terminal:
         terminal.read_until(is_drawn)
@@ -55,7 +59,7 @@ def test_signal_leaves_the_terminal_as_it_was(daemon: LiveDaemon, words: list[st
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs a shell with job control")
-@pytest.mark.parametrize("words", PICTURES, ids=" ".join)
+@pytest.mark.parametrize("words", [*PICTURES, REPORT], ids=" ".join)
 def test_stopped_picture_gives_the_terminal_back_and_takes_it_again(daemon: LiveDaemon, words: list[str]) -> None:
     with Terminal([], daemon.environ, more={"PS1": "ready> "}) as terminal:
         terminal.read_until(lambda t: "ready>" in t.text)
@@ -90,6 +94,14 @@ def test_picture_follows_the_size_of_its_terminal(daemon: LiveDaemon) -> None:
         terminal.resize(40, 160)
         terminal.process.send_signal(signal.SIGWINCH)
         terminal.read_until(lambda t: re.search(r"WHAT HAPPENED +ID", t.text) is not None)
+
+
+def test_report_that_waits_for_its_next_run_follows_the_size_of_its_terminal(daemon: LiveDaemon) -> None:
+    with Terminal([*REPORT, "--interval", "300"], daemon.environ, rows=5) as terminal:
+        terminal.read_until(is_drawn)
+        terminal.forget()
+        terminal.resize(40, 160)
+        terminal.read_until(lambda t: FOOT.search(t.text) is not None)
 
 
 def test_no_color_leaves_bold_and_takes_colour(daemon: LiveDaemon) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from support.daemon import NotAnswering
-from support.live_daemon import LiveDaemon, await_true
+from support.live_daemon import LiveDaemon, await_true, comes_true
 from support.wire_client import dial, open_client, try_to_connect
 from swim_server.daemon.home import SOCKET_PATH_LIMIT
 
@@ -163,7 +163,7 @@ async def test_second_signal_ends_it_at_once(daemon: LiveDaemon) -> None:
     daemon.start()
     client = await open_client(daemon.url, daemon.api_key())
     client.connection.transport.pause_reading()
-    await asyncio.to_thread(await_true, lambda: sum(daemon.counted().values()) == 1)
+    await comes_true(lambda: sum(daemon.counted().values()) == 1)
     daemon.signal(signal.SIGTERM)
     await asyncio.sleep(0.3)
     began = time.monotonic()

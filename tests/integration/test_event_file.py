@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.brokers import Listener, read_all
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -85,9 +86,7 @@ class World:
         broker = LocalBroker(
             self.history,
             clock=SYSTEM_CLOCK,
-            keep_ms=86_400_000,
-            keep_positions_ms=900_000,
-            max_bytes=1 << 31,
+            retention=Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 31),
         )
         await broker.open(Listener())
         events = await read_all(broker)

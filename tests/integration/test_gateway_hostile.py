@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from support.gateway_rig import client_frame, message, read_frames, upgrade_request
-from support.live_daemon import LiveDaemon, await_true, live_daemon
+from support.live_daemon import LiveDaemon, comes_true, live_daemon
 from support.wire_client import WireClient, dial
 from websockets.frames import Opcode
 
@@ -39,7 +39,7 @@ async def bystander(daemon: LiveDaemon) -> AsyncIterator[WireClient]:
         yield client
         (id_,) = daemon.put(("tmi.issued", {}))
         assert (await client.events(1))[-1]["id"] == id_
-        await asyncio.to_thread(await_true, lambda: _open_files(daemon) is None or sum(daemon.counted().values()) == 1)
+        await comes_true(lambda: _open_files(daemon) is None or sum(daemon.counted().values()) == 1)
     assert "Traceback" not in daemon.everything_logged
 
 
@@ -230,12 +230,12 @@ async def test_subscriber_that_never_reads_is_let_go_and_its_neighbours_lose_not
     raw = await connect(_upgrade(daemon), message("subscribe", channels=["tmi.*"]))
     raw.pause_reading()
     raw.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    await asyncio.to_thread(await_true, lambda: daemon.call("status")["subscription_groups"] >= 1)
+    await comes_true(lambda: daemon.call("status")["subscription_groups"] >= 1)
     pad = "x" * 50_000
     for number in range(200):
         await asyncio.to_thread(daemon.put, ("tmi.modified", {"number": number, "pad": pad}))
         assert [event["data"]["number"] for event in await bystander.events(1)] == [number]
-    await asyncio.to_thread(await_true, lambda: daemon.call("status")["slow_consumers"]["closed"] >= 1)
+    await comes_true(lambda: daemon.call("status")["slow_consumers"]["closed"] >= 1)
     raw.abort()
 
 
@@ -244,7 +244,7 @@ async def test_subscriber_that_half_closes_without_reading_harms_nobody(
 ) -> None:
     """Its group goes on: a write after the half-close must not raise where the others' frames are written."""
     raws = [await connect(_upgrade(daemon), message("subscribe", channels=["tmi.*"])) for _ in range(5)]
-    await asyncio.to_thread(await_true, lambda: sum(daemon.counted().values()) == 6)
+    await comes_true(lambda: sum(daemon.counted().values()) == 6)
     pad = "x" * 30_000
     for raw in raws:
         raw.pause_reading()
@@ -272,7 +272,7 @@ async def test_clients_that_vanish_in_every_moment_leave_nothing(
             raw.writer.close()
         if not cut % 5:
             await asyncio.sleep(0.01)
-    await asyncio.to_thread(await_true, lambda: sum(daemon.counted().values()) == 1)
+    await comes_true(lambda: sum(daemon.counted().values()) == 1)
 
 
 async def test_many_requests_down_one_connection_are_one_request(

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from support.live_daemon import LiveDaemon, await_true, live_daemon
+from support.live_daemon import LiveDaemon, await_true, comes_true, live_daemon
 from support.wire_client import WireClient, dial, open_client, try_to_connect
 
 CONFIG = """
@@ -88,7 +88,7 @@ async def test_hundred_clients_race_for_five_places_again_and_again(daemon: Live
             if number % 2:
                 _abort(client)
         await asyncio.gather(*(client.connection.close() for client in racers))
-        await asyncio.to_thread(await_true, lambda: daemon.counted()["public"] == 0)
+        await comes_true(lambda: daemon.counted()["public"] == 0)
 
 
 async def test_refused_clients_that_hang_about_take_no_place(daemon: LiveDaemon) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.live_daemon import LiveDaemon, await_true, live_daemon
+from support.live_daemon import LiveDaemon, await_true, comes_true, live_daemon
 from support.wire_client import dial, try_to_connect
 
 
@@ -51,7 +50,7 @@ async def test_live_client_whose_key_is_not_in_the_backup_is_closed(daemon: Live
     async with dial(daemon.url, daemon.api_key("partner")):
         assert any(daemon.counted().values())
         (daemon.home / "backup.db").replace(daemon.home / "swim.db")
-        await asyncio.to_thread(await_true, lambda: "connections closed" in daemon.log, what="the close")
+        await comes_true(lambda: "connections closed" in daemon.log, what="the close")
 
 
 def test_revoking_exits_1_where_the_daemon_reads_another_database(daemon: LiveDaemon, tmp_path: Path) -> None:

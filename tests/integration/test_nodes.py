@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.live_daemon import LiveDaemon, await_true
+from support.live_daemon import LiveDaemon, comes_true
 from support.nodes import Nodes, running_nodes
 from support.redis_server import RedisServer, redis_server
 from support.wire_client import WireClient, dial, open_client
@@ -93,7 +93,7 @@ async def test_the_tier_is_full_on_every_node_at_once(nodes: Nodes) -> None:
 
 async def test_racing_clients_on_all_nodes_get_exactly_the_places_there_are(nodes: Nodes) -> None:
     key = nodes.make_key("public").api_key
-    await asyncio.to_thread(await_true, lambda: all(node.counted()["public"] == 0 for node in nodes.daemons))
+    await comes_true(lambda: all(node.counted()["public"] == 0 for node in nodes.daemons))
     await asyncio.sleep(0.1)  # the last release is on its way to the server
     racers = await asyncio.gather(*(connected(nodes[number % 3].url, key) for number in range(60)))
     winners = [client for client, answer in racers if answer["type"] == "connected"]
@@ -124,7 +124,7 @@ async def test_every_node_shows_all_nodes(nodes: Nodes) -> None:
         return states == dict.fromkeys(("node0", "node1", "node2"), "alive") and None not in probes
 
     for number in range(3):
-        await asyncio.to_thread(await_true, partial(found, number), what="every node's probe")
+        await comes_true(partial(found, number), what="every node's probe")
     document = nodes[2].call("nodes")
     assert len({(node["version"], node["configuration"]) for node in document["nodes"]}) == 1
     assert document["engine"]["appendonly"] == "yes"

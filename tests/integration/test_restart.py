@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import swim_server
-from support.live_daemon import LiveDaemon, await_true, live_daemon
+from support.live_daemon import LiveDaemon, await_true, comes_true, live_daemon
 from support.wire_client import dial, open_client, try_to_connect
 from websockets.exceptions import ConnectionClosed
 
@@ -126,18 +127,21 @@ async def test_restart_under_load_loses_nothing_and_turns_nobody_away(daemon: Li
                 await asyncio.sleep(0.005)
 
     async def publish() -> None:
+        """Publish until it is over, and what was sent until it is acknowledged: it may be stored already."""
         nonlocal published
-        key = daemon.api_key("system")
-        while not is_over.is_set():
+        key, unique = daemon.api_key("system"), uuid4()
+        is_sent = False
+        while is_sent or not is_over.is_set():
             with suppress(ConnectionClosed):
                 async with dial(url, key) as client:
-                    while not is_over.is_set():
-                        name = f"event {published + 1}"
+                    while is_sent or not is_over.is_set():
+                        is_sent = True
+                        name = f"{unique} {published + 1}"  # of its own, should the test be run again on this daemon
                         answer = await client.ask(
                             "publish", channel="tmi.issued", data={"number": published + 1}, event_id=name
                         )
                         assert answer["type"] == "publish_ack", answer
-                        published += 1
+                        published, is_sent = published + 1, False
                         await asyncio.sleep(0.015)  # a client may publish a hundred a second
 
     async def poll_lock() -> None:
@@ -172,7 +176,7 @@ async def test_restart_under_load_loses_nothing_and_turns_nobody_away(daemon: Li
 
 
 async def _until(condition: Any) -> None:
-    await asyncio.to_thread(await_true, condition, seconds=120)
+    await comes_true(condition, seconds=120)
 
 
 async def test_clients_are_asked_to_move_each_at_a_moment_of_its_own(daemon: LiveDaemon) -> None:
@@ -275,7 +279,16 @@ async def test_syntax_error_on_disk_leaves_the_old_process_serving_and_tells_the
         assert copied.info == before
 
 
+LATER_SCHEMA = "; ".join(
+    f"__import__('sqlite3').connect(self.home.{file}, timeout=20).executescript("
+    f"'ALTER TABLE {table} ADD COLUMN later; CREATE TABLE later_version (x)')"
+    for file, table in (("history", "events"), ("history", "event_ids"), ("database", "swim_api_keys"))
+).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+"""What a later version may do to the files before it turns out that it can't serve."""
+
+
 async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copied: LiveDaemon) -> None:
+    """And files that it can go on with."""
     path = Path(copied.environ["PYTHONPATH"]) / "swim_server/daemon/service.py"
     text = path.read_text()
     moments = (
@@ -286,9 +299,12 @@ async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copi
     for moment in moments:
         assert text.count(moment) == 1
         indent = " " * (4 + len(moment.splitlines()[-1]) - len(moment.splitlines()[-1].lstrip()))
-        path.write_text(text.replace(moment, f"{moment}{indent}__import__('os')._exit(7)\n"))
+        change = f"{LATER_SCHEMA}; " if moment is moments[-1] else ""
+        path.write_text(text.replace(moment, f"{moment}{indent}{change}__import__('os')._exit(7)\n"))
         with pytest.raises(RpcFailed, match="ended with code 7"):
             await _restart(copied)
+        (event,) = copied.put(("tmi.issued", {"number": 1}))
+        assert copied.put(("tmi.issued", {"number": 2}))[0] > event
         assert await try_to_connect(copied.url, copied.api_key()) == (["connected"], None)
     path.write_text(text)
     before = copied.info.pid

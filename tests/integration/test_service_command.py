@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_program_that_its_user_can_not_run_is_refused_before_anything_is_written
     program = folder / "swimctl"
     program.write_text("#!/bin/sh\nexit 0\n")
     program.chmod(0o755)
-    unit = Unit(scope="system", version="1", home=tmp_path, command=[str(program)], user="nobody")
+    unit = Unit(scope="system", version="1", home=tmp_path / "home", command=[str(program)], user="nobody")
     for each in (tmp_path, *tmp_path.parents):
         if each.stat().st_uid == os.geteuid() and each != Path("/"):
             each.chmod(each.stat().st_mode | 0o011)
@@ -170,9 +171,31 @@ def test_configuration_that_its_user_can_not_read_is_refused(tmp_path: Path) -> 
         missing("needs root")
     config = tmp_path / "swim.toml"
     config.touch(mode=0o600)
-    unit = Unit(scope="system", version="1", home=tmp_path, command=["/bin/true"], user="nobody", config_file=config)
+    home = tmp_path / "home"
+    unit = Unit(scope="system", version="1", home=home, command=["/bin/true"], user="nobody", config_file=config)
     with pytest.raises(WrongUsage, match="nobody can't read the configuration"):
         check_command(unit)
+
+
+def test_home_that_another_user_has_made_is_refused(tmp_path: Path) -> None:
+    """A key that root made before the unit was installed."""
+    if os.geteuid() != 0:
+        missing("needs root")
+    home = tmp_path / "home"
+    unit = Unit(scope="system", version="1", home=home, command=["/bin/true"], user="nobody")
+    for each in (tmp_path, *tmp_path.parents):
+        if each.stat().st_uid == os.geteuid() and each != Path("/"):
+            each.chmod(each.stat().st_mode | 0o011)
+    check_command(unit)
+    home.mkdir(mode=0o700)
+    with pytest.raises(WrongUsage, match="nobody can't write the home"):
+        check_command(unit)
+    shutil.chown(home, "nobody")
+    check_command(unit)
+    (home / "swim.db").touch(mode=0o600)
+    with pytest.raises(WrongUsage) as refused:
+        check_command(unit)
+    assert f"chown -R nobody: {home}" in str(refused.value.next_step)
 
 
 def test_what_systemctl_has_done_before_it_failed_is_not_what_is_told(machine: Machine) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import uvloop
 from swim_server.brokers.broker import Published
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import Event, NewEvent
@@ -30,7 +31,7 @@ IDLE_SECONDS = 5.0
 
 
 def write(path: Path, events: int, pause: float) -> None:
-    """The provider: one event a file, renamed in."""
+    """Write as the provider: one event per file, renamed into place."""
     temporary = path.with_name(f"{path.name}.tmp")
     for number in range(events):
         time.sleep(pause)
@@ -42,7 +43,7 @@ def write(path: Path, events: int, pause: float) -> None:
 
 
 def make_noise(folder: Path, files_per_second: int) -> None:
-    """Other programs that use the same folder."""
+    """Write to the same folder as other programs do."""
     while True:
         for number in range(max(files_per_second // 50, 1)):
             noise = folder / f"noise{number}"
@@ -64,9 +65,7 @@ async def measure(folder: Path, options: argparse.Namespace) -> None:
     broker = LocalBroker(
         folder / "history.db",
         clock=SYSTEM_CLOCK,
-        keep_ms=86_400_000,
-        keep_positions_ms=900_000,
-        max_bytes=1 << 31,
+        retention=Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 31),
     )
 
     def deliver(_: Sequence[Event]) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
 from swim_server.concurrency.clock import SystemClock
 from swim_server.protocol.event_id import ZERO
 from swim_server.protocol.events import Event, NewEvent
@@ -34,7 +36,7 @@ DATA = {
 
 
 class MovableClock(SystemClock):
-    """The machine's time, which the benchmark can move on."""
+    """The machine's time, which the benchmark can advance."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
@@ -44,7 +46,7 @@ class MovableClock(SystemClock):
 
 
 def deliver(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 def show(name: str, seconds: Sequence[float], events: int, total: float) -> None:
@@ -60,7 +62,7 @@ def make(count: int, name: Callable[[int], str] | None = None) -> list[NewEvent]
 
 
 async def publish(broker: LocalBroker, title: str, calls: Sequence[Sequence[NewEvent]]) -> None:
-    """One call after the other."""
+    """Publish one call after the other."""
     seconds: list[float] = []
     for call in calls:
         started = time.perf_counter()
@@ -70,7 +72,7 @@ async def publish(broker: LocalBroker, title: str, calls: Sequence[Sequence[NewE
 
 
 async def publish_at_once(broker: LocalBroker, publishers: int, events: int) -> None:
-    """Publishers side by side, each waiting for its answer before the next event."""
+    """Publish concurrently, each publisher waiting for its answer before the next event."""
     seconds: list[float] = []
     event = make(1)
 
@@ -102,7 +104,7 @@ async def replay(broker: LocalBroker, **options: Any) -> None:
 
 
 async def prune(broker: LocalBroker, clock: MovableClock) -> None:
-    """Everything so far is a day too old at once; meanwhile one event after the other is published."""
+    """Make everything so far a day too old at once, while events continue to be published."""
     clock.ahead_ms += 2 * 86_400_000
     due, seconds = broker.counters.events_stored, list[float]()
     started = time.perf_counter()
@@ -119,10 +121,8 @@ async def run(folder: Path, options: argparse.Namespace) -> None:
     clock = MovableClock()
     settings: dict[str, Any] = {
         "clock": clock,
-        "keep_ms": 86_400_000,
-        "keep_positions_ms": 900_000,
-        "max_bytes": 1 << 33,
-        "synchronous": options.synchronous,
+        "retention": Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 33),
+        "options": FileOptions(synchronous=options.synchronous),
     }
     broker = LocalBroker(folder / "history.db", **settings)
     await broker.open(deliver)

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from support.redis_server import RedisServer, redis_server
@@ -20,18 +19,19 @@ from swim_server.brokers.broker import Broker
 from swim_server.brokers.local import LocalBroker
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.server import ServerAddress
+from swim_server.brokers.retention import Retention
 from swim_server.protocol.events import Event, NewEvent
 
 DATA = {
     "callsign": "BAW123", "flight_uid": 123456789, "dep": "EGLL", "arr": "KJFK", "latitude": 51.5, "longitude": -0.5,
     "altitude_ft": 12000, "groundspeed_kts": 300, "heading_deg": 270, "current_artcc": "ZNY",
 }  # fmt: skip
-KEEP: dict[str, Any] = {"keep_ms": 86_400_000, "keep_positions_ms": 900_000, "max_bytes": 1 << 31}
+KEEP = Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 31)
 PAUSE_SECONDS = 0.01
 
 
 def ignore(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 async def receive_latency(publisher: Broker, receiver: Broker, open_both: bool, seconds: float) -> list[float]:
@@ -65,7 +65,7 @@ async def receive_latency(publisher: Broker, receiver: Broker, open_both: bool, 
 
 
 async def throughput(broker: Broker, batch: int, publishers: int, seconds: float) -> tuple[float, float]:
-    """Count acknowledged events a second, and this process's microseconds of CPU for each."""
+    """Count acknowledged events per second, and this process's CPU microseconds for each."""
     await broker.open(ignore)
     events = [NewEvent(type="flight.departed", data=DATA)] * batch
     deadline, count = time.perf_counter() + seconds, 0
@@ -84,7 +84,7 @@ async def throughput(broker: Broker, batch: int, publishers: int, seconds: float
 
 
 def server_cpu(server: RedisServer) -> float:
-    """Seconds that the server has used."""
+    """Return the CPU seconds used by the server."""
     lines = server.command("INFO", "cpu").decode().splitlines()
     return sum(float(line.partition(":")[2]) for line in lines if line.startswith(("used_cpu_user:", "used_cpu_sys:")))
 
@@ -97,11 +97,11 @@ def show_latency(name: str, found: Sequence[float]) -> None:
 
 async def run_round(folder: Path, server: RedisServer, seconds: float) -> None:
     def local() -> LocalBroker:
-        return LocalBroker(folder / f"{secrets.token_hex(4)}.db", **KEEP)
+        return LocalBroker(folder / f"{secrets.token_hex(4)}.db", retention=KEEP)
 
     def redis(prefix: str) -> RedisBroker:
         path = folder / f"{secrets.token_hex(4)}.db"
-        return RedisBroker(path, ServerAddress(server.url), prefix=prefix, node=path.stem, **KEEP)
+        return RedisBroker(path, ServerAddress(server.url), prefix=prefix, node=path.stem, retention=KEEP)
 
     one = local()
     show_latency("local, same process", await receive_latency(one, one, False, seconds))

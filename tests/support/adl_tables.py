@@ -25,12 +25,12 @@ CREATE TABLE tmi_programs (program_id INTEGER PRIMARY KEY, program_type TEXT, ct
 
 
 def sql_time(moment: float) -> str:
-    """A moment as DATETIME2(0) shows it: whole seconds."""
+    """Format a time as DATETIME2(0) shows it: whole seconds."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 class AdlTables:
-    """One file with all tables. Every call is a transaction of its own."""
+    """One file with all tables. Every call is its own transaction."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class AdlTables:
             connection.executescript(SCHEMA)
 
     def connect(self) -> sqlite3.Connection:
-        """A connection that closes itself at the end of its ``with``."""
+        """Open a connection that closes at the end of its ``with``."""
         return sqlite3.connect(self.path, timeout=10, factory=_Closing)
 
     def execute(self, statement: str, *parameters: Any) -> None:
@@ -48,7 +48,7 @@ class AdlTables:
             connection.execute(statement, parameters)
 
     def add_flight(self, uid: int, callsign: str, *, seen: float, **values: Any) -> None:
-        """Insert a flight with plan, position and times, as far as there are values."""
+        """Insert a flight with plan, position and times, as far as values are given."""
         with self.connect() as connection:
             core = {"first_seen_utc": sql_time(seen), "last_seen_utc": sql_time(seen), "current_artcc": "ZNY       "}
             _insert(connection, "adl_flight_core", uid, {"callsign": callsign} | core | values)
@@ -86,7 +86,7 @@ class AdlTables:
             )
 
     def config(self, **parts: Any) -> AdlConfig:
-        """The configuration of a source on these tables."""
+        """Return the configuration of a source on these tables."""
         database = AdlDatabaseConfig(url=f"sqlite:///{self.path}", query_timeout_seconds=2)
         return AdlConfig(**{"flights": database, "tmis": database, **parts})
 

@@ -1,4 +1,4 @@
-"""Random filters, subscriptions and events from few values, so that they often meet; and now and then absurd ones."""
+"""Random filters, subscriptions and events from few values, so that they often match; some are invalid."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ batches = st.one_of(
 
 @st.composite
 def events(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    """A type and its data."""
+    """Draw an event type and its data."""
     event_type = draw(st.sampled_from(TYPES))
     return event_type, draw(batches if event_type == "flight.positions" else rows)
 
 
 class Dice:
-    """The same from a seeded generator: thousands of examples a second, where hypothesis makes tens."""
+    """The same from a seeded generator: thousands of examples per second, where hypothesis makes tens."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
+from swim_server.brokers.served_history import Intervals
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.events import Event, NewEvent
 
@@ -20,7 +22,7 @@ PUBLISHERS = 4
 
 
 def deliver(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 async def publish(broker: LocalBroker, kind: str, numbers: Iterator[int], at_once: int) -> None:
@@ -44,10 +46,8 @@ async def main(path: Path, next_named: int, next_plain: int) -> None:
     broker = LocalBroker(
         path,
         clock=SYSTEM_CLOCK,
-        keep_ms=86_400_000,
-        keep_positions_ms=900_000,
-        max_bytes=1 << 31,
-        tick_seconds=0.01,
+        retention=Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 31),
+        intervals=Intervals(tick_seconds=0.01),
     )
     await broker.open(deliver)
     plain = itertools.count(next_plain)

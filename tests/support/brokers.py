@@ -1,4 +1,4 @@
-"""Brokers on a storage that outlives them, for the suite that every implementation passes."""
+"""Brokers on storage that outlives them, for the contract suite that every implementation passes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from typing import Any, Protocol
 from support.redis_server import RedisServer, redis_server
 from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Broker, Page, Published
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.server import ServerAddress
+from swim_server.brokers.retention import Retention
+from swim_server.brokers.served_history import Intervals
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
@@ -26,7 +29,7 @@ KEEP_POSITIONS_MS = 15 * 60 * 1000
 
 
 class Listener:
-    """Keeps what a broker delivers."""
+    """Records what a broker delivers."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -44,11 +47,29 @@ class Listener:
 
 
 class Rig(Protocol):
-    """One storage and its clock. ``broker`` makes a broker on it, as a start of the process does."""
+    """One storage and its clock. ``broker`` creates a broker on it, as a start of the process does."""
 
     clock: VirtualClock
 
     def broker(self, **settings: Any) -> Broker: ...
+
+
+def broker_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Group single settings, as ``tick_seconds=0.01``, into what brokers take; the rest is handed on."""
+    rest: dict[str, Any] = {"boot_id": "one-boot", "tick_seconds": 0.005} | settings
+
+    def take(kind: Callable[..., Any], *names: str, **given: Any) -> Any:
+        return kind(**given | {name: rest.pop(name) for name in names if name in rest})
+
+    return {
+        "retention": take(
+            Retention, "keep_ms", "keep_positions_ms", "max_bytes",
+            keep_ms=KEEP_MS, keep_positions_ms=KEEP_POSITIONS_MS, max_bytes=1 << 31,
+        ),
+        "options": take(FileOptions, "synchronous", "connect", "boot_id", "notes"),
+        "intervals": take(Intervals, "tick_seconds", "check_after_seconds"),
+        **rest,
+    }  # fmt: skip
 
 
 class LocalRig:
@@ -58,18 +79,11 @@ class LocalRig:
         self.path = folder / "history.db"
 
     def broker(self, **settings: Any) -> LocalBroker:
-        chosen: dict[str, Any] = {
-            "keep_ms": KEEP_MS,
-            "keep_positions_ms": KEEP_POSITIONS_MS,
-            "max_bytes": 1 << 31,
-            "boot_id": "one-boot",
-            "tick_seconds": 0.005,
-        }
-        return LocalBroker(self.path, clock=self.clock, **chosen | settings)
+        return LocalBroker(self.path, clock=self.clock, **broker_settings(settings))
 
 
 class RedisRig:
-    """A prefix of its own on a server that the tests of one process share."""
+    """A key prefix of its own on a server that the tests of one process share."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = VirtualClock()
@@ -79,27 +93,18 @@ class RedisRig:
         self.prefix = secrets.token_hex(6)
 
     def broker(self, **settings: Any) -> RedisBroker:
-        chosen: dict[str, Any] = {
-            "keep_ms": KEEP_MS,
-            "keep_positions_ms": KEEP_POSITIONS_MS,
-            "max_bytes": 1 << 31,
-            "boot_id": "one-boot",
-            "tick_seconds": 0.005,
-            "path": self.path,
-            "node": "one",
-        }
         return RedisBroker(
             address=ServerAddress(self.server.url),
             prefix=self.prefix,
             clock=self.clock,
             now_ms=self.clock.now_ms,
-            **chosen | settings,
+            **broker_settings({"path": self.path, "node": "one"} | settings),
         )
 
 
 @cache
 def shared_server() -> RedisServer:
-    """One server for the process; ended with it."""
+    """Start one server for the whole process; it ends with the process."""
     server = ExitStack()
     atexit.register(server.close)
     return server.enter_context(redis_server())
@@ -110,7 +115,7 @@ RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig, "redis": RedisRig}
 
 
 def numbered(first: int, count: int = 1, *, type: str = "flight.created", named: bool = False) -> list[NewEvent]:
-    """Events that can be told apart; ``named``: with an event_id each."""
+    """Return distinguishable events; ``named``: each with an event_id."""
     return [
         NewEvent(type=type, data={"number": number}, event_id=f"event {number}" if named else None)
         for number in range(first, first + count)
@@ -118,7 +123,7 @@ def numbered(first: int, count: int = 1, *, type: str = "flight.created", named:
 
 
 async def read_all(broker: Broker, after: EventId = ZERO, **options: Any) -> list[Event]:
-    """Every stored event behind ``after``, page by page."""
+    """Read every stored event after ``after``, page by page."""
     events: list[Event] = []
     while True:
         page: Page = await broker.read(after, **options)

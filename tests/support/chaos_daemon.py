@@ -1,4 +1,4 @@
-"""The daemon under test as an operator has it: a process, a home, signals."""
+"""The daemon under test as an operator sees it: a process, a home, signals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ChaosDaemon:
         return info.pid if info is not None else None
 
     def is_running(self) -> bool:
-        """A process holds the lock."""
+        """Whether a process holds the lock."""
         return self.lockfile.is_held()
 
     def start(self) -> None:
@@ -81,7 +81,7 @@ class ChaosDaemon:
         raise RuntimeError(f"the daemon does not come up within {START_SECONDS:g} s: {self._described(child.pid)}")
 
     def _described(self, pid: int) -> str:
-        """Say what a process has done so far: whether it works, or waits, and what it has logged."""
+        """Describe a process: whether it works or waits, and what it has logged."""
         import psutil
 
         with contextlib.suppress(psutil.Error):
@@ -91,11 +91,11 @@ class ChaosDaemon:
         return f"pid {pid} is gone; its log:\n{self.log_tail()}"
 
     def log_tail(self) -> str:
-        """The last lines that the daemon wrote."""
+        """Return the last lines that the daemon logged."""
         return "\n".join((self.home.path.parent / "daemon.log").read_text(errors="replace").splitlines()[-15:])
 
     def ensure(self) -> bool:
-        """Start it if nobody holds the lock. True when it had to be started."""
+        """Start it if nobody holds the lock; return True if it had to be started."""
         for _ in range(20):
             if self.is_running():
                 return False
@@ -146,13 +146,13 @@ class ChaosDaemon:
         )
 
     def create_key(self, tier: str) -> str:
-        """Make a key and return it."""
+        """Create a key and return it."""
         answer = self.swimctl("keys", "create", "--tier", tier, "--owner", "chaos", "--json")
         document: dict[str, Any] = json.loads(answer.stdout)
         return str(document["api_key"])
 
     def close(self) -> None:
-        """End every process of it."""
+        """End all of its processes."""
         self.kill()
         for child in self._children:
             with contextlib.suppress(ProcessLookupError):

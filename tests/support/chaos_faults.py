@@ -1,4 +1,4 @@
-"""What the world does to a service. Each fault is done by a seeded hand and leaves the daemon to recover."""
+"""Faults of the environment. Each is chosen by a seeded generator and leaves the daemon to recover."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Faults:
         await self._off_loop(self.daemon.ensure)
 
     async def kill(self) -> None:
-        """``kill -9`` at a random moment."""
+        """Kill the process with SIGKILL at a random moment."""
         await self._off_loop(self.daemon.kill)
         self.kills += 1
         await self._revive()
 
     async def kill_at_commit(self) -> None:
-        """``kill -9`` while a publication is being stored."""
+        """Kill with SIGKILL while a publication is being stored."""
         done = asyncio.Event()
         loop, pid, delay = asyncio.get_running_loop(), self.daemon.pid, self.rng.uniform(0, 0.003)
 
@@ -81,7 +81,7 @@ class Faults:
         await self._revive()
 
     async def kill_at_handover(self) -> None:
-        """``kill -9`` of the old, the new or both processes while one hands over to the other."""
+        """Kill the old, the new or both processes with SIGKILL during a handover."""
         restart = asyncio.create_task(asyncio.to_thread(self.daemon.swimctl, "restart"))
         await asyncio.sleep(self.rng.uniform(0.2, 1.6))
         await self._off_loop(self._kill_one_or_all)
@@ -98,7 +98,7 @@ class Faults:
         self.daemon._reap()
 
     async def kill_at_file(self) -> None:
-        """``kill -9`` at the moment at which the event file has been taken."""
+        """Kill with SIGKILL at the moment when the event file has been taken."""
         folder, name, pid = self.daemon.event_file.parent, self.daemon.event_file.name, self.daemon.pid
 
         def strike() -> None:
@@ -116,7 +116,7 @@ class Faults:
         await self._revive()
 
     async def restart(self) -> None:
-        """``swimctl restart``."""
+        """Run ``swimctl restart``."""
         answer = await asyncio.to_thread(self.daemon.swimctl, "restart")
         self.restarts += 1
         if answer.returncode:
@@ -124,22 +124,22 @@ class Faults:
         await self._revive()
 
     async def stop_and_start(self) -> None:
-        """``swimctl stop``, then ``serve``."""
+        """Run ``swimctl stop``, then ``serve``."""
         await asyncio.to_thread(self.daemon.swimctl, "stop")
         await self._revive()
 
     async def freeze(self) -> None:
-        """SIGSTOP for seconds."""
+        """Stop the process with SIGSTOP for seconds."""
         self.daemon.signal(signal.SIGSTOP)
         await asyncio.sleep(self.rng.uniform(0.5, 3))
         self.daemon.signal(signal.SIGCONT)
 
     async def slow_reader(self) -> None:
-        """A client that subscribes to everything and then doesn't read."""
+        """Subscribe a client to everything and never read from it."""
         await self._off_loop(lambda: self._hold(reads=False))
 
     async def half_open(self) -> None:
-        """Connections that begin and never go on."""
+        """Open connections that never continue."""
         for _ in range(20):
             await self._off_loop(lambda: self._hold(reads=True))
 
@@ -155,7 +155,7 @@ class Faults:
         del self._held[:-200]
 
     async def torn_record(self) -> None:
-        """``kill -9``, and half a record at the end of history's log, as a torn write leaves it."""
+        """Kill with SIGKILL, and append half a record to history's log, as a torn write does."""
         await self._off_loop(self.daemon.kill)
         self.kills += 1
         log = Path(f"{self.daemon.home.history}-wal")
@@ -165,7 +165,7 @@ class Faults:
         await self._revive()
 
     async def fill_disk(self) -> None:
-        """No room left for some seconds."""
+        """Fill the disk for some seconds."""
         ballast = self.daemon.home.path / "ballast"
 
         def fill() -> None:
@@ -179,11 +179,11 @@ class Faults:
         ballast.unlink(missing_ok=True)
 
     async def step_clock(self) -> None:
-        """The clock jumps, back more often than forward."""
+        """Make the clock jump, backward more often than forward."""
         self.daemon.clock_file.write_text(f"{self.rng.choice((-3600, -60, -5, 5, 60)):+d}")
         await asyncio.sleep(0.2)
 
     def close(self) -> None:
-        """Let go of the connections held."""
+        """Close the connections held."""
         for link in self._held:
             link.close()

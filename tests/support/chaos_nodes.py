@@ -34,7 +34,7 @@ CONFIG = "[auth]\nrecheck_seconds = 600\n"
 
 
 class Ledger:
-    """What happened: published and acknowledged, received, and what was broken of the promises."""
+    """What happened: published, acknowledged, received, and the promises that were broken."""
 
     def __init__(self) -> None:
         self.acknowledged: dict[int, str] = {}
@@ -47,7 +47,7 @@ class Ledger:
 
 
 class Traffic:
-    """Publishes through one node after another; an event that is not acknowledged is sent again, elsewhere."""
+    """Publishes through one node after another; an unacknowledged event is sent again through another node."""
 
     def __init__(self, nodes: Nodes, ledger: Ledger, chance: random.Random) -> None:
         self._nodes = nodes
@@ -75,7 +75,7 @@ class Traffic:
 
 
 class PublicCrowd:
-    """More clients than there are places: each holds its place when it gets one."""
+    """More clients than the tier admits: each keeps its connection once admitted."""
 
     def __init__(self, front: NodesFront, key: str) -> None:
         self._front = front
@@ -211,7 +211,7 @@ class NodesChaos:
     # Checks.
 
     async def _settled(self) -> None:
-        """Wait until every node is heard of and sees its own events, and what was published since came out."""
+        """Wait until every node reports and sees its own events, and everything published since has arrived."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
             with suppress(NotAnswering, RpcFailed, OSError):
@@ -229,7 +229,7 @@ class NodesChaos:
         )
 
     async def _check_limit(self, crowd: PublicCrowd) -> None:
-        """Look for two seconds at how many clients of the public tier are connected, by what they see themselves."""
+        """Observe for two seconds how many clients of the public tier are connected, as they see it."""
         await asyncio.sleep(1.5)  # what a node gives up that was away is closed within a beat
         worst = 0
         for _ in range(20):
@@ -257,7 +257,7 @@ class NodesChaos:
             self.ledger.revoked_late.append(seconds)
 
     async def _watch_silence(self) -> None:
-        """Measure the longest time in which no subscriber got anything."""
+        """Measure the longest time in which no subscriber received anything."""
         last, count = time.monotonic(), 0
         while True:
             now_count = sum(len(listener.events) for listener in self.listeners)
@@ -299,7 +299,7 @@ class NodesChaos:
         }  # fmt: skip
 
     def _is_lossy(self, number: int) -> bool:
-        """Tell whether the server may have forgotten that this event was published already."""
+        """Return True if the server may have forgotten that this event was already published."""
         return any(a <= number <= b for a, b in self.ledger.lossy)
 
 

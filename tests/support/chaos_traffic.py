@@ -1,4 +1,4 @@
-"""Publishers that never give up on an event, and subscribers that check what they are given."""
+"""Publishers that never give up on an event, and subscribers that check what they receive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TROUBLES = (OSError, WebSocketException, TimeoutError, EOFError)
 
 
 class Ledger:
-    """What was acknowledged: the numbers that every subscriber must get, once."""
+    """What was acknowledged: the numbers that every subscriber must receive exactly once."""
 
     def __init__(self) -> None:
         self.acknowledged: dict[str, str] = {}
@@ -39,7 +39,7 @@ class Ledger:
 
 
 class Pace:
-    """Lets publishers go on until the end, and a fault wait for the moment of a publication."""
+    """Keeps publishers running until the end, and lets a fault wait for a publication."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -55,7 +55,7 @@ class Pace:
 
 
 async def publish_by_control(socket_path: Path, ledger: Ledger, pace: Pace, rng: random.Random) -> None:
-    """Publish numbered batches over the control socket; repeat each under its names until it is acknowledged."""
+    """Publish numbered batches over the control socket; repeat each with its event ids until acknowledged."""
     number = 0
     pending: list[str] = []
     while not pace.is_over or pending:
@@ -138,7 +138,7 @@ async def write_event_file(path: Path, ledger: Ledger, pace: Pace, rng: random.R
 
 
 class Subscriber:
-    """One resuming client of the SDK. Remembers the order and the number of times in which it was given events."""
+    """One resuming client of the SDK. Records the order and number of times in which it received events."""
 
     def __init__(self, name: str, url: str, key: str, *, pause_seconds: float = 0.0) -> None:
         self.name = name
@@ -182,10 +182,10 @@ class Subscriber:
         self.ids[name] = event.id
 
     def lost(self, expected: set[str]) -> set[str]:
-        """What it should have been given and was not."""
+        """Return the events that it should have received but did not."""
         return expected - self.counts.keys()
 
     @property
     def repeated(self) -> int:
-        """Events given more than once, each repetition counted."""
+        """Return the events received more than once, counting each repetition."""
         return sum(count - 1 for count in self.counts.values())

@@ -1,4 +1,4 @@
-"""A real Chromium without a window, steered over the DevTools protocol; all that its pages ask for is kept."""
+"""A real headless Chromium, controlled over the DevTools protocol; all requests of its pages are recorded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLAGS = (
 
 
 class Tab:
-    """One page of the browser. Every request that it makes and every complaint of its console is kept."""
+    """One page of the browser. Every request and console message is recorded."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.requests: list[str] = []
@@ -41,7 +41,7 @@ class Tab:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> Any:
-        """Ask the browser; return its answer."""
+        """Call a DevTools method; return its result."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": params}))
         while True:
@@ -52,7 +52,7 @@ class Tab:
             self._note(message)
 
     def listen(self, seconds: float) -> None:
-        """Take in what the browser tells by itself."""
+        """Process the browser's events."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -81,7 +81,7 @@ class Tab:
     # What a person does and sees.
 
     def open(self, url: str) -> None:
-        """Go to an address, and wait until its document is there."""
+        """Navigate to an address, and wait until its document is loaded."""
         self.call("Page.navigate", url=url)
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
@@ -92,7 +92,8 @@ class Tab:
         return found["result"].get("value")
 
     def wait_for(self, expression: str, *, seconds: float = WAIT_SECONDS) -> Any:
-        """Look until an expression is true; return it."""
+        """Poll until an expression is true; return its value, or True for an element, which has none."""
+        expression = f"Promise.resolve({expression}).then((found) => found instanceof Node || found)"
         deadline = time.monotonic() + seconds
         while True:
             found = self.evaluate(expression)
@@ -103,11 +104,11 @@ class Tab:
             self.listen(LOOK_SECONDS)
 
     def text(self, selector: str) -> str:
-        """Return what an element shows."""
+        """Return the text that an element shows."""
         return str(self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
 
     def click(self, selector: str) -> None:
-        """Click an element, in its middle, as a pointer does."""
+        """Click the middle of an element, as a pointer does."""
         self.evaluate(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
         x, y = self.evaluate(
             f"(({{x, y, width, height}}) => [x + width / 2, y + height / 2])"
@@ -121,7 +122,7 @@ class Tab:
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def type(self, text: str) -> None:
-        """Type into what has the focus."""
+        """Type into the focused element."""
         self.call("Input.insertText", text=text)
 
     def press(self, key: str, code: int = 0) -> None:
@@ -134,7 +135,7 @@ class Tab:
     def look_as(
         self, width: int, height: int, *, theme: str = "light", is_calm: bool = False, ratio: float = 1
     ) -> None:
-        """Take a size of window and what the person prefers."""
+        """Emulate a window size and the user's preferences."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=ratio, mobile=width < 500,
@@ -146,13 +147,13 @@ class Tab:
         self.call("Emulation.setEmulatedMedia", features=features)
 
     def picture(self, path: Path) -> None:
-        """Write a picture of what is shown."""
+        """Write a screenshot."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
 
 @contextmanager
 def chromium(*flags: str) -> Iterator[Callable[[], Tab]]:
-    """A browser with a profile of its own, for the length of a ``with``: call it for a fresh tab."""
+    """Run a browser with its own profile during a ``with``; call it for a fresh tab."""
     program = require_program("chromium", "chromium")
     profile = Path(tempfile.mkdtemp(prefix="swim-chromium-"))
     browser = subprocess.Popen(
@@ -185,7 +186,7 @@ def chromium(*flags: str) -> Iterator[Callable[[], Tab]]:
 
 
 def _debugger(browser: subprocess.Popen[bytes], profile: Path) -> str:
-    """Wait until the browser says where its debugger listens."""
+    """Wait until the browser prints its debugger's address."""
     deadline = time.monotonic() + START_SECONDS
     file = profile / "DevToolsActivePort"
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""A small machine: a control group of Linux with so much memory and so many processors, version 1 or 2."""
+"""A small machine: a Linux control group with limited memory and processors, version 1 or 2."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ControlGroup:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Be in it for the length of a ``with``: what is started meanwhile stays in it."""
+        """Move this process into it during a ``with``: processes started meanwhile stay in it."""
         before = {name: _own_group(name) for name in self._folders}
         for folder in self._folders.values():
             (folder / "cgroup.procs").write_text(str(os.getpid()))
@@ -33,24 +33,24 @@ class ControlGroup:
                 (folder / "cgroup.procs").write_text(str(os.getpid()))
 
     def add(self, pid: int) -> None:
-        """Take a process in."""
+        """Add a process."""
         for folder in self._folders.values():
             (folder / "cgroup.procs").write_text(str(pid))
 
     def remove(self, pid: int) -> None:
-        """Put a process where this one was before it made the group."""
+        """Move a process back to where this one was before it created the group."""
         for name in self._folders:
             (ROOT / name / "cgroup.procs").write_text(str(pid))
 
     @property
     def peak_bytes(self) -> int:
-        """The most memory that it has had, the kernel's caches of its files included."""
+        """The most memory that it has used, including the kernel's file cache."""
         name = "memory.peak" if self._is_unified else "memory.max_usage_in_bytes"
         return int((self._folders["memory"] / name).read_text())
 
     @property
     def killed(self) -> int:
-        """How many of its processes the kernel has killed for want of memory."""
+        """The number of its processes that the kernel has killed for lack of memory."""
         name = "memory.events" if self._is_unified else "memory.oom_control"
         lines = (self._folders["memory"] / name).read_text().splitlines()
         return int(next(line for line in lines if line.startswith("oom_kill ")).split()[1])
@@ -58,7 +58,7 @@ class ControlGroup:
 
 @contextmanager
 def control_group(*, memory_bytes: int, processors: float = 1.0) -> Iterator[ControlGroup]:
-    """Make a group, and remove it when all its processes have ended. Skips where that may not be done."""
+    """Create a group, and remove it when all its processes have ended. Skips if not permitted."""
     name, is_unified = f"swim-test-{os.getpid()}", (ROOT / "cgroup.controllers").exists()
     quota = int(processors * PERIOD_US)
     folders = {"": ROOT / name} if is_unified else {each: ROOT / each / name for each in ("memory", "cpu")}
@@ -85,7 +85,7 @@ def control_group(*, memory_bytes: int, processors: float = 1.0) -> Iterator[Con
 
 
 def _own_group(controller: str) -> Path:
-    """Find where this process is."""
+    """Find the group of this process."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):

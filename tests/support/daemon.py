@@ -1,4 +1,4 @@
-"""A real daemon for tests: its own process, home and port; ended by pid, whatever became of the test."""
+"""A real daemon for tests: its own process, home and port; ended by pid, whatever happens to the test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CALL_SECONDS = 60.0
 
 
 def measuring() -> dict[str, str]:
-    """Return the variables by which coverage is measured in a process whose environment is made from nothing."""
+    """Return the variables that enable coverage in a process with an otherwise empty environment."""
     return {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 
@@ -63,17 +63,17 @@ class Daemon:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The address for clients."""
         return str(self.status()["url"])
 
     @property
     def log(self) -> str:
-        """All that it has written."""
+        """Everything that it has logged."""
         path = self.home / "daemon.log"
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def start(self, *, port: int = 0) -> Daemon:
-        """Start it in the foreground of a process of its own; return once it answers."""
+        """Start it as a foreground process; return once it answers."""
         words = ["serve", "--port", str(port), *self.arguments]
         for source in self.sources:
             words += ["--source", source]
@@ -96,12 +96,12 @@ class Daemon:
         raise AssertionError(f"the daemon did not start within {self.start_seconds:g} s:\n{self.log}")
 
     def status(self) -> dict[str, Any]:
-        """Its status document, asked over the control socket. Raises NotAnswering."""
+        """Return its status document over the control socket. Raises NotAnswering."""
         document: dict[str, Any] = self.call("status")
         return document
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
-        """Ask it over the control socket, from this process. Raises NotAnswering when there is nobody to ask."""
+        """Call a method over the control socket, from this process. Raises NotAnswering if there is no daemon."""
         from swim_server.daemon.home import Home
 
         from swimctl.client.control import ControlClient, RpcFailed
@@ -117,7 +117,7 @@ class Daemon:
 
     @property
     def connections(self) -> list[dict[str, Any]]:
-        """The live connections, without the one that asks."""
+        """Return the live connections, without the one that asks."""
         return [one for one in self.call("connections")["connections"] if one["channels"] or one["tier"] != "local"]
 
     def swimctl(
@@ -136,7 +136,7 @@ class Daemon:
         return done
 
     def spawn(self, *words: str, **environ: str) -> subprocess.Popen[str]:
-        """Start a command that goes on, with pipes; ended with the daemon when the test does not."""
+        """Start a command that keeps running, with pipes; it is ended with the daemon at the latest."""
         process = subprocess.Popen(
             [sys.executable, "-m", "swimctl", *words], env=self.environ | environ, text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
@@ -145,7 +145,7 @@ class Daemon:
         return process
 
     def end_spawned(self) -> None:
-        """End the commands that still go on and close their pipes."""
+        """End the commands still running and close their pipes."""
         for process in self._spawned:
             process.kill()
             process.wait()
@@ -156,30 +156,30 @@ class Daemon:
         self._spawned.clear()
 
     def key(self, tier: str = "developer", owner: str = "test", **more: str) -> str:
-        """A new key."""
+        """Create a key and return it."""
         return str(self.issue(tier, owner, **more)["api_key"])
 
     def issue(self, tier: str = "developer", owner: str = "test", **more: str) -> dict[str, Any]:
-        """A new key with what is known of it, as ``keys create --json`` tells."""
+        """Create a key and return it with its details, as ``keys create --json`` prints them."""
         options = [word for name, value in more.items() for word in (f"--{name.replace('_', '-')}", value)]
         done = self.swimctl("keys", "create", "--tier", tier, "--owner", owner, "--json", *options, check=True)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
     def publish(self, type: str, **data: Any) -> str:
-        """Put one event in; answers its id."""
+        """Publish one event; return its id."""
         return self.publish_many([{"type": type, "data": data}])[0]
 
     def publish_many(self, events: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Put events in, a thousand at most; answers their ids."""
+        """Publish up to a thousand events; return their ids."""
         return [one["id"] for one in self.call("publish", {"events": list(events)})["published"]]
 
     def kill(self) -> None:
-        """SIGKILL, as the world does it."""
+        """Kill it with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """SIGTERM, and wait for the end; SIGKILL when that does not come. Answers the exit code. Idempotent."""
+        """Send SIGTERM and wait for the end; then SIGKILL. Return the exit code. Idempotent."""
         return self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> int:
@@ -201,7 +201,7 @@ class NotAnswering(Exception):
 
 @contextmanager
 def running_daemon(home: Path, **settings: Any) -> Iterator[Daemon]:
-    """A daemon for the length of a ``with``. Settings as ``Daemon`` takes them."""
+    """Run a daemon during a ``with``. Settings as for ``Daemon``."""
     daemon = Daemon(home, **settings)
     try:
         yield daemon.start()
@@ -210,7 +210,7 @@ def running_daemon(home: Path, **settings: Any) -> Iterator[Daemon]:
 
 
 def end_all(daemon: Daemon) -> None:
-    """End the process that was started, and one that took over from it with ``restart``."""
+    """End the process that was started, and any that took over from it with ``restart``."""
     daemon.end_spawned()
     try:
         successor = daemon.status()["pid"]

@@ -1,4 +1,4 @@
-"""A small Debian in a folder, made by debootstrap: another machine to install on. Kept from one run to the next."""
+"""A small Debian in a folder, made by debootstrap: another machine to install on. Kept between runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "n
 
 
 def debian_tree(suite: str = SUITE) -> Path:
-    """The folder that copies of a release are made of."""
+    """Return the folder that a release's copies are made from."""
     if os.geteuid() != 0:
         missing("debootstrap and chroot need root")
     program = require_program("debootstrap", "debootstrap")
@@ -39,26 +39,26 @@ def debian_tree(suite: str = SUITE) -> Path:
 
 
 def copy_project(to: Path) -> None:
-    """The sources as a deployment brings them."""
+    """Copy the sources as a deployment does."""
     shutil.copytree(ROOT, to, ignore=LEFT_OUT, dirs_exist_ok=True)
 
 
 class DebianRoot:
-    """Runs commands inside the folder, each with mounts of its own. Network and processes are this machine's."""
+    """Runs commands inside the folder, each with its own mounts. Network and processes are this machine's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @property
     def prefix(self) -> tuple[str, ...]:
-        """What stands before every command."""
+        """The words before every command."""
         return ("unshare", "--mount", "sh", "-c", ENTER, str(self.folder))
 
     def words(self, *words: str) -> list[str]:
         return [*self.prefix, *words]
 
     def run(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; it must succeed."""
+        """Run a command to completion; it must succeed."""
         done = subprocess.run(
             self.words(*words), env=dict(environ or plain_environ()), capture_output=True, text=True,
             timeout=INSTALL_SECONDS, check=False,
@@ -68,14 +68,14 @@ class DebianRoot:
 
 
 def plain_environ() -> dict[str, str]:
-    """Nothing of ours but how packages are found."""
+    """Return an environment with nothing of ours but how packages are found."""
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", **kept}
 
 
 @contextmanager
 def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
-    """A fresh copy, gone at the end. Nothing is mounted in it that others see."""
+    """Provide a fresh copy, removed at the end. Its mounts are invisible to others."""
     folder = Path(tempfile.mkdtemp(prefix="swim-debian-"))
     try:
         subprocess.run(["cp", "-a", f"{debian_tree(suite)}/.", str(folder)], check=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from swim_server.brokers.broker import Published
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.retention import Retention
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import Event, NewEvent
@@ -23,16 +24,14 @@ from swim_server.sources.event_file.source import EventFileSource
 
 
 def deliver(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 async def main(path: Path, history: Path, archive: Path) -> None:
     broker = LocalBroker(
         history,
         clock=SYSTEM_CLOCK,
-        keep_ms=86_400_000,
-        keep_positions_ms=900_000,
-        max_bytes=1 << 31,
+        retention=Retention(keep_ms=86_400_000, keep_positions_ms=900_000, max_bytes=1 << 31),
     )
     await broker.open(deliver)
 

@@ -24,7 +24,7 @@ def new_entry(name: str, number: int) -> dict[str, Any]:
 
 
 def read_entries(path: Path) -> list[Any]:
-    """What json_decode would give; unreadable content is taken for an empty file and lost, as the provider does."""
+    """Return what json_decode would; unreadable content is treated as an empty file and lost, as the provider does."""
     try:
         entries = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -46,13 +46,13 @@ class Installation:
         return json.loads(self.run(*words, "--json"))
 
     def threads(self) -> int:
-        """How many threads the running daemon has."""
+        """Return how many threads the running daemon has."""
         pid = self.document("status")["pid"]
         return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
     @contextmanager
     def serving(self, *options: str) -> Iterator[str]:
-        """Run a daemon on a free port; gives the address that clients connect to."""
+        """Run a daemon on a free port; yield the address for clients."""
         source = f"file:{self.home.parent / 'events.json'}"
         self.run("serve", "--detach", "--port", "0", "--source", source, *options)
         try:

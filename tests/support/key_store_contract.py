@@ -1,4 +1,4 @@
-"""What every key store must do, whatever database it stands on. A test module inherits it and gives ``store``."""
+"""What every key store must do on any database. A test module inherits it and provides ``store``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new_key(**more: Any) -> NewKey:
 
 
 def insert_plain(store: KeyStore, api_key: str, **more: object) -> int:
-    """A row as the former system wrote it."""
+    """Insert a row as the former system wrote it."""
     values = {"api_key": api_key, "tier": "developer", "owner_name": "Old", "owner_email": "", "is_active": True} | more
 
     def work(connection: Connection, schema: Schema) -> Any:
@@ -38,7 +38,7 @@ def insert_plain(store: KeyStore, api_key: str, **more: object) -> int:
         assert inserted is not None
         return inserted[0]
 
-    return int(store.change(work))
+    return int(store.tables.change(work))
 
 
 class KeyStoreContract:
@@ -196,7 +196,7 @@ class KeyStoreContract:
 
         record = store.create(new_key(), OPERATOR).record
         with pytest.raises(KeyNotFound):
-            store.change(work)
+            store.tables.change(work)
         assert store.get(record.id) == record
 
     def test_refusals_are_appended_and_cut_to_their_columns(self, store: KeyStore, clock: VirtualClock) -> None:
@@ -211,7 +211,7 @@ class KeyStoreContract:
         self, store: KeyStore, clock: VirtualClock
     ) -> None:
         row = {"api_key_id": 1, "endpoint": "/flights", "method": "GET", "ip_address": "::1", "request_time": clock.now}
-        store.change(lambda connection, schema: connection.execute(insert(audit_log).values(**row)))
+        store.tables.change(lambda connection, schema: connection.execute(insert(audit_log).values(**row)))
         assert store.audit() == []
 
     def test_import_stores_digests_once(self, store: KeyStore, clock: VirtualClock) -> None:

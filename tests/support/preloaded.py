@@ -1,7 +1,7 @@
 """A process that has imported ``swimctl`` and forks for each command: the command is real, its imports cost nothing.
 
-As a program: reads a request a line, answers an exit code a line. Started with the ``PYTHONPATH`` of some copy of the
-code; every command runs that copy. The words of the program are packages that are imported whole, too.
+As a program: reads one request per line, answers with one exit code per line. Started with the ``PYTHONPATH`` of some
+copy of the code; every command runs that copy. The program's arguments are packages that are imported whole, too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Preloaded:
     def run(
         self, words: Sequence[str], environ: Mapping[str, str], folder: Path, timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, its output in pipes as a script has it. Raises TimeoutExpired."""
+        """Run a command to completion, its output in pipes as in a script. Raises TimeoutExpired."""
         if self._mounts != _mount_namespace():  # it does not see what is mounted for a test
             self.end()
         if self._process.poll() is not None:  # ended just now, or with a command that took too long
@@ -118,7 +118,7 @@ def _started(environ: Mapping[str, str]) -> Preloaded:
 
 
 def _mount_namespace() -> str:
-    """Which mounts a process sees that is started now; empty where there are no such namespaces."""
+    """Return the mount namespace of processes started now; empty if there are none."""
     try:
         return str(Path("/proc/thread-self/ns/mnt").readlink())
     except OSError:
@@ -142,7 +142,7 @@ def main() -> None:
 
 
 class Request(TypedDict):
-    """What a command is to be run with. ``files``: of standard output and error."""
+    """How to run a command. ``files``: for standard output and error."""
 
     words: list[str]
     environ: dict[str, str]

@@ -1,4 +1,4 @@
-"""The JavaScript SDK in Chromium: a page with the script-tag file, and a bridge from the runner's lines to it."""
+"""The JavaScript SDK in Chromium: a page with the script-tag build, and a bridge to the runner's JSON lines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def answer(connection: ServerConnection, request: Request) -> Response | None:
 
 
 async def lines() -> asyncio.StreamReader:
-    """Read standard input."""
+    """Read lines from standard input."""
     reader = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     return reader
@@ -93,7 +93,7 @@ async def main(program: str) -> None:
 
 
 async def end_of(commands: asyncio.StreamReader) -> None:
-    """Wait until there are no more commands, also where no page has come to take them."""
+    """Wait until there are no more commands, even if no page has fetched them."""
     while not commands.at_eof():
         await asyncio.sleep(0.2)
 

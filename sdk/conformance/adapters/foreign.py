@@ -1,4 +1,4 @@
-"""What an adapter of a foreign library needs beside the few lines that the library's own documentation shows."""
+"""What an adapter of a third-party library needs besides the few lines from the library's own documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Listen = Callable[["Subject"], Awaitable[None]]
 
 
 class Subject:
-    """One client: where it connects, what it subscribes to, and what it reports of each message."""
+    """One client: where it connects, what it subscribes to, and how it reports each message."""
 
     def __init__(self, name: str, command: dict[str, Any]) -> None:
         self.name = name
@@ -42,7 +42,7 @@ class Subject:
         self.follow("disconnected", {})
 
     def follow(self, kind: str, data: dict[str, Any]) -> None:
-        """Do what was asked for at this moment."""
+        """Carry out what was requested for this moment."""
         for rule in list(self.rules):
             if rule["on"] == kind and ("n" not in rule or rule["n"] == data.get("n")):
                 if not rule.get("every"):
@@ -51,7 +51,7 @@ class Subject:
                     self.task.cancel()
 
     async def obey(self, command: dict[str, Any], listen: Listen) -> None:
-        """Obey one command."""
+        """Carry out one command."""
         what = command["do"]
         if what == "connect" and self.task is None:
             self.task = asyncio.create_task(self.run(listen))
@@ -70,7 +70,7 @@ class Subject:
                 await self.send(text)
 
     async def run(self, listen: Listen) -> None:
-        """Run the few lines to their end."""
+        """Run the library's few lines to completion."""
         why = "stopped"
         try:
             await listen(self)
@@ -88,7 +88,7 @@ class Subject:
 
 
 async def serve(name: str, version: str, listen: Listen) -> None:
-    """Obey commands until there are no more."""
+    """Carry out commands until standard input ends."""
     print(json.dumps({"saw": "ready", "name": name, "version": version, "can": ["close_1012"]}), flush=True)
     reader = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

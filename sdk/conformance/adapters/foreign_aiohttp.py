@@ -1,4 +1,4 @@
-"""The library ``aiohttp`` as its documentation uses it: one connection, its messages, and that is all."""
+"""The library ``aiohttp`` as its documentation uses it: one connection and its messages, without reconnecting."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from websockets.version import version
 
 
 async def listen(subject: Subject) -> None:
-    """Listen, over reconnects."""
+    """Listen, across reconnects."""
     async for websocket in connect(subject.url, additional_headers=subject.headers):
         subject.send = websocket.send
         try:

@@ -1,4 +1,7 @@
-"""The Python SDK as the conformance runner tells it: commands in, reports out, no expectations."""
+"""The Python SDK under the control of the conformance runner: commands in, reports out, no expectations.
+
+With the argument ``sync`` it is the client for synchronous code, whose ``connect`` returns while the stream continues.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import time
 from typing import Any
 
 import swim_client
-from swim_client import AuthenticationError, ConnectionLost, ProtocolError, RequestRefused, SWIMClient
+from swim_client import AuthenticationError, ConnectionLost, ProtocolError, RequestRefused, SWIMClient, sync
 
 NOTICES = (
     "connected", "disconnected", "reconnected", "gap", "error", "subscribed", "unsubscribed", "pong", "status",
@@ -18,6 +21,8 @@ CAN = (
     "block", "raise", "resume_file", "publish", "http_status", "history", "key_header", "status", "recovered",
     "max_message_bytes", "close_1012", "state",
 )  # fmt: skip
+
+IS_SYNC = sys.argv[1:] == ["sync"]
 
 _writing = threading.Lock()
 
@@ -50,7 +55,7 @@ class Subject:
         for same in ("reconnect", "resume", "resume_file", "max_message_bytes"):
             if same in options:
                 settings[same] = options[same]
-        self.client = SWIMClient(command["key"], command["url"], **settings)
+        self.client = (sync.SWIMClient if IS_SYNC else SWIMClient)(command["key"], command["url"], **settings)
         self.client.add_handler("*", self.take)
         for notice in NOTICES:
             self.client.add_handler(notice, self.take)
@@ -59,7 +64,7 @@ class Subject:
         )
 
     def take(self, event: Any, timestamp: str) -> None:
-        """Report one event or notice, then do what was asked for at this moment."""
+        """Report one event or notice, then carry out what was requested for this moment."""
         if "." in event.type:
             self.report(saw="event", type=event.type, id=event.id, data=dict(event))
         else:
@@ -72,7 +77,7 @@ class Subject:
                 self.do({**rule, "do": rule["then"]})
 
     def do(self, command: dict[str, Any]) -> None:
-        """Obey one command; from a handler too."""
+        """Carry out one command, possibly from within a handler."""
         what = command["do"]
         if what == "connect":
             threading.Thread(target=self.run, daemon=True).start()
@@ -105,16 +110,17 @@ class Subject:
             raise ValueError(f"unknown command {what!r}")
 
     def answered(self, to: str, answer: Any) -> None:
-        """Report how a request went."""
+        """Report the outcome of a request."""
         error = answer.error()
         code = error.code if isinstance(error, RequestRefused) else None
         self.report(saw="answer", to=to, ok=error is None, code=code)
 
     def run(self) -> None:
-        """Run the client to its end, and report why it ended."""
+        """Run the client until it ends, and report why it ended."""
         why, message = "stopped", ""
         try:
-            self.client.run()
+            if not isinstance(self.client, sync.SWIMClient) or self.client.connect():
+                self.client.run()
         except AuthenticationError as error:
             why, message = "auth", str(error)
         except ProtocolError as error:
@@ -128,14 +134,14 @@ class Subject:
         self.report(saw="ended", why=why, message=message)
 
     def report(self, **fields: Any) -> None:
-        """Write one report of this client."""
+        """Write one report about this client."""
         report(client=self.name, **fields)
 
 
 def main() -> None:
-    """Read commands until there are no more."""
+    """Read commands until standard input ends."""
     subjects: dict[str, Subject] = {}
-    report(saw="ready", name="python", version=swim_client.__version__, can=CAN)
+    report(saw="ready", name="python-sync" if IS_SYNC else "python", version=swim_client.__version__, can=CAN)
     for line in sys.stdin:
         command = json.loads(line)
         name = command["client"]

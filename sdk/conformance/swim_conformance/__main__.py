@@ -20,7 +20,7 @@ from swim_conformance.scripted_server import ScriptedServer, describe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 1 where a client failed, 2 where something is missing or wrong."""
+    """Run one command; return its exit code: 1 if a client failed, 2 if something is missing or wrong."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "serve":

@@ -1,4 +1,4 @@
-"""An adapter: a program in some language that lets one SDK do what it is told, over JSON lines, and expects nothing."""
+"""An adapter: a program in any language that makes one SDK do what it is told, over JSON lines; it expects nothing."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ LINE_BYTES = 16 * 2**20
 
 
 class AdapterFailed(Exception):
-    """The adapter's program ended, or wrote what is no report."""
+    """The adapter's program exited, or wrote something that is not a report."""
 
 
 class Adapter:
-    """One process that runs the clients of all scenarios, side by side, each under a name of its own."""
+    """One process that runs the clients of all scenarios concurrently, each under its own name."""
 
     def __init__(self, words: Sequence[str], *, environ: Mapping[str, str] | None = None, folder: Path | None = None):
         self.name = ""
         self.version = ""
         self.can: frozenset[str] = frozenset()
-        """What it says that it can do, beside what every client can."""
+        """Optional abilities that it declares."""
         self._words = list(words)
         self._environ = {**os.environ, **(environ or {})}
         self._folder = folder
@@ -63,7 +63,7 @@ class Adapter:
         await self._end(self._process, self._reading)
 
     async def _end(self, process: Process, reading: asyncio.Task[None]) -> None:
-        """Let it end with its standard input, by force where it does not."""
+        """Close its standard input, and kill it if it does not exit."""
         if process.stdin is not None:
             process.stdin.close()
         try:
@@ -81,15 +81,15 @@ class Adapter:
         return self._process.pid
 
     def on_report(self, client: str, notice: Callable[[dict[str, Any]], None]) -> None:
-        """Be told of each report of a client as it comes."""
+        """Register a callback for each report of a client."""
         self._notices[client] = notice
 
     def reports(self, client: str) -> list[dict[str, Any]]:
-        """Give everything that was reported of a client, in order."""
+        """Return all reports of a client, in order."""
         return self._reports.setdefault(client, [])
 
     async def tell(self, client: str, command: Mapping[str, Any]) -> None:
-        """Let a client do something. Returns at once."""
+        """Send a command to a client. Returns at once."""
         assert self._process is not None and self._process.stdin is not None, "__aenter__ comes first"
         if self._failure is not None:
             raise AdapterFailed(self._failure)
@@ -105,7 +105,7 @@ class Adapter:
         seconds: float = 20.0,
         ids: Mapping[int, str] | None = None,
     ) -> dict[str, Any]:
-        """Wait until so many reports fit a pattern; return the last of them. Raises TimeoutError, AdapterFailed."""
+        """Wait until this many reports match a pattern; return the last of them. Raises TimeoutError, AdapterFailed."""
         async with asyncio.timeout(seconds), self._news:
             while True:
                 found = [one for one in self.reports(client) if matches(pattern, one, ids or {})]

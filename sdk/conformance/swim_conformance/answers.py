@@ -1,4 +1,4 @@
-"""What a scripted server answers by itself: the protocol's own answers, unless the script has others. Pure."""
+"""A scripted server's automatic answers: those of the protocol, unless the script overrides them. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLIENT_ID = "client_{number:016x}"
 
 
 def error(code: str, message: str = "", data: Mapping[str, Any] | None = None) -> Message:
-    """Make an ``error`` message."""
+    """Build an ``error`` message."""
     text = message or f"{code} as the script has it"
     return {
         "type": "error",
@@ -36,7 +36,7 @@ class Answers:
         self._overrides: dict[str, deque[Mapping[str, Any]]] = {}
 
     def greeting(self, extra: Mapping[str, Any] | None = None) -> Message:
-        """Make the ``connected`` message."""
+        """Build the ``connected`` message."""
         data: Message = {
             "client_id": CLIENT_ID.format(number=self._number),
             "server_time": TIMESTAMP,
@@ -49,7 +49,7 @@ class Answers:
         return {"type": "connected", "timestamp": TIMESTAMP, "data": {**data, **(extra or {})}}
 
     def override(self, action: str, step: Mapping[str, Any]) -> None:
-        """Answer the next request of this action as the step says: ``say``, ``merge`` or ``error``."""
+        """Answer the next request with this action as the step says: ``say``, ``merge`` or ``error``."""
         self._overrides.setdefault(action, deque()).append(step)
 
     def to(self, request: Message) -> list[Message]:

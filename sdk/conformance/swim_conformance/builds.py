@@ -1,4 +1,4 @@
-"""Builds the SDKs that need it, once for each state of their sources, into a folder of this user's temporary one."""
+"""Builds the SDKs that need it, once per state of their sources, in a folder below the user's temporary folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BUILD_SECONDS = 600
 ESBUILD = "esbuild@0.25.9"
 RUNTIME = "dotnetcore2==3.1.23"
 OPENSSL = "psycopg2-binary==2.9.3"
-"""A wheel that brings OpenSSL 1.1, without which .NET Core 3.1 opens no connection."""
+"""A wheel that contains OpenSSL 1.1, without which .NET Core 3.1 can't open a connection."""
 
 
 class Unavailable(Exception):
-    """A client can't be run here."""
+    """A client can't be run on this machine."""
 
     def __init__(self, what: str, advice: str) -> None:
         self.what = what
@@ -61,7 +61,7 @@ def javascript() -> Path:
 
 
 def npm_package(name: str) -> Path:
-    """Install a package of npm, named with its version; return its folder."""
+    """Install an npm package, named with its version; return its folder."""
     npm = program("npm", "npm")
 
     def build(folder: Path) -> None:
@@ -90,7 +90,7 @@ def java(program_source: Path = ADAPTERS / "JavaSdk.java") -> str:
 
 
 def go(source: Path) -> Path:
-    """Compile a Go program of this folder; return it."""
+    """Compile a Go program of this folder; return its path."""
     compiler = program("go", "golang-go")
 
     def build(folder: Path) -> None:
@@ -115,9 +115,9 @@ _SETTINGS = """{"runtimeOptions": {"tfm": "netcoreapp3.1", "framework": {"name":
 
 
 def csharp(python: str, program_source: Path = ADAPTERS / "CsharpSdk.cs") -> tuple[Path, Path, Path]:
-    """Compile the C# SDK and a program of it, by default its adapter, with mono's compiler.
+    """Compile the C# SDK and a program that uses it, by default its adapter, with Mono's compiler.
 
-    Returns the program, the runtime of .NET Core 3.1 that runs it, and the folder of the OpenSSL that this needs.
+    Returns the program, the .NET Core 3.1 runtime that runs it, and the folder of the OpenSSL that the runtime needs.
     """
     mcs = program("mcs", "mono-mcs")
     runtime = _runtime(python)
@@ -161,7 +161,7 @@ def _runtime(python: str) -> Path:
 
 
 def _built(name: str, sources: Iterable[Path], build: Callable[[Path], None], also: str = "") -> Path:
-    """Return the folder that was built of these sources; one process builds, the others wait."""
+    """Return the folder built from these sources; one process builds while others wait."""
     digest = hashlib.sha256(also.encode())
     for path in sorted(sources):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

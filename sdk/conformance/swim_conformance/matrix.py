@@ -1,4 +1,4 @@
-"""The matrix: each scenario with how each client fared. Pure."""
+"""The matrix: the result of each scenario for each client. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ PASSED, FAILED, NOT_JUDGED = "✓", "✗", "–"
 
 
 def cell(result: Result) -> str:
-    """Show one result."""
+    """Format one result."""
     if not result.is_judged:
         return NOT_JUDGED
     return PASSED if result.has_passed else FAILED
 
 
 def table(columns: Mapping[str, Sequence[Result]]) -> list[str]:
-    """Show all results as lines of text: a row for each scenario, a column for each client, sums below."""
+    """Format all results as lines of text: a row per scenario, a column per client, totals below."""
     clients = list(columns)
     first = next(iter(columns.values()), [])
     names = [result.scenario.name for result in first]
@@ -32,7 +32,7 @@ def table(columns: Mapping[str, Sequence[Result]]) -> list[str]:
 
 
 def markdown(columns: Mapping[str, Sequence[Result]]) -> list[str]:
-    """Show all results as a table for a page."""
+    """Format all results as a Markdown table."""
     clients = list(columns)
     first = next(iter(columns.values()), [])
     lines = [f"| scenario | rules | {' | '.join(clients)} |", f"| --- | --- | {' | '.join('---' for _ in clients)} |"]
@@ -44,7 +44,7 @@ def markdown(columns: Mapping[str, Sequence[Result]]) -> list[str]:
 
 
 def problems(columns: Mapping[str, Sequence[Result]]) -> list[str]:
-    """Say what went wrong, one line for each problem."""
+    """List what went wrong, one line per problem."""
     return [
         f"{client}: {result.scenario.name}: {problem}"
         for client, results in columns.items()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from swim_conformance.adapter import Adapter, AdapterFailed
 from swim_conformance.judge import Run, judge, number_of
@@ -19,13 +19,13 @@ KEY = "swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB"
 STEP_SECONDS = 20.0
 ENDING_SECONDS = 10.0
 SETTLE_SECONDS = 0.15
-"""How long more than what is expected may still come."""
+"""How long to wait for anything beyond what is expected."""
 AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one scenario went for one client."""
+    """The result of one scenario for one client."""
 
     scenario: Scenario
     is_judged: bool
@@ -47,11 +47,11 @@ async def run_all(
     step_seconds: float = STEP_SECONDS,
     again: int = 0,
 ) -> list[Result]:
-    """Run scenarios, several at once. The results come in the order of the scenarios.
+    """Run scenarios, several at once. Results are in the order of the scenarios.
 
-    ``options`` go over those of the scenarios: ``{"resume": False}`` shows what a client without resume loses.
-    ``step_seconds`` is how long a client may take for what a scenario waits for. ``again``: so many times a scenario
-    that failed is tried once more, alone: on a busy machine pauses are longer than anybody meant.
+    ``options`` override those of the scenarios: ``{"resume": False}`` shows what a client without resume loses.
+    ``step_seconds`` is how long a client may take for anything a scenario waits for. ``again``: how often a failed
+    scenario is repeated, alone, as pauses get longer on a busy machine.
     """
     places = asyncio.Semaphore(at_once)
 
@@ -75,7 +75,7 @@ async def run_one(adapter: Adapter, scenario: Scenario, client: str, *, step_sec
     """Run one scenario."""
     with tempfile.TemporaryDirectory(prefix="swim-conformance-", ignore_cleanup_errors=True) as folder:
         async with ScriptedServer(scenario.server) as server:
-            trial = _Trial(adapter, scenario, client, server, Path(folder), step_seconds)
+            trial = _Trial(_Client(adapter, client), scenario, server, Path(folder), step_seconds)
             try:
                 await trial.play()
             except AdapterFailed as failed:
@@ -90,27 +90,32 @@ async def run_one(adapter: Adapter, scenario: Scenario, client: str, *, step_sec
     return Result(scenario, is_judged=True, problems=judge(scenario.expect, run))
 
 
+class _Client(NamedTuple):
+    """One client of an adapter."""
+
+    adapter: Adapter
+    name: str
+
+    async def tell(self, command: Mapping[str, Any]) -> None:
+        await self.adapter.tell(self.name, command)
+
+
 class _Trial:
+    """One scenario with one client and its server."""
+
     def __init__(
-        self,
-        adapter: Adapter,
-        scenario: Scenario,
-        client: str,
-        server: ScriptedServer,
-        folder: Path,
-        step_seconds: float,
+        self, client: _Client, scenario: Scenario, server: ScriptedServer, folder: Path, step_seconds: float
     ) -> None:
         self.problems: list[str] = []
-        self._adapter = adapter
-        self._scenario = scenario
         self._client = client
+        self._scenario = scenario
         self._server = server
         self._folder = folder
         self._step_seconds = step_seconds
         self._seen_kinds: Counter[str] = Counter()
 
     async def play(self) -> None:
-        self._adapter.on_report(self._client, self._signal)
+        self._client.adapter.on_report(self._client.name, self._signal)
         await self._create({})
         for step in self._scenario.steps:
             if not await self._play_step(step):
@@ -118,7 +123,7 @@ class _Trial:
         await self._finish()
 
     def _signal(self, report: dict[str, Any]) -> None:
-        """Let the server's steps wait for what the client saw: ``event:3``, ``subscribed:1``, ``heartbeat:2``."""
+        """Signal to the server's steps what the client saw: ``event:3``, ``subscribed:1``, ``heartbeat:2``."""
         kind = "heartbeat" if report.get("type") == "system.heartbeat" else report["saw"]
         if kind == "event":
             self._server.signal(f"event:{number_of(report)}")
@@ -130,17 +135,15 @@ class _Trial:
         options = {**self._scenario.options, **more}
         if options.get("resume_file"):
             options["resume_file"] = str(self._folder / "position.json")
-        await self._adapter.tell(
-            self._client, {"do": "create", "url": self._server.url, "key": KEY, "options": options}
-        )
+        await self._client.tell({"do": "create", "url": self._server.url, "key": KEY, "options": options})
 
     async def _play_step(self, step: Any) -> bool:
-        """Play one step; False: it failed, and nothing after it makes sense."""
+        """Play one step; return False if it failed and the following ones are pointless."""
         try:
             if step.get("do") == "create":
                 await self._create(step.get("options", {}))
             elif "do" in step:
-                await self._adapter.tell(self._client, step)
+                await self._client.tell(step)
             elif "until" in step:
                 await self._seen(step["until"], int(step.get("count", 1)))
             elif "until_server" in step:
@@ -158,7 +161,9 @@ class _Trial:
 
     async def _seen(self, pattern: Any, count: int = 1, seconds: float | None = None) -> None:
         seconds = self._step_seconds if seconds is None else seconds
-        await self._adapter.seen(self._client, pattern, count=count, seconds=seconds, ids=self._server.history.ids)
+        await self._client.adapter.seen(
+            self._client.name, pattern, count=count, seconds=seconds, ids=self._server.history.ids
+        )
 
     async def _finish(self) -> None:
         expect = self._scenario.expect
@@ -171,7 +176,7 @@ class _Trial:
         except TimeoutError:
             pass  # the judge says what is missing
         await asyncio.sleep(expect.get("settle", SETTLE_SECONDS))
-        await self._adapter.tell(self._client, {"do": "disconnect"})
+        await self._client.tell({"do": "disconnect"})
         try:
             await self._seen({"saw": "ended"}, seconds=ENDING_SECONDS)
         except TimeoutError:
@@ -179,7 +184,7 @@ class _Trial:
         await self._closings({one["connection"] for one in expect.get("closed", ())})
 
     async def _closings(self, connections: set[int]) -> None:
-        """Wait until the server has seen these connections end, which may be later than the client says."""
+        """Wait until the server has seen these connections end, perhaps later than the client reports."""
         deadline = asyncio.get_running_loop().time() + ENDING_SECONDS
         while asyncio.get_running_loop().time() < deadline:
             if connections <= {entry["connection"] for entry in self._server.log if entry["what"] == "closed"}:

@@ -1,4 +1,4 @@
-"""Scenarios: a server's script, what a client is told to do meanwhile, and what must have come of it."""
+"""Scenarios: a server's script, what a client is told to do meanwhile, and the expected outcome."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Scenario:
 
     name: str
     rules: Sequence[int]
-    """The numbers of the rules, in ``RULES.md``, that it checks."""
+    """The numbers of the rules in ``RULES.md`` that it verifies."""
     about: str
     needs: frozenset[str]
-    """What an adapter must be able to do; one that can't is not judged by this."""
+    """Abilities that the adapter must have; without them the scenario is skipped."""
     server: Script
     options: Mapping[str, Any]
     steps: Sequence[Mapping[str, Any]]
@@ -47,7 +47,7 @@ class Scenario:
 
     @classmethod
     def read(cls, given: Mapping[str, Any], where: str) -> Scenario:
-        """Read one scenario from decoded JSON. Raises ScriptError."""
+        """Parse one scenario from decoded JSON. Raises ScriptError."""
         unknown = sorted(set(given) - _FIELDS)
         if unknown:
             raise ScriptError(where, f"unknown field {unknown[0]!r}; known are: {', '.join(sorted(_FIELDS))}")
@@ -72,7 +72,7 @@ class Scenario:
 
 
 def load(folder: Path = SCENARIOS) -> list[Scenario]:
-    """Read all scenarios of a folder, each variant as one of its own. Raises ScriptError."""
+    """Read all scenarios of a folder; each variant becomes a scenario. Raises ScriptError."""
     found = [scenario for path in sorted(folder.glob("*.json")) for scenario in _of_file(path)]
     names = [scenario.name for scenario in found]
     doubled = {name for name in names if names.count(name) > 1}
@@ -94,7 +94,7 @@ def _of_file(path: Path) -> Iterator[Scenario]:
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
-    """Put a variant's values in the place of ``$name``."""
+    """Replace each ``$name`` by the variant's value."""
     if isinstance(template, str):
         if template[:1] == "$" and template[1:] in values:
             return values[template[1:]]

@@ -1,4 +1,4 @@
-"""Scripts of a server: what it does to each connection in turn. Reads them and names what is wrong in them."""
+"""Scripts of a server: what it does to each connection in turn. Parses them and reports errors in them."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "until": (),
     "signal": (),
 }
-"""Each step by its name, with what may stand beside it. ``README.md`` explains them."""
+"""Each kind of step, with its optional fields. ``README.md`` explains them."""
 BEFORE_UPGRADE = frozenset({"refuse", "ignore", "drop"})
 """Steps that answer an attempt instead of the upgrade."""
 _ENDING = frozenset({"refuse", "ignore", "drop", "close", "cut", "away"})
 
 
 class ScriptError(ValueError):
-    """A script that can't be played."""
+    """A script that is invalid."""
 
     def __init__(self, where: str, problem: str) -> None:
         self.where = where
@@ -57,22 +57,22 @@ class ScriptError(ValueError):
 
 @dataclass(frozen=True)
 class Script:
-    """What a server does: connection by connection, then the ordinary service for all further ones."""
+    """What a server does: connection by connection, then ordinary service for all further ones."""
 
     connections: Sequence[Sequence[Step]] = ()
     resume: bool = True
     """False: like the former service, without event ids and without resume."""
     history: int = 0
-    """How many events are stored before the first client comes."""
+    """How many events are stored before the first client connects."""
     epoch: str | None = None
     listens_after: float = 0.0
-    """Seconds during which connections are refused first."""
+    """For how many seconds connections are refused at first."""
     compression: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, given: object, where: str = "script") -> Script:
-        """Read a script from decoded JSON. Raises ScriptError."""
+        """Parse a script from decoded JSON. Raises ScriptError."""
         if not isinstance(given, Mapping):
             raise ScriptError(where, f"must be an object, got {_kind(given)}")
         known = {"connections", "resume", "history", "epoch", "listens_after", "compression", "about"}
@@ -95,7 +95,7 @@ class Script:
 
     @classmethod
     def load(cls, path: Path) -> Script:
-        """Read a file. A scenario's file will do as well: its server is played. Raises ScriptError, OSError."""
+        """Read a script from a file; of a scenario's file, the server's part. Raises ScriptError, OSError."""
         try:
             given = json.loads(path.read_text("utf-8"))
         except ValueError as problem:
@@ -126,7 +126,7 @@ def _check_steps(steps: object, where: str) -> None:
 
 
 def step_name(step: Step) -> str | None:
-    """Return which step this is; None for an unknown one. The first field that is a step's name counts."""
+    """Return the kind of this step; None for an unknown one. The first field that names a kind counts."""
     return next((name for name in step if name in STEPS), None)
 
 

@@ -1,4 +1,4 @@
-"""A real WebSocket server that does to its clients what a script says, and notes what they do."""
+"""A real WebSocket server that treats its clients as a script says, and records what they do."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ class ScriptedServer:
         self.script = script or Script()
         self.history = History(has_ids=self.script.resume, epoch=self.script.epoch)
         self.connections: list[Connection] = []
-        """Every line that was opened, in order."""
+        """Every connection that was opened, in order."""
         self.log: list[dict[str, Any]] = []
         """What happened: ``attempt``, ``upgraded``, ``received``, ``closed`` …; each with ``connection`` and ``at``."""
         self.failures: list[str] = []
-        """Where a client did not do what a step waited for."""
+        """Steps that waited in vain for the client."""
         self.url = ""
         self.order = asyncio.Lock()
-        """Held while events are sent, so that no live one overtakes one from history."""
+        """Held while events are sent, so that no live event overtakes one from history."""
         self._on_entry = on_entry
+        self._is_stopped = False
         self._attempts = 0
         self._signals: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,6 +82,7 @@ class ScriptedServer:
 
     async def stop(self) -> None:
         """Cut every connection and stop listening."""
+        self._is_stopped = True
         for task in list(self._tasks):
             task.cancel()
         for connection in self.connections:
@@ -92,7 +94,7 @@ class ScriptedServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def go_away(self, seconds: float) -> None:
-        """Cut every connection, refuse new ones for so long, then listen on the same port again."""
+        """Drop every connection, refuse new ones for this long, then listen on the same port again."""
         if self._server is not None:
             self._server.close()
         for connection in self.connections:
@@ -102,7 +104,7 @@ class ScriptedServer:
         await self._listen()
 
     async def publish(self, event_type: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Store an event and send it to every connection that is subscribed to it."""
+        """Store an event and send it to every subscribed connection."""
         async with self.order:
             event = self.history.add(event_type, data)
             for connection in self.connections:
@@ -111,7 +113,7 @@ class ScriptedServer:
         return event
 
     def signal(self, name: str) -> None:
-        """Let the steps go on that wait ``until`` this name."""
+        """Resume the steps that wait ``until`` this name."""
         self._signals.setdefault(name, asyncio.Event()).set()
         self.note("signal", None, name=name)
 
@@ -121,12 +123,12 @@ class ScriptedServer:
             await self._signals.setdefault(name, asyncio.Event()).wait()
 
     def next_number(self) -> int:
-        """Give an attempt its number."""
+        """Return the number of the next attempt."""
         self._attempts += 1
         return self._attempts
 
     def note(self, what: str, connection: int | None, **more: Any) -> None:
-        """Write an entry into the log."""
+        """Add an entry to the log."""
         entry = {"at": asyncio.get_running_loop().time(), "what": what, "connection": connection, **more}
         self.log.append(entry)
         if what == "failure":
@@ -135,11 +137,11 @@ class ScriptedServer:
             self._on_entry(entry)
 
     def attempts(self) -> list[float]:
-        """Give the time of each attempt, refused ones too."""
+        """Return the time of each attempt, including refused ones."""
         return [entry["at"] for entry in self.log if entry["what"] == "attempt"]
 
     def received(self, connection: int, action: str | None = None) -> list[dict[str, Any]]:
-        """Give what a connection, counted from 1, was sent by its client, of one action or all."""
+        """Return the client's messages on a connection, counted from 1, of one action or all."""
         return [
             entry["message"]
             for entry in self.log
@@ -149,6 +151,9 @@ class ScriptedServer:
         ]
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_stopped:  # accepted just before: nobody would ever close it
+            writer.transport.abort()
+            return
         connection = Connection(self, reader, writer)
         self.connections.append(connection)
         self._spawn(connection.run())
@@ -165,7 +170,7 @@ class ScriptedServer:
 
 
 def describe(entry: dict[str, Any]) -> str:
-    """Show a log entry in one line, for people."""
+    """Format a log entry as one line, for people."""
     who = f"connection {entry['connection']}" if entry["connection"] else "script"
     more = {name: value for name, value in entry.items() if name not in ("at", "what", "connection")}
     with suppress(KeyError):

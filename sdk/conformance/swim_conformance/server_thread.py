@@ -23,7 +23,7 @@ class ServerThread:
     """``with ServerThread({...}) as server``: a server that plays a script; clients connect to ``server.url``."""
 
     def __init__(self, script: Script | Mapping[str, Any] | str | Path | None = None) -> None:
-        """``script``: a Script, the same as decoded JSON, or the path of a file; None: the ordinary service."""
+        """Prepare the server; ``script``: a Script, decoded JSON, or a file's path; None: the ordinary service."""
         self._script = _read(script)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-swim-server", daemon=True)
@@ -52,7 +52,7 @@ class ServerThread:
 
     @property
     def server(self) -> ScriptedServer:
-        """The server itself; its methods belong to its own thread."""
+        """The server itself; its methods must be called in its own thread."""
         assert self._server is not None, "__enter__ comes first"
         return self._server
 
@@ -63,20 +63,20 @@ class ServerThread:
 
     @property
     def failures(self) -> list[str]:
-        """Where a client did not do what a step waited for."""
+        """Steps that waited in vain for the client."""
         return list(self.server.failures)
 
     def publish(self, event_type: str, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Store an event and send it to every subscriber; return it as it was sent."""
+        """Store an event and send it to every subscriber; return it as sent."""
         event: dict[str, Any] = self._do(self.server.publish(event_type, dict(data or {})))
         return event
 
     def signal(self, name: str) -> None:
-        """Let the steps go on that wait ``until`` this name."""
+        """Resume the steps that wait ``until`` this name."""
         self._loop.call_soon_threadsafe(self.server.signal, name)
 
     def received(self, connection: int, action: str | None = None) -> list[dict[str, Any]]:
-        """Give what a connection, counted from 1, was sent by its client."""
+        """Return the client's messages on a connection, counted from 1."""
         return self.server.received(connection, action)
 
     def wait_until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:

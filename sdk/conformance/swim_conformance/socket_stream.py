@@ -1,4 +1,4 @@
-"""One WebSocket on the server's side, with everything a client should survive: half frames, silence, floods."""
+"""The server's side of one WebSocket, with everything a client should survive: partial frames, silence, floods."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SocketStream:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_compressed: bool = False
     ) -> None:
         self.is_frozen = False
-        """While true nothing is read, so nothing is answered, pings included."""
+        """While true, nothing is read and so nothing is answered, not even pings."""
         self.pongs = 0
         """How many pongs the client has sent."""
         self._reader = reader
@@ -35,11 +35,11 @@ class SocketStream:
 
     @property
     def close_code(self) -> int | None:
-        """The client's close code; None while it has sent none."""
+        """The client's close code; None if it has not sent one."""
         return self._protocol.close_rcvd.code if self._protocol.close_rcvd is not None else None
 
     async def request(self) -> Request | None:
-        """Wait for the upgrade's request; None when the client goes away before it."""
+        """Wait for the upgrade request; None if the client disconnects first."""
         while True:
             for event in self._protocol.events_received():
                 if isinstance(event, Request):
@@ -48,7 +48,7 @@ class SocketStream:
                 return None
 
     async def accept(self, request: Request) -> None:
-        """Answer the upgrade with 101."""
+        """Accept the upgrade with 101."""
         self._protocol.send_response(self._protocol.accept(request))
         await self.flush()
 
@@ -94,7 +94,7 @@ class SocketStream:
         return True
 
     async def send(self, text: str) -> None:
-        """Send a text message; nothing happens on a connection that has ended."""
+        """Send a text message; does nothing on an ended connection."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_text(text.encode())
             await self.flush()
@@ -106,7 +106,7 @@ class SocketStream:
             await self.flush()
 
     async def send_in_chunks(self, text: str, chunks: int, pause_seconds: float) -> None:
-        """Send one message in so many fragments, with a ping between each two."""
+        """Send one message in this many fragments, with a ping between fragments."""
         data = text.encode()
         size = max(1, -(-len(data) // chunks))
         pieces = [data[start : start + size] for start in range(0, len(data), size)]
@@ -128,19 +128,19 @@ class SocketStream:
             await self.flush()
 
     async def close(self, code: int, reason: str = "") -> None:
-        """Begin the closing handshake, and cut the line if the client doesn't finish it."""
+        """Begin the closing handshake, and drop the connection if the client doesn't complete it."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
             await self.flush()
             asyncio.get_running_loop().call_later(CLOSING_SECONDS, self.cut)
 
     def cut(self) -> None:
-        """Break the connection without a word."""
+        """Drop the connection without a close frame."""
         self._writer.transport.abort()
         self.thaw()
 
     async def cut_in_frame(self, text: str) -> None:
-        """Send the first half of a message's frame, then break the connection."""
+        """Send the first half of a message's frame, then drop the connection."""
         frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
         self._writer.write(frame[: len(frame) // 2])
         await self._drain()
@@ -148,12 +148,12 @@ class SocketStream:
         self.thaw()
 
     def thaw(self) -> None:
-        """Read again."""
+        """Resume reading."""
         self.is_frozen = False
         self._thawed.set()
 
     async def flush(self) -> None:
-        """Send what the protocol has to say."""
+        """Send the bytes that the protocol has ready."""
         for data in self._protocol.data_to_send():
             if data:
                 self._writer.write(data)

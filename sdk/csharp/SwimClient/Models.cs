@@ -4,9 +4,10 @@ using System.Text.Json;
 
 namespace VatSim.Swim.Models
 {
-    /// <summary><c>flight.created</c>: a flight plan or a pilot was seen first.</summary>
+    /// <summary><c>flight.created</c>: a flight plan or a pilot was seen for the first time.</summary>
     public sealed class FlightCreated
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -28,9 +29,9 @@ namespace VatSim.Swim.Models
         public string CurrentArtcc { get; private set; }
         /// <summary>The FIR that it is in: KZNY.</summary>
         public string CurrentFir { get; private set; }
-        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne.</summary>
         public string Phase { get; private set; }
-        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        /// <summary>The sector of that FIR, if it has a boundary of its own: EGTL.</summary>
         public string CurrentSector { get; private set; }
         /// <summary>Aircraft type and equipment as filed.</summary>
         public string Equipment { get; private set; }
@@ -64,6 +65,7 @@ namespace VatSim.Swim.Models
     /// <summary><c>flight.updated</c>: the plan was edited, or its pilot connected.</summary>
     public sealed class FlightUpdated
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -85,9 +87,9 @@ namespace VatSim.Swim.Models
         public string CurrentArtcc { get; private set; }
         /// <summary>The FIR that it is in: KZNY.</summary>
         public string CurrentFir { get; private set; }
-        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne.</summary>
         public string Phase { get; private set; }
-        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        /// <summary>The sector of that FIR, if it has a boundary of its own: EGTL.</summary>
         public string CurrentSector { get; private set; }
         /// <summary>Aircraft type and equipment as filed.</summary>
         public string Equipment { get; private set; }
@@ -121,9 +123,10 @@ namespace VatSim.Swim.Models
         }
     }
 
-    /// <summary><c>flight.departed</c>: known on the ground before, now airborne.</summary>
+    /// <summary><c>flight.departed</c>: the flight was known on the ground and is now airborne.</summary>
     public sealed class FlightDeparted
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -145,9 +148,9 @@ namespace VatSim.Swim.Models
         public string CurrentArtcc { get; private set; }
         /// <summary>The FIR that it is in: KZNY.</summary>
         public string CurrentFir { get; private set; }
-        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne.</summary>
         public string Phase { get; private set; }
-        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        /// <summary>The sector of that FIR, if it has a boundary of its own: EGTL.</summary>
         public string CurrentSector { get; private set; }
         /// <summary>When it left the ground, RFC 3339.</summary>
         public string OffUtc { get; private set; }
@@ -175,9 +178,10 @@ namespace VatSim.Swim.Models
         }
     }
 
-    /// <summary><c>flight.arrived</c>: known airborne before, now on the ground, at its destination or elsewhere.</summary>
+    /// <summary><c>flight.arrived</c>: the flight was known airborne and is now on the ground, at its destination or elsewhere.</summary>
     public sealed class FlightArrived
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -199,15 +203,15 @@ namespace VatSim.Swim.Models
         public string CurrentArtcc { get; private set; }
         /// <summary>The FIR that it is in: KZNY.</summary>
         public string CurrentFir { get; private set; }
-        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne.</summary>
         public string Phase { get; private set; }
-        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        /// <summary>The sector of that FIR, if it has a boundary of its own: EGTL.</summary>
         public string CurrentSector { get; private set; }
         /// <summary>When it was on the ground, RFC 3339.</summary>
         public string InUtc { get; private set; }
-        /// <summary>The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell.</summary>
+        /// <summary>The field where it landed, ICAO code; null at an unlisted place, and if the source doesn't know.</summary>
         public string ArrivedAt { get; private set; }
-        /// <summary>Elsewhere than filed: arr stays as filed. Null where that can't be told.</summary>
+        /// <summary>Whether it landed elsewhere than filed; arr stays as filed. Null if that is not known.</summary>
         public bool? Diverted { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
@@ -235,9 +239,10 @@ namespace VatSim.Swim.Models
         }
     }
 
-    /// <summary><c>flight.deleted</c>: the flight went away; position and centre are the last known.</summary>
+    /// <summary><c>flight.deleted</c>: the flight is gone; position and centre are the last known.</summary>
     public sealed class FlightDeleted
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -259,9 +264,9 @@ namespace VatSim.Swim.Models
         public string CurrentArtcc { get; private set; }
         /// <summary>The FIR that it is in: KZNY.</summary>
         public string CurrentFir { get; private set; }
-        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne.</summary>
         public string Phase { get; private set; }
-        /// <summary>The sector of that FIR, where it has a boundary of its own: EGTL.</summary>
+        /// <summary>The sector of that FIR, if it has a boundary of its own: EGTL.</summary>
         public string CurrentSector { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
@@ -286,9 +291,10 @@ namespace VatSim.Swim.Models
         }
     }
 
-    /// <summary><c>flight.position</c>, and each of a batch: where a flight is.</summary>
+    /// <summary><c>flight.position</c>, and each position of a batch.</summary>
     public sealed class Position
     {
+        /// <summary>As filed: DAL123.</summary>
         public string Callsign { get; private set; }
         /// <summary>Stable for the life of the flight; a JSON integer below 2^53.</summary>
         public long? FlightUid { get; private set; }
@@ -310,9 +316,9 @@ namespace VatSim.Swim.Models
         public string CurrentArtcc { get; private set; }
         /// <summary>The FIR that it is in: KZNY.</summary>
         public string CurrentFir { get; private set; }
-        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies.</summary>
+        /// <summary>PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne.</summary>
         public string Phase { get; private set; }
-        /// <summary>Feet a minute, climbing positive.</summary>
+        /// <summary>Feet per minute, climbing positive.</summary>
         public long? VerticalRateFpm { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
@@ -337,11 +343,12 @@ namespace VatSim.Swim.Models
         }
     }
 
-    /// <summary><c>flight.positions</c>: at most 280 positions in a message, in under 65,536 bytes.</summary>
+    /// <summary><c>flight.positions</c>: at most 280 positions per message, in under 65,536 bytes.</summary>
     public sealed class FlightPositions
     {
+        /// <summary>Each with its own flight.</summary>
         public IReadOnlyList<Position> Positions { get; private set; }
-        /// <summary>How many there are in this message.</summary>
+        /// <summary>Number of positions in this message.</summary>
         public long? Count { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
@@ -355,7 +362,7 @@ namespace VatSim.Swim.Models
         }
     }
 
-    /// <summary><c>tmi.issued</c> and <c>tmi.modified</c>: a traffic management initiative holds, or holds with other terms.</summary>
+    /// <summary><c>tmi.issued</c> and <c>tmi.modified</c>: a traffic management initiative is in force, or its terms have changed.</summary>
     public sealed class Tmi
     {
         /// <summary>An integer where the source has one.</summary>
@@ -364,11 +371,13 @@ namespace VatSim.Swim.Models
         public string ProgramType { get; private set; }
         /// <summary>The aerodrome it applies to, ICAO code.</summary>
         public string Airport { get; private set; }
+        /// <summary>As the source names it: ACTIVE.</summary>
         public string Status { get; private set; }
         /// <summary>RFC 3339.</summary>
         public string EndTime { get; private set; }
         /// <summary>RFC 3339.</summary>
         public string StartTime { get; private set; }
+        /// <summary>Why, in the words of whoever issued it.</summary>
         public string Reason { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>
@@ -387,7 +396,7 @@ namespace VatSim.Swim.Models
         }
     }
 
-    /// <summary><c>tmi.released</c>: a traffic management initiative is over.</summary>
+    /// <summary><c>tmi.released</c>: a traffic management initiative has ended.</summary>
     public sealed class TmiReleased
     {
         /// <summary>An integer where the source has one.</summary>
@@ -396,6 +405,7 @@ namespace VatSim.Swim.Models
         public string ProgramType { get; private set; }
         /// <summary>The aerodrome it applies to, ICAO code.</summary>
         public string Airport { get; private set; }
+        /// <summary>As the source names it: ACTIVE.</summary>
         public string Status { get; private set; }
         /// <summary>RFC 3339.</summary>
         public string EndTime { get; private set; }
@@ -417,12 +427,19 @@ namespace VatSim.Swim.Models
     /// <summary><c>splits.*</c>: how a centre's sectors are split between controllers.</summary>
     public sealed class Splits
     {
+        /// <summary>An integer where the source has one.</summary>
         public string ConfigId { get; private set; }
+        /// <summary>The centre: ZNY.</summary>
         public string Artcc { get; private set; }
+        /// <summary>The name that the centre gave it.</summary>
         public string ConfigName { get; private set; }
+        /// <summary>As the source names it: ACTIVE.</summary>
         public string Status { get; private set; }
+        /// <summary>Where the configuration was made.</summary>
         public string Source { get; private set; }
+        /// <summary>How many positions it has.</summary>
         public long? PositionCount { get; private set; }
+        /// <summary>Who changed it.</summary>
         public string TriggeredBy { get; private set; }
 
         /// <summary>Reads the data of an event; never fails, whatever it holds.</summary>

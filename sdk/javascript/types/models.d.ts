@@ -1,7 +1,8 @@
 // Made by server/tools/client_models.py from the types of the protocol; not to be edited.
 
-/** `flight.created`: a flight plan or a pilot was seen first. */
+/** `flight.created`: a flight plan or a pilot was seen for the first time. */
 export interface FlightCreated {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -23,9 +24,9 @@ export interface FlightCreated {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** Aircraft type and equipment as filed. */
   equipment?: string | null;
@@ -36,6 +37,7 @@ export interface FlightCreated {
 
 /** `flight.updated`: the plan was edited, or its pilot connected. */
 export interface FlightUpdated {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -57,9 +59,9 @@ export interface FlightUpdated {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** Aircraft type and equipment as filed. */
   equipment?: string | null;
@@ -70,8 +72,9 @@ export interface FlightUpdated {
   [field: string]: unknown;
 }
 
-/** `flight.departed`: known on the ground before, now airborne. */
+/** `flight.departed`: the flight was known on the ground and is now airborne. */
 export interface FlightDeparted {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -93,17 +96,18 @@ export interface FlightDeparted {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** When it left the ground, RFC 3339. */
   off_utc?: string | null;
   [field: string]: unknown;
 }
 
-/** `flight.arrived`: known airborne before, now on the ground, at its destination or elsewhere. */
+/** `flight.arrived`: the flight was known airborne and is now on the ground, at its destination or elsewhere. */
 export interface FlightArrived {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -125,21 +129,22 @@ export interface FlightArrived {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   /** When it was on the ground, RFC 3339. */
   in_utc?: string | null;
-  /** The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell. */
+  /** The field where it landed, ICAO code; null at an unlisted place, and if the source doesn't know. */
   arrived_at?: string | null;
-  /** Elsewhere than filed: arr stays as filed. Null where that can't be told. */
+  /** Whether it landed elsewhere than filed; arr stays as filed. Null if that is not known. */
   diverted?: boolean | null;
   [field: string]: unknown;
 }
 
-/** `flight.deleted`: the flight went away; position and centre are the last known. */
+/** `flight.deleted`: the flight is gone; position and centre are the last known. */
 export interface FlightDeleted {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -161,15 +166,16 @@ export interface FlightDeleted {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+  /** The sector of that FIR, if it has a boundary of its own: EGTL. */
   current_sector?: string | null;
   [field: string]: unknown;
 }
 
-/** `flight.position`, and each of a batch: where a flight is. */
+/** `flight.position`, and each position of a batch. */
 export interface Position {
+  /** As filed: DAL123. */
   callsign?: string | null;
   /** Stable for the life of the flight; a JSON integer below 2^53. */
   flight_uid?: number | null;
@@ -191,22 +197,23 @@ export interface Position {
   current_artcc?: string | null;
   /** The FIR that it is in: KZNY. */
   current_fir?: string | null;
-  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+  /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
   phase?: string | null;
-  /** Feet a minute, climbing positive. */
+  /** Feet per minute, climbing positive. */
   vertical_rate_fpm?: number | null;
   [field: string]: unknown;
 }
 
-/** `flight.positions`: at most 280 positions in a message, in under 65,536 bytes. */
+/** `flight.positions`: at most 280 positions per message, in under 65,536 bytes. */
 export interface FlightPositions {
+  /** Each with its own flight. */
   positions?: Position[] | null;
-  /** How many there are in this message. */
+  /** Number of positions in this message. */
   count?: number | null;
   [field: string]: unknown;
 }
 
-/** `tmi.issued` and `tmi.modified`: a traffic management initiative holds, or holds with other terms. */
+/** `tmi.issued` and `tmi.modified`: a traffic management initiative is in force, or its terms have changed. */
 export interface Tmi {
   /** An integer where the source has one. */
   program_id?: number | string | null;
@@ -214,16 +221,18 @@ export interface Tmi {
   program_type?: string | null;
   /** The aerodrome it applies to, ICAO code. */
   airport?: string | null;
+  /** As the source names it: ACTIVE. */
   status?: string | null;
   /** RFC 3339. */
   end_time?: string | null;
   /** RFC 3339. */
   start_time?: string | null;
+  /** Why, in the words of whoever issued it. */
   reason?: string | null;
   [field: string]: unknown;
 }
 
-/** `tmi.released`: a traffic management initiative is over. */
+/** `tmi.released`: a traffic management initiative has ended. */
 export interface TmiReleased {
   /** An integer where the source has one. */
   program_id?: number | string | null;
@@ -231,6 +240,7 @@ export interface TmiReleased {
   program_type?: string | null;
   /** The aerodrome it applies to, ICAO code. */
   airport?: string | null;
+  /** As the source names it: ACTIVE. */
   status?: string | null;
   /** RFC 3339. */
   end_time?: string | null;
@@ -239,12 +249,19 @@ export interface TmiReleased {
 
 /** `splits.*`: how a centre's sectors are split between controllers. */
 export interface Splits {
+  /** An integer where the source has one. */
   config_id?: number | string | null;
+  /** The centre: ZNY. */
   artcc?: string | null;
+  /** The name that the centre gave it. */
   config_name?: string | null;
+  /** As the source names it: ACTIVE. */
   status?: string | null;
+  /** Where the configuration was made. */
   source?: string | null;
+  /** How many positions it has. */
   position_count?: number | null;
+  /** Who changed it. */
   triggered_by?: number | string | null;
   [field: string]: unknown;
 }

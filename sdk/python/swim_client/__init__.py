@@ -10,10 +10,11 @@ def on_departure(event, timestamp):
 
 client.subscribe(["flight.departed"], airports=["KJFK"])
 client.run()
+
+For synchronous code that loops over events, or does other work beside the stream: ``swim_client.sync``.
 """
 
-from swim_client.answer import Answer
-from swim_client.client import SWIMClient
+from swim_client.client import ClientBase, SWIMClient
 from swim_client.errors import (
     AuthenticationError,
     ClientStopped,
@@ -42,13 +43,14 @@ from swim_client.events import (
 from swim_client.flights import FlightMirror
 from swim_client.opening import DEFAULT_URL
 from swim_client.rest import NotServed, SWIMRestClient
-from swim_client.subscriptions import SubscriptionFilters
+from swim_client.subscriptions import Answer, SubscriptionFilters
 from swim_client.version import __version__
 
 __all__ = [
     "DEFAULT_URL",
     "Answer",
     "AuthenticationError",
+    "ClientBase",
     "ClientStopped",
     "ConnectionInfo",
     "ConnectionLost",

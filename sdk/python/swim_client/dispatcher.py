@@ -1,29 +1,197 @@
-"""Takes messages out of the inbox and gives each to its handlers, one after the other; remembers how far it came."""
+"""Takes messages from the inbox, calls the program's handlers, and remembers its position.
+
+An error raised by a handler never stops the stream. An ``async for`` loop counts as a handler: an event is handled when
+the loop asks for the next one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import threading
 import time
-from typing import Callable, Optional
+from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
 
-from swim_client.events import decode
+from swim_client.events import Event, decode, matches
 from swim_client.flights import FlightMirror
-from swim_client.handlers import Handlers, NotHandled
 from swim_client.inbox import Inbox, Item
-from swim_client.resume import EventId
-from swim_client.resume_file import ResumeFile
+from swim_client.resume import EventId, ResumeFile
 
+Handler = Callable[..., Any]
 SAVE_SECONDS = 1.0
 TURN_SECONDS = 0.01
-"""After so long without a pause the loop's other tasks get a turn."""
+"""After this long without a pause, the loop's other tasks get a turn."""
+_MAX_CACHED_TYPES = 1000
 _LAST_WORDS = frozenset({"disconnected", "error"})
 
 _log = logging.getLogger("swim_client")
 
 
+class NotHandled(BaseException):
+    """Raised by an internal handler that could not deliver its event: the event does not count as handled."""
+
+
+class Registration:
+    """One handler and the patterns it was registered for."""
+
+    def __init__(self, patterns: Tuple[str, ...], handler: Handler) -> None:
+        self.patterns = patterns
+        self.handler = handler
+        self._arguments = count_arguments(handler, is_wildcard=any(pattern.endswith("*") for pattern in patterns))
+
+    def call(self, event: Event) -> Any:
+        """Call the handler with event, timestamp and type, or as many of these as it accepts."""
+        return self.handler(*(event, event.timestamp, event.type)[: self._arguments])
+
+
+class Handlers:
+    """All handlers, called in order of registration. Any thread may register."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._registrations: List[Registration] = []
+        self._cache: Dict[str, Tuple[Registration, ...]] = {}
+
+    def add(self, patterns: Tuple[str, ...], handler: Handler) -> Registration:
+        """Register a handler, called once for a message that any of the patterns includes. Raises TypeError."""
+        if not callable(handler):
+            raise TypeError(f"a handler is a function, not {handler!r}")
+        registration = Registration(patterns, handler)
+        with self._lock:
+            self._registrations = [*self._registrations, registration]
+            self._cache = {}
+        return registration
+
+    def remove(self, pattern: str, handler: Optional[Handler] = None) -> None:
+        """Remove a handler, or all handlers of a pattern."""
+        self._keep(lambda r: r.patterns != (pattern,) or (handler is not None and r.handler != handler))
+
+    def discard(self, registration: Registration) -> None:
+        """Remove one registration."""
+        self._keep(lambda kept: kept is not registration)
+
+    def _keep(self, is_kept: Callable[[Registration], bool]) -> None:
+        with self._lock:
+            self._registrations = [registration for registration in self._registrations if is_kept(registration)]
+            self._cache = {}
+
+    def of(self, event_type: str) -> Tuple[Registration, ...]:
+        """Return the handlers of a message type."""
+        cache = self._cache
+        found = cache.get(event_type)
+        if found is None:
+            found = tuple(r for r in self._registrations if any(matches(p, event_type) for p in r.patterns))
+            if len(cache) < _MAX_CACHED_TYPES:
+                cache[event_type] = found
+        return found
+
+    async def hand_over(self, event: Event) -> None:
+        """Call each handler in turn. If one raises, log it and call the next."""
+        for registration in self.of(event.type):
+            try:
+                result = registration.call(event)
+                if result is not None and inspect.isawaitable(result):
+                    await result
+            except asyncio.CancelledError:
+                if _is_being_cancelled():
+                    raise
+                _log.error("a handler of %s was cancelled from within", event.type)
+            except Exception:  # noqa: BLE001  # whatever a handler does wrong, the stream goes on
+                _log.exception("a handler of %s failed", event.type)
+
+
+def count_arguments(handler: Handler, *, is_wildcard: bool) -> int:
+    """Return how many of event, timestamp and type a handler is called with.
+
+    Two, unless it accepts fewer or requires three. One with variable arguments gets the type if it was registered for a
+    wildcard.
+    """
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError):
+        return 2
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return 3 if is_wildcard else 2
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = sum(parameter.default is parameter.empty for parameter in positional)
+    if required > 3:
+        raise TypeError(
+            f"a handler is called with (event, timestamp, type), but {handler!r} needs {required} arguments"
+        )
+    return max(required, min(len(positional), 3 if is_wildcard else 2))
+
+
+def _is_being_cancelled() -> bool:
+    """Return True if the task that runs the handlers is cancelled, rather than something the handler awaited."""
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)  # Python 3.11 and later; before, it can't be told apart
+    return cancelling is None or cancelling() > 0
+
+
+class Feed(Protocol):
+    """A loop over events, async or synchronous."""
+
+    def end(self, error: Optional[BaseException] = None) -> None:
+        """End the loop, with an error if given."""
+
+
+class EventQueue:
+    """Between the dispatcher, which waits for the loop's body, and the loop. Belongs to one asyncio loop."""
+
+    def __init__(self) -> None:
+        self._offered: Optional[Event] = None
+        self._returned: Optional[asyncio.Future[bool]] = None
+        """Of the event that was offered or is out: whether it was handled."""
+        self._news = asyncio.Event()
+        self._has_ended = False
+        self._error: Optional[BaseException] = None
+
+    async def deliver(self, event: Event, _timestamp: str) -> None:
+        """Offer an event, and wait until it was handled. Raises NotHandled if nobody took it."""
+        if self._has_ended:
+            raise NotHandled
+        self._offered = event
+        self._returned = asyncio.get_running_loop().create_future()
+        self._news.set()
+        if not await self._returned:
+            raise NotHandled
+
+    async def take(self) -> Optional[Event]:
+        """Mark the previous event as handled and return the next; None, or the error, at the end."""
+        self._give_back(is_handled=True)
+        while self._offered is None:
+            if self._error is not None:
+                raise self._error
+            if self._has_ended:
+                return None
+            self._news.clear()
+            await self._news.wait()
+        event, self._offered = self._offered, None
+        return event
+
+    def end(self, error: Optional[BaseException] = None) -> None:
+        """End the loop, with an error if given."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._error = error
+            if self._offered is not None:
+                self._offered = None
+                self._give_back(is_handled=False)
+            self._news.set()
+
+    def close(self) -> None:
+        """End the loop; its current event counts as handled."""
+        self.end()
+        self._give_back(is_handled=True)
+
+    def _give_back(self, *, is_handled: bool) -> None:
+        if self._offered is None and self._returned is not None and not self._returned.done():
+            self._returned.set_result(is_handled)
+
+
 class Dispatcher:
-    """Hands each event over exactly once, in order. The program's handlers run in the thread that runs this."""
+    """Delivers each event exactly once, in order. The program's handlers run in the thread that runs this."""
 
     def __init__(
         self,
@@ -36,11 +204,11 @@ class Dispatcher:
         on_connected: Callable[[], None],
     ) -> None:
         self.handled = handled
-        """From where to resume: everything up to it has been handled."""
+        """Where to resume: everything up to it has been handled."""
         self.task: Optional[asyncio.Task[object]] = None
         """The task that runs the handlers."""
         self.is_stopping = False
-        """Set from any thread: events that still wait are dropped, not handled."""
+        """Set from any thread: queued events are dropped, not handled."""
         self._inbox = inbox
         self._handlers = handlers
         self._flights = flights

@@ -1,6 +1,6 @@
-"""What handlers are given: each message's ``data`` as a dict, and the fields that the protocol names as attributes.
+"""What handlers receive: each message's ``data`` as a dict, with the protocol's fields as attributes.
 
-Nothing a server sends makes this raise: absent fields have their defaults, unknown ones are in the dict.
+Nothing a server sends makes this raise: absent fields have defaults, unknown ones are in the dict.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NOTHING: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
 
 
 class EventType(str, Enum):
-    """The names that ``on`` and ``subscribe`` take; plain strings do as well."""
+    """The names that ``on`` and ``subscribe`` accept; plain strings work too."""
 
     CONNECTED = "connected"
     SUBSCRIBED = "subscribed"
@@ -64,7 +64,7 @@ class Event(Dict[str, Any]):
 
     @property
     def time(self) -> Optional[datetime]:
-        """The timestamp as an aware datetime; None where it is no RFC 3339 time."""
+        """The timestamp as an aware datetime; None if it is not an RFC 3339 time."""
         return parse_time(self.timestamp)
 
     @classmethod
@@ -86,7 +86,7 @@ class Event(Dict[str, Any]):
 
 
 class _Field:
-    """An attribute that is read from the data when it is asked for: most of a stream's fields never are."""
+    """An attribute that is converted from the data on access, as most fields of a stream are never read."""
 
     def __init__(self, name: str, default: Callable[[], Any], convert: Optional[Callable[[Any], Any]]) -> None:
         self._name = name
@@ -106,7 +106,7 @@ class _Field:
 
 
 def _typed(converts: Mapping[str, Callable[[Any], Any]] = _NOTHING) -> Callable[[Type[_E]], Type[_E]]:
-    """Let the fields of a dataclass be those of the data, converted where a function is given."""
+    """Make the fields of a dataclass attributes of the data, converted by a function if one is given."""
 
     def make(made: Type[_E]) -> Type[_E]:
         for each in fields(made):  # type: ignore[arg-type]  # only dataclasses are decorated
@@ -122,7 +122,7 @@ def _constant(value: Any) -> Callable[[], Any]:
 
 
 def _number(value: Any) -> float:
-    """Read a number as the former server may send it, also as text; 0 for anything else."""
+    """Convert a number that the former server may send as text; 0 for anything else."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -131,7 +131,7 @@ def _number(value: Any) -> float:
 
 
 def _integer(value: Any) -> int:
-    """Read a whole number likewise."""
+    """Convert a whole number likewise."""
     return int(_number(value))
 
 
@@ -147,22 +147,48 @@ class FlightEvent(Event):
     """``flight.created``, ``updated``, ``departed``, ``arrived``, ``deleted``, ``position``."""
 
     callsign: str = ""
+    """As filed: ``DAL123``."""
     flight_uid: int = 0
+    """Stable for the life of the flight."""
     dep: Optional[str] = None
+    """Departure aerodrome, ICAO code."""
     arr: Optional[str] = None
+    """Arrival aerodrome, ICAO code."""
     equipment: Optional[str] = None
+    """Aircraft type and equipment as filed."""
     route: Optional[str] = None
+    """The route as filed."""
     off_utc: Optional[str] = None
+    """Of ``flight.departed``: when it left the ground, RFC 3339."""
     in_utc: Optional[str] = None
+    """Of ``flight.arrived``: when it was on the ground, RFC 3339."""
     latitude: Optional[float] = None
+    """Decimal degrees, north positive."""
     longitude: Optional[float] = None
+    """Decimal degrees, east positive."""
     altitude_ft: Optional[int] = None
+    """Feet."""
     groundspeed_kts: Optional[int] = None
+    """Knots."""
     heading_deg: Optional[int] = None
+    """Degrees true, 0 to 359."""
     vertical_rate_fpm: Optional[int] = None
+    """Feet a minute, climbing positive."""
     current_artcc: Optional[str] = None
+    """The centre whose airspace it is in: ``ZNY``; outside the United States its FIR."""
     changed: List[str] = field(default_factory=list)
     """Of ``flight.updated``: the names of the fields that changed."""
+    current_fir: Optional[str] = None
+    """The FIR that it is in: ``KZNY``."""
+    phase: Optional[str] = None
+    """``PREFLIGHT``, ``DEPARTING``, ``CLIMBING``, ``ENROUTE``, ``DESCENDING``, ``APPROACH``, ``LANDED`` or
+    ``ARRIVED``; None while it isn't known whether it flies."""
+    current_sector: Optional[str] = None
+    """The sector of that FIR, where it has a boundary of its own: ``EGTL``."""
+    arrived_at: Optional[str] = None
+    """Of ``flight.arrived``: the field where it is, ICAO code; None at an unlisted place."""
+    diverted: Optional[bool] = None
+    """Of ``flight.arrived``: elsewhere than filed. None where that can't be told."""
 
 
 @_typed(_POSITION)
@@ -171,16 +197,32 @@ class Position(Event):
     """One aircraft of a batch. A number that the server doesn't know is 0 as attribute and None in the dict."""
 
     callsign: str = ""
+    """As filed: ``DAL123``."""
     flight_uid: int = 0
+    """Stable for the life of the flight."""
     latitude: float = 0.0
+    """Decimal degrees, north positive."""
     longitude: float = 0.0
+    """Decimal degrees, east positive."""
     altitude_ft: int = 0
+    """Feet."""
     groundspeed_kts: int = 0
+    """Knots."""
     heading_deg: int = 0
+    """Degrees true, 0 to 359."""
     vertical_rate_fpm: int = 0
+    """Feet a minute, climbing positive."""
     current_artcc: Optional[str] = None
+    """The centre whose airspace it is in: ``ZNY``; outside the United States its FIR."""
     dep: Optional[str] = None
+    """Departure aerodrome, ICAO code."""
     arr: Optional[str] = None
+    """Arrival aerodrome, ICAO code."""
+    current_fir: Optional[str] = None
+    """The FIR that it is in: ``KZNY``."""
+    phase: Optional[str] = None
+    """``PREFLIGHT``, ``DEPARTING``, ``CLIMBING``, ``ENROUTE``, ``DESCENDING``, ``APPROACH``, ``LANDED`` or
+    ``ARRIVED``; None while it isn't known whether it flies."""
 
 
 @_typed()
@@ -189,12 +231,13 @@ class PositionBatch(Event):
     """``flight.positions``. Its positions become objects when they are first asked for."""
 
     count: int = 0
+    """How many there are."""
     positions: List[Position] = field(default_factory=list)
     """The batch's positions, in the server's order."""
 
 
 class _Positions:
-    """Makes a batch's positions when they are first asked for."""
+    """Creates a batch's positions on first access."""
 
     def __get__(self, batch: Optional[PositionBatch], owner: Type[PositionBatch]) -> Any:
         if batch is None:
@@ -220,12 +263,19 @@ class TMIEvent(Event):
     """``tmi.issued``, ``modified``, ``released``: a traffic management initiative."""
 
     program_id: Union[int, str] = ""
+    """An integer where the source has one."""
     program_type: str = ""
+    """For instance ``GS`` (ground stop) or ``GDP`` (ground delay programme)."""
     airport: str = ""
+    """The aerodrome it applies to, ICAO code."""
     start_time: Optional[str] = None
+    """RFC 3339."""
     end_time: Optional[str] = None
+    """RFC 3339."""
     reason: Optional[str] = None
+    """Why, in the words of whoever issued it."""
     status: Optional[str] = None
+    """As the source names it: ``ACTIVE``."""
 
 
 @_typed()
@@ -234,12 +284,19 @@ class SplitsEvent(Event):
     """``splits.*``: a configuration of a centre's sectors."""
 
     config_id: Union[int, str] = ""
+    """An integer where the source has one."""
     artcc: str = ""
+    """The centre: ``ZNY``."""
     config_name: Optional[str] = None
+    """The name that the centre gave it."""
     status: Optional[str] = None
+    """As the source names it: ``ACTIVE``."""
     source: Optional[str] = None
+    """Where the configuration was made."""
     position_count: Optional[int] = None
-    triggered_by: Optional[str] = None
+    """How many positions it has."""
+    triggered_by: Union[int, str, None] = None
+    """Who changed it."""
 
 
 @_typed()
@@ -248,10 +305,13 @@ class HeartbeatEvent(Event):
     """``system.heartbeat``: a sign of life, every 30 s."""
 
     connected_clients: int = 0
+    """How many clients the server serves."""
     uptime_seconds: int = 0
+    """For how long it has, in seconds."""
     last_event_id: Optional[str] = None
+    """The newest event that it has stored."""
     sources: Dict[str, Optional[float]] = field(default_factory=dict)
-    """The age of each source's last event in seconds."""
+    """The age of each source's last event, in seconds; None: it had none."""
 
 
 @_typed()
@@ -260,13 +320,21 @@ class ConnectionInfo(Event):
     """``connected``: the server knows the key. Comes with every connection."""
 
     client_id: str = ""
+    """The server's name for this connection."""
     server_time: str = ""
+    """Its clock, RFC 3339, UTC."""
     version: str = ""
+    """Of the protocol."""
     tier: Optional[str] = None
+    """What the key allows: ``public``, ``developer``, ``partner``, ``system``."""
     heartbeat_interval: Optional[float] = None
+    """Between two heartbeats, in seconds."""
     resume: bool = False
     """Whether this server can send what was missed."""
     last_event_id: Optional[str] = None
+    """The newest event that it has stored."""
+    epoch: Optional[str] = None
+    """The order of events that ids belong to."""
 
 
 @_typed()
@@ -275,9 +343,13 @@ class Disconnection(Event):
     """``disconnected``: a connection ended."""
 
     code: int = 1006
+    """The close code; 1006 where the line broke without one."""
     reason: str = ""
+    """The server's own words."""
     will_reconnect: bool = False
+    """Whether there will be another connection."""
     retry_in_seconds: Optional[float] = None
+    """When the next attempt begins; None: there is none."""
 
 
 @_typed()
@@ -286,10 +358,11 @@ class Reconnection(Event):
     """``reconnected``: there is a connection again, and what could be recovered was handed over."""
 
     recovered: Optional[int] = None
-    """How many missed events came from history; None: it can't be known."""
+    """How many missed events were recovered from history; None: unknown."""
     after: Optional[str] = None
     """The id after which the stream was resumed."""
     disconnected_seconds: float = 0.0
+    """How long there was no connection."""
 
 
 @_typed()
@@ -298,7 +371,9 @@ class Gap(Event):
     """``gap``: events may be missing between ``after`` and what comes next."""
 
     after: Optional[str] = None
+    """The last event before it; None: none is known."""
     reason: str = ""
+    """Why events may be missing."""
 
 
 @_typed()
@@ -307,13 +382,15 @@ class ErrorMessage(Event):
     """``error``: the server refused something. The dict is the whole message."""
 
     code: str = ""
+    """The protocol's error code, such as ``INVALID_CHANNEL``."""
     message: str = ""
+    """What was refused, and why."""
 
 
 def matches(pattern: str, event_type: str) -> bool:
-    """Tell whether a pattern (a type, ``family.*``, or ``*`` for every event) takes in a message's type.
+    """Return True if a pattern (a type, ``family.*``, or ``*`` for every event) includes a message's type.
 
-    ``*`` means events, which have a dot in their type, not the connection's own news such as ``connected``.
+    ``*`` means events, which have a dot in their type, not the client's own notices such as ``connected``.
     """
     if pattern == "*":
         return "." in event_type
@@ -323,7 +400,7 @@ def matches(pattern: str, event_type: str) -> bool:
 
 
 def parse_time(text: str) -> Optional[datetime]:
-    """Read an RFC 3339 time; None where it is none. One without an offset is taken as UTC."""
+    """Parse an RFC 3339 time; None for anything else. A time without an offset is taken as UTC."""
     head, _, rest = text.strip().replace("z", "Z").replace("Z", "+00:00").partition(".")
     digits = len(rest) - len(rest.lstrip("0123456789"))
     fraction = f".{rest[:digits][:6]:0<6}" if digits else ""
@@ -335,7 +412,7 @@ def parse_time(text: str) -> Optional[datetime]:
 
 
 _WHOLE = frozenset({"error", "subscribed", "unsubscribed", "pong", "publish_ack"})
-"""Messages whose fields stand at the top, not in ``data``."""
+"""Messages whose fields are at the top, not in ``data``."""
 
 _CLASSES: Dict[str, Type[Event]] = {
     "connected": ConnectionInfo,
@@ -350,7 +427,7 @@ _FAMILIES: Dict[str, Type[Event]] = {"flight": FlightEvent, "tmi": TMIEvent, "sp
 
 
 def decode(message: Mapping[str, Any]) -> Event:
-    """Make a typed event of a decoded message. Never raises for a message that is a JSON object."""
+    """Create a typed event from a decoded message. Never raises for a JSON object."""
     kind = str(message.get("type", ""))
     content: Any = message if kind in _WHOLE else message.get("data")
     content = content if isinstance(content, dict) else {}
@@ -366,7 +443,7 @@ def decode(message: Mapping[str, Any]) -> Event:
 
 
 def _error_content(message: Mapping[str, Any]) -> Dict[str, Any]:
-    """Code and text stand at the top or in ``data``: put them at the top."""
+    """Move code and text to the top: they may also be in ``data``."""
     data = message.get("data")
     inner = data if isinstance(data, dict) else {}
     content = dict(message)

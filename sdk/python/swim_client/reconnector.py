@@ -1,26 +1,31 @@
-"""The life over many connections: connect, serve, wait, connect again, until stopped or refused for good."""
+"""The sequence of a client's connections: connect, serve, wait, reconnect, until stopped or permanently refused.
+
+The network side runs in the handlers' loop, or in a thread of its own that no handler can block. A ``ClientRun`` has
+everything that exists from a run's start to its end, and no longer.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Callable, Optional, Type, Union
 
-from swim_client.answer import Answer
-from swim_client.backoff import Backoff
-from swim_client.closing import NORMAL, Ending
-from swim_client.commands import Command, Commands
+from swim_client.backoff import NORMAL, Backoff, Ending
+from swim_client.dispatcher import Dispatcher, Handlers
 from swim_client.errors import AuthenticationError, ClientStopped, ConnectionLost, SwimError
+from swim_client.flights import FlightMirror
 from swim_client.inbox import Inbox, Item, Signal
 from swim_client.opening import Line, NotOpened, Opener
-from swim_client.resume import Progress
+from swim_client.resume import EventId, Progress, ResumeFile
 from swim_client.session import Session, disconnected_notice
-from swim_client.subscriptions import Subscriptions
+from swim_client.subscriptions import Answer, Command, Commands, Subscriptions
 
 LEAST_MESSAGE_BYTES = 4096
-"""What the server takes as ``max_message_bytes``."""
+"""The least ``max_message_bytes`` that the server accepts."""
 
 _log = logging.getLogger("swim_client")
 
@@ -43,7 +48,7 @@ class Settings:
     max_queued_bytes: int = 8 * 1024 * 1024
     resume: bool = True
     max_message_bytes: Optional[int] = None
-    """The longest message that this program can take; None: whatever the server sends."""
+    """The longest message that this program accepts; None: no limit."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if value is not None and not isinstance(value, bool) and not value > 0:
@@ -54,7 +59,7 @@ class Settings:
 
 
 class Reconnector:
-    """Keeps one client connected. Made and run inside the network's loop; any thread may ``send`` and ``stop``."""
+    """Keeps one client connected. Created and run in the network's loop; any thread may call ``send`` and ``stop``."""
 
     def __init__(
         self,
@@ -67,7 +72,7 @@ class Reconnector:
         closed: Answer,
     ) -> None:
         self.session: Optional[Session] = None
-        """The connection at hand."""
+        """The current connection."""
         self.commands = Commands()
         self.first_greeting_handled = Signal()
         """Set once the handlers of the first ``connected`` have run."""
@@ -85,12 +90,12 @@ class Reconnector:
 
     @property
     def client_id(self) -> Optional[str]:
-        """The name of the connection at hand; None while there is none."""
+        """The server's id for the current connection; None without one."""
         session = self.session
         return session.client_id if session is not None else None
 
     def stop(self) -> None:
-        """Close for good. Any thread may call this, more than once."""
+        """Close permanently. Any thread may call this, repeatedly."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop)
 
@@ -104,11 +109,11 @@ class Reconnector:
         return self._is_stopping
 
     def send(self, command: Command) -> None:
-        """Let the connection at hand, or the next one, send a request."""
+        """Queue a request for the current connection, or the next one."""
         self.commands.put(command)
 
     async def run(self) -> None:
-        """Stay connected. Ends when stopped, or with an error after which nothing can be done; the inbox tells."""
+        """Stay connected. Ends when stopped, or with a permanent error, which the inbox reports."""
         self._task = asyncio.current_task()
         error: Optional[BaseException] = None
         try:
@@ -148,7 +153,7 @@ class Reconnector:
         return wait
 
     async def _serve(self, socket: Line) -> float:
-        """Serve one connection to its end. Returns how long to wait before the next; raises when there is none."""
+        """Serve one connection until it ends. Returns how long to wait before the next; raises if there is none."""
         settings = self._settings
         session = self.session = Session(
             socket,
@@ -179,7 +184,7 @@ class Reconnector:
         return self._ended(ending, was_greeted=session.client_id is not None)
 
     def _look_at_limits(self) -> None:
-        """Keep to what the program may have changed since."""
+        """Apply the settings that the program may have changed."""
         self._backoff.set_limits(self._settings.reconnect_interval, self._settings.max_reconnect_interval)
 
     def _ended(self, ending: Ending, *, was_greeted: bool) -> float:
@@ -209,3 +214,205 @@ class Reconnector:
         self._look_at_limits()
         wait = self._backoff.wait_after_session_seconds() if was_greeted else self._backoff.wait_seconds()
         return wait if advice is None else max(wait, advice)
+
+
+class NetworkTask:
+    """Runs the reconnector as a task in the handlers' loop: for async programs, whose handlers don't block."""
+
+    def __init__(self, make_link: Callable[[], Reconnector]) -> None:
+        self._make_link = make_link
+        self._link: Optional[Reconnector] = None
+        self._task: Optional[asyncio.Task[None]] = None
+        self._thread_id = threading.get_ident()
+
+    def is_this_thread(self) -> bool:
+        """Return True if answers are delivered in the calling thread."""
+        return self._thread_id == threading.get_ident()
+
+    async def open(self) -> Reconnector:
+        """Create the reconnector. It does nothing before ``start``."""
+        self._link = self._make_link()
+        return self._link
+
+    def start(self) -> None:
+        """Start connecting."""
+        assert self._link is not None, "open() comes first"
+        self._task = asyncio.ensure_future(self._link.run())
+
+    async def ended(self) -> None:
+        """Wait until the reconnector has ended; cancelling this does not cancel it."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+
+class NetworkThread:
+    """Runs the reconnector in a loop and thread of its own: for plain programs, whose handlers may be slow."""
+
+    def __init__(self, make_link: Callable[[], Reconnector]) -> None:
+        self._make_link = make_link
+        self._opened: concurrent.futures.Future[Reconnector] = concurrent.futures.Future()
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._may_start: Optional[Signal] = None
+        self._is_decided = False
+        self._is_wanted = False
+        """Decided, and not wanted: given up before it began."""
+        # A daemon thread: should the program die without a word, nothing keeps the process.
+        self._thread = threading.Thread(target=self._run, name="swim-client-network", daemon=True)
+
+    def is_this_thread(self) -> bool:
+        """Return True if answers are delivered in the calling thread."""
+        return self._thread is threading.current_thread()
+
+    async def open(self) -> Reconnector:
+        """Start the thread and create the reconnector in it. It does nothing before ``start``."""
+        self._thread.start()
+        return await asyncio.wrap_future(self._opened)
+
+    def start(self) -> None:
+        """Start connecting."""
+        self._is_wanted = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_decided = True
+        if self._may_start is not None:
+            self._may_start.set()
+
+    async def ended(self) -> None:
+        """Wait until the reconnector and its thread have ended."""
+        self._go_on()
+        await asyncio.shield(asyncio.wrap_future(self._ended))
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._ended.set_result(None)
+
+    async def _main(self) -> None:
+        self._may_start = Signal()
+        link = self._make_link()
+        self._opened.set_result(link)
+        if not self._is_decided:
+            await self._may_start.wait()
+        if self._is_wanted:
+            await link.run()
+
+
+NetworkClass = Union[Type[NetworkTask], Type[NetworkThread]]
+
+
+class ClientRun:
+    """Reconnector, inbox and dispatcher of one run. Once open, any thread may call ``send`` and ``stop``."""
+
+    def __init__(
+        self,
+        opener: Opener,
+        *,
+        handlers: Handlers,
+        flights: FlightMirror,
+        subscriptions: Subscriptions,
+        settings: Settings,
+        resume_file: Optional[ResumeFile],
+        handled: Optional[EventId],
+        on_connected: Callable[[], None],
+    ) -> None:
+        self._opener = opener
+        self._subscriptions = subscriptions
+        self._settings = settings
+        self._on_connected = on_connected
+        self._inbox = Inbox(settings.max_queued_events, settings.max_queued_bytes)
+        lost = None if resume_file is None else resume_file.fault
+        self._progress = Progress(handled, is_enabled=settings.resume, lost=lost)
+        self._dispatcher = Dispatcher(
+            self._inbox,
+            handlers,
+            flights=flights,
+            resume_file=resume_file,
+            handled=handled,
+            on_connected=self._greeting_handled,
+        )
+        self._network: Union[NetworkTask, NetworkThread, None] = None
+        self._link: Optional[Reconnector] = None
+        self._closed = Answer(self.is_network_thread)
+
+    @property
+    def client_id(self) -> Optional[str]:
+        """The server's id for the current connection; None without one."""
+        return self._link.client_id if self._link is not None else None
+
+    @property
+    def handled(self) -> Optional[EventId]:
+        """Everything up to this id has been handled."""
+        return self._dispatcher.handled
+
+    def is_network_thread(self) -> bool:
+        """Return True if the calling thread is the one that delivers answers."""
+        return self._network is not None and self._network.is_this_thread()
+
+    async def open(self, network_class: NetworkClass) -> None:
+        """Create the network side; it does nothing before ``run``."""
+        self._network = network_class(self._make_link)
+        self._link = await self._network.open()
+
+    def _make_link(self) -> Reconnector:
+        return Reconnector(
+            self._opener,
+            inbox=self._inbox,
+            progress=self._progress,
+            subscriptions=self._subscriptions,
+            settings=self._settings,
+            closed=self._closed,
+        )
+
+    async def run(self) -> None:
+        """Connect, and deliver what arrives, until stopped. Raises the error that ends it otherwise."""
+        assert self._network is not None, "open() comes first"
+        self._network.start()
+        await self._dispatcher.run()
+
+    def send(self, command: Command) -> None:
+        """Send a request."""
+        if self._link is None:
+            command.answer.fail(ClientStopped())
+            return
+        if current_task() is self._dispatcher.task:
+            # The answer stands behind events that this handler keeps from being read: make room for them.
+            self._inbox.hold_open()
+            command.answer.add_done_callback(lambda _: self._inbox.release())
+        self._link.send(command)
+
+    def stop(self) -> Answer:
+        """Close permanently. The answer means that the connection is closed; a running handler may finish."""
+        self._dispatcher.is_stopping = True
+        if self._link is not None:
+            self._link.stop()
+        return self._closed
+
+    async def finish(self) -> None:
+        """Close and release everything; pending requests fail. Waits until done."""
+        self.stop()
+        self._inbox.abandon()
+        try:
+            if self._network is not None:
+                await self._network.ended()
+        finally:
+            error = self._inbox.error
+            for wish in self._subscriptions.snapshot().wishes:
+                if wish.answer is not None:
+                    wish.answer.fail(error if isinstance(error, SwimError) else ClientStopped())
+            self._closed.resolve(None)
+
+    def _greeting_handled(self) -> None:
+        if self._link is not None:
+            self._link.first_greeting_handled.set()
+        self._on_connected()
+
+
+def current_task() -> Optional[asyncio.Task[Any]]:
+    """Return the task that this code runs in; None outside an event loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

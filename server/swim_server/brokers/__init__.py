@@ -1,1 +1,1 @@
-"""Brokers: give events their ids, store them, and only then hand them on."""
+"""Brokers: give events their ids, store them, and only then deliver them."""

@@ -1,4 +1,4 @@
-"""The Broker interface: what the daemon asks of whatever stores and orders events."""
+"""The Broker interface: what the daemon needs from whatever stores and orders events."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 
 Deliver = Callable[[Sequence[Event]], None]
-"""Takes stored events in the order of their ids; called on the loop's thread, never concurrently."""
+"""Receives stored events in the order of their ids; called on the loop's thread, never concurrently."""
 
 
 class BrokerUnavailable(Exception):
-    """The broker can't store or read at the moment. The event was not acknowledged; trying again later is safe."""
+    """The broker can't store or read at the moment. The event was not acknowledged; retrying later is safe."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -26,7 +26,7 @@ class BrokerUnavailable(Exception):
 
 
 class InvalidEvent(ValueError):
-    """An event that can't be stored as it is. Nothing of its call was stored; trying again is no use."""
+    """An event that can't be stored as it is. Nothing of its call was stored; retrying does not help."""
 
     def __init__(self, index: int, reason: str) -> None:
         self.index = index
@@ -39,73 +39,75 @@ class InvalidEvent(ValueError):
 
 
 class Published(msgspec.Struct, frozen=True):
-    """The answer for one NewEvent: it is stored."""
+    """The answer for one NewEvent that is stored."""
 
     id: str
-    """The event's id; that of the first publication where ``duplicate``. Of several parts, the last part's."""
+    """The event's id; for a ``duplicate``, that of the first publication; for an event in several parts, the last
+    part's.
+    """
     duplicate: bool = False
     """Its ``event_id`` was published within the last day; nothing was stored or delivered now."""
 
 
 class HistorySpan(msgspec.Struct, frozen=True):
-    """What history holds at this moment."""
+    """What history contains at this moment."""
 
     oldest_id: EventId | None
     newest_id: EventId | None
     events: int
     size_bytes: int
     is_counted: bool = True
-    """False: a large history is still being counted, and ``events`` says nothing."""
+    """False: a large history is still being counted, and ``events`` means nothing."""
 
 
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):
-    """How what history stands on is doing."""
+    """The state of the storage that history is on."""
 
     trouble: str | None = None
-    """Why it can't be written, written back or checked at the moment."""
+    """Why it can't be written, checkpointed or checked at the moment."""
     failures: int = 0
-    """Commits that could not be made, since the start."""
+    """Commits that failed, since the start."""
     rotten: int = 0
-    """Stretches that were found not to be what was stored, since the start."""
+    """Ranges found since the start that no longer hold what was stored."""
     checked_at: float | None = None
-    """Unix time at which all of it was last read through; None: not since the start."""
+    """Unix time at which the last complete check ended; None: there was none since the start."""
     damaged_files: list[str] = []
-    """Histories that were set aside."""
+    """Damaged history files that were set aside."""
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A stretch of history in the order of ids."""
+    """A part of history, in the order of ids."""
 
     events: list[Event]
     next_after: EventId
-    """Where the next page begins: every stored event up to and including this id has been looked at."""
+    """Where the next page begins: every stored event up to and including this id has been scanned."""
     is_last: bool
-    """Nothing stored follows ``next_after`` within the range asked for, at the time of reading."""
+    """Nothing stored follows ``next_after`` within the requested range, at the time of reading."""
     has_gap: bool = False
-    """What ``has_gap`` would have said for this page's ``after``, seen together with its events."""
+    """The result of ``has_gap`` for this page's ``after``, as of the same moment as its events."""
 
 
 class Broker(Protocol):
-    """Gives ids, stores, hands on. An acknowledged event survives ``kill -9`` of the process."""
+    """Gives ids, stores, delivers. An acknowledged event survives ``kill -9`` of the process."""
 
     @property
     def newest_id(self) -> EventId:
-        """The last id given out (``ZERO`` before the first); kept in memory, never blocks."""
+        """The last id given (``ZERO`` before the first); kept in memory, never blocks."""
 
     @property
     def epoch(self) -> str:
-        """Names the order of ids: those of different epochs may not be compared. Empty before history was opened."""
+        """Identifies the order of ids: ids of different epochs can't be compared. Empty before history was opened."""
 
     async def open(self, deliver: Deliver) -> None:
-        """Make it ready. ``deliver`` receives every event published from now on, by this node or another."""
+        """Open it. ``deliver`` receives every event published from now on, by this node or another."""
 
     async def publish(self, events: Sequence[NewEvent], *, durable: bool = False) -> list[Published]:
-        """Store all of them, durably and in order, then deliver them; answers in the same order.
+        """Store all events, durably and in order, then deliver them; the answers are in the same order.
 
         ``flight.positions`` larger than a frame may hold are stored as several events. All or nothing: raises
-        BrokerUnavailable when they could not be stored, InvalidEvent when one is no JSON. Safe to call
-        concurrently; calls are committed together. ``durable``: return when they, and everything stored before, also
-        survive a power cut, whatever the broker is set to; with no events, only wait for that.
+        BrokerUnavailable if they could not be stored, InvalidEvent if one is not JSON. Safe to call concurrently; calls
+        are committed together. ``durable``: return only when these events, and everything stored before, survive a
+        power cut, whatever the broker's setting; without events, only wait for that.
         """
 
     async def read(
@@ -118,7 +120,7 @@ class Broker(Protocol):
     ) -> Page:
         """Read stored events with ``after < id <= until``, oldest first, at most ``limit``; off the loop's thread.
 
-        ``types``: event types, and open-ended ones like ``tmi.program.*``, here and in the other methods.
+        ``types``, here and in the other methods: event types, and open-ended ones like ``tmi.program.*``.
         """
 
     async def read_last(
@@ -129,16 +131,16 @@ class Broker(Protocol):
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` (of those types) may once have been stored and is gone.
 
-        True when retention has passed it, when ``after`` is newer than anything stored, when an older history was
-        restored in between, or when ``after`` is from before this history began. As an ``after`` with MAX_SEQUENCE
-        stands for a moment rather than an event, that last rule spares it, and ZERO.
+        True if retention has removed events after it, if ``after`` is newer than anything stored, if an older history
+        was restored in between, or if ``after`` is from before this history began. The last rule does not apply to
+        ZERO, nor to an ``after`` with MAX_SEQUENCE, which stands for a moment rather than an event.
         """
 
     async def span(self) -> HistorySpan:
-        """Tell what history holds."""
+        """Return what history contains."""
 
     async def state(self) -> StorageState:
-        """Tell how the storage is doing. Never raises."""
+        """Return the state of the storage. Never raises."""
 
     async def close(self) -> None:
         """Store what is pending, then release all resources. Idempotent."""
@@ -151,7 +153,7 @@ class Publish(Protocol):
 
 
 async def find_event(broker: Broker, event_id: EventId) -> Event | None:
-    """Read one stored event. None: there is none of this id, or no longer. Raises BrokerUnavailable."""
+    """Read one stored event. None: there is none with this id, or it is gone. Raises BrokerUnavailable."""
     if event_id == ZERO:
         return None
     before = EventId.from_integer(event_id.to_integer() - 1)

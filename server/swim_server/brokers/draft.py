@@ -1,4 +1,4 @@
-"""What a commit is to hold: the events of several calls with their ids, each producer's name at most once a day."""
+"""The content of a commit: the events of several calls with their ids, each producer's event id at most once a day."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _KNOWN = "SELECT digest, id, crc FROM event_ids WHERE digest IN (SELECT value FR
 
 
 class NamesRotten(Exception):
-    """A producer's name isn't what was stored: the table of names must be rebuilt before it is believed."""
+    """A producer's event id does not match its checksum: the table of names must be rebuilt before it is used."""
 
 
 class Draft:
-    """What a transaction is to hold: ids are given here, one call after the other."""
+    """The content of a transaction: ids are assigned here, one call after the other."""
 
     def __init__(self, newest: EventId, now_ms: int, known: dict[str, EventId]) -> None:
         self.events: list[Event] = []
         self.names: dict[str, EventId] = {}
-        """Digests of producers' names that are new, with the ids of their events."""
+        """Digests of new producer event ids, with the ids of their events."""
         self._newest = newest
         self._now_ms = now_ms
         self._known = known
 
     def add(self, call: Sequence[NewEvent]) -> list[Published] | InvalidEvent:
-        """Take in all events of a call, or none."""
+        """Add all events of a call, or none."""
         newest = self._newest
         events: list[Event] = []
         names: dict[str, EventId] = {}
@@ -61,7 +61,7 @@ class Draft:
 
 
 def parts_of(event: NewEvent) -> list[NewEvent]:
-    """Return the events that are stored for one. Raises ValueError or TypeError where it can't be stored."""
+    """Return the events that one is stored as. Raises ValueError or TypeError if it can't be stored."""
     if not isinstance(event.type, str) or not 0 < len(event.type) <= MAX_TYPE_CHARACTERS:
         raise ValueError(f"its type must be a string of 1 to {MAX_TYPE_CHARACTERS} characters")
     if not isinstance(event.data, dict):
@@ -78,7 +78,10 @@ def _stamp(event: NewEvent, event_id: EventId) -> Event:
 
 
 def find_known(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]], now_ms: int) -> dict[str, EventId]:
-    """Return the ids of those producers' names among the calls' published within the last day. Raises NamesRotten."""
+    """Return the ids for those producer event ids of the calls that were published within the last day.
+
+    Raises NamesRotten.
+    """
     digests = [digest_of(event.event_id) for call in calls for event in call if event.event_id is not None]
     if not digests:
         return {}
@@ -93,5 +96,5 @@ def find_known(connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent
 
 
 def digest_of(event_id: str) -> str:
-    """Return what is remembered of a producer's own name of an event."""
+    """Return the digest under which a producer's event id is remembered."""
     return blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""How many events history holds: counted piece by piece beside all else, then carried on."""
+"""The number of events in history: counted in pieces in the background, then kept up to date."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class EventCount:
         self._read = read
         self._counters = counters
         self._more = 0
-        """How many events more than ``stored - pruned`` history holds."""
+        """By how many events history exceeds ``stored - pruned``."""
         self._seconds: float | None = None
-        """How long counting took; None: it was not counted yet."""
+        """How long counting took; None: it has not been counted yet."""
         self._task: asyncio.Task[None] | None = None
 
     async def ask(self) -> int | None:
-        """Return how many there are; None: they are still being counted. Raises BrokerUnavailable."""
+        """Return the number of events; None: they are still being counted. Raises BrokerUnavailable."""
         if self._task is None and (self._seconds is None or self._seconds <= QUICK_SECONDS):
             self._task = asyncio.create_task(self._count(), name="history-count")
         task = self._task
@@ -50,13 +50,13 @@ class EventCount:
         return None if self._seconds is None else max(self._more + self._change, 0)
 
     async def close(self) -> None:
-        """Count no further. Idempotent."""
+        """Stop counting. Idempotent."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _count(self) -> None:
-        """Count all events in the background: two GiB take seconds, and a minute from a slow disk."""
+        """Count all events in the background: 2 GiB take seconds, or a minute from a slow disk."""
         started, pruned = time.perf_counter(), self._counters.events_pruned
         count, change = 0, 0
         after: int | None = 0
@@ -64,7 +64,7 @@ class EventCount:
             change = self._change
             number, after = await self._read(partial(HistoryReader.count_some, after=after))
             count += number
-        gone = self._counters.events_pruned - pruned  # they were counted before: the oldest go first
+        gone = self._counters.events_pruned - pruned  # they were counted earlier: retention removes the oldest first
         self._more, self._seconds = count - gone - change, time.perf_counter() - started
 
     @property

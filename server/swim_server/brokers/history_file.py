@@ -1,7 +1,8 @@
-"""The SQLite file that holds history: its schema, how it is opened, checked and synced, and set aside when damaged."""
+"""The SQLite file that holds history: its schema, and how it is opened, checked, synced and set aside when damaged."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -9,17 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from swim_server.brokers.recovery.second_look import MAX_COPY_BYTES, find_damage
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, is_unread, unavailable
 from swim_server.files.replacing import sync_file, sync_folder
 
 Synchronous = Literal["normal", "full"]
-"""``normal``: survives the death of the process at any moment; ``full``: a power cut too, at one sync a commit."""
+"""``normal``: survives the death of the process at any moment; ``full``: also a power cut, at one sync per commit."""
 Connect = Callable[[Path], sqlite3.Connection]
 
 APPLICATION_ID = 0x5357494D
 SCHEMA_VERSION = 1
-"""Columns and tables added since are optional, so that a process of an earlier version can keep using the file."""
+"""Columns and tables added since are optional, so that a process of an earlier version can still use the file."""
 BUSY_SECONDS = 5.0
 CHECK_LIMIT_BYTES = 256 * 1024 * 1024
 """A larger file is checked after the start, in the background."""
@@ -28,21 +31,21 @@ SIDE_FILES = ("-wal", "-shm")
 
 _SCHEMA = (
     "CREATE TABLE events (id INTEGER PRIMARY KEY, type TEXT NOT NULL, wire BLOB NOT NULL)",
-    # The producer's own names, as digests; id is that of the event.
+    # Digests of producers' event ids; id is that of the event.
     "CREATE TABLE event_ids (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE)",
     # The newest id of each type that retention has removed.
     "CREATE TABLE pruned (type TEXT PRIMARY KEY, up_to INTEGER NOT NULL) WITHOUT ROWID",
-    # after < id <= up_to: events that may once have been handed out and are not here.
+    # after < id <= up_to: events that may once have been delivered and are missing here.
     "CREATE TABLE holes (up_to INTEGER PRIMARY KEY, after INTEGER NOT NULL, reason TEXT NOT NULL, at_ms INTEGER)",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 _ADDED_COLUMNS = (("events", "crc"), ("event_ids", "crc"), ("holes", "crc"))
-"""Checksums; NULL in rows that a version without them wrote: those are accepted unchecked."""
+"""Checksums; NULL in rows written by a version without them, which are accepted unchecked."""
 _ADDED_TABLES = (
-    # Which installation and which order of events it belongs to; how far a salvage has come.
+    # To which installation and order of events it belongs; how far a salvage has come.
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",
-    # Every type ever stored: a row of any other type is looked at, whatever types are asked for.
+    # Every type ever stored: a row of any other type is damaged and is read whatever types are requested.
     "CREATE TABLE IF NOT EXISTS types (type TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 _PROBES = (
@@ -54,21 +57,43 @@ _PROBES = (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file for writing, in autocommit mode. Whoever calls sees to it that one thread at a time uses it."""
+    """Open the file for writing, in autocommit mode. The caller ensures that only one thread uses it at a time."""
     return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Open the existing file for reading only; texts come as bytes, as one that rotted may be no UTF-8."""
+    """Open the existing file read-only; texts are returned as bytes, as damaged ones may not be valid UTF-8."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.text_factory = bytes
     return connection
 
 
+class FileOptions(msgspec.Struct, frozen=True):
+    """How the file is opened and how durable a commit is."""
+
+    synchronous: Synchronous = "normal"
+    connect: Connect = connect
+    boot_id: str | None = None
+    """Identifies the boot of the machine; None: read from the system."""
+    notes: Path | None = None
+    """A folder of another file system, for what must be known if history's own one is lost."""
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the size in bytes of the file and its write-ahead log."""
+    sizes = 0
+    for suffix in ("", "-wal"):
+        try:
+            sizes += os.stat(f"{path}{suffix}").st_size  # noqa: PTH116 - a name beside the path
+        except OSError:
+            continue
+    return sizes
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do all of it or nothing."""
+    """Run the block in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -79,9 +104,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> bool:
-    """Check the file and make it ready; True when it held nothing yet and has its tables now.
+    """Check the file and create its tables if needed; True if it was empty.
 
-    Raises HistoryDamaged, DiskTrouble, or whatever sqlite3 raises.
+    Raises HistoryDamaged, DiskTrouble, and whatever sqlite3 raises.
     """
     connection.text_factory = _decode
     application_id = _value(connection, "PRAGMA application_id")
@@ -106,7 +131,7 @@ def prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous
 
 
 def _complete(connection: sqlite3.Connection) -> None:
-    """Add what later versions added, unless it is there."""
+    """Add the columns and tables of later versions, where missing."""
     missing = [
         (table, column)
         for table, column in _ADDED_COLUMNS
@@ -138,12 +163,12 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def size_of(connection: sqlite3.Connection) -> int:
-    """Bytes of the file, by its own account."""
+    """Return the size of the file in bytes, according to SQLite."""
     return _value(connection, "PRAGMA page_count") * _value(connection, "PRAGMA page_size")
 
 
 def verify(connection: sqlite3.Connection, path: Path) -> None:
-    """Read the whole file. Raises HistoryDamaged when it is broken, DiskTrouble when it could not be read."""
+    """Read the whole file. Raises HistoryDamaged if it is broken, DiskTrouble if it could not be read."""
     try:
         found = _findings(connection, path)
     except DiskTrouble as trouble:
@@ -157,13 +182,14 @@ def verify(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def confirm_damage(path: Path) -> None:
-    """Look at a file that seemed damaged once more. Raises HistoryDamaged; BrokerUnavailable when it could not be read.
+    """Check a file that seemed damaged a second time.
 
-    SQLite tells a read that failed as damage in places: damage is believed only where it is seen in what was read.
+    Raises HistoryDamaged; BrokerUnavailable if it could not be read. In places SQLite reports a failed read as damage,
+    so damage counts only if it is found in what was read.
     """
     try:
         found = find_damage(path)
-        if not found and path.stat().st_size > MAX_COPY_BYTES:  # what was parsed there was not all
+        if not found and path.stat().st_size > MAX_COPY_BYTES:  # what was parsed was incomplete
             with closing(connect_read_only(path)) as fresh:
                 found = _findings(fresh, path)
     except (sqlite3.Error, OSError) as error:
@@ -177,7 +203,7 @@ def confirm_damage(path: Path) -> None:
 
 
 def damage_of(path: Path, error: sqlite3.Error) -> str:
-    """Say what is wrong with a file that an error says is damaged. Raises BrokerUnavailable where it is not."""
+    """Return what is wrong with a file that an error calls damaged. Raises BrokerUnavailable if it is not damaged."""
     try:
         confirm_damage(path)
     except HistoryDamaged as damage:
@@ -186,7 +212,7 @@ def damage_of(path: Path, error: sqlite3.Error) -> str:
 
 
 def _findings(connection: sqlite3.Connection, path: Path) -> str:
-    """Return what ``quick_check`` finds; empty: all is well. Raises DiskTrouble, and whatever sqlite3 raises."""
+    """Return what ``quick_check`` finds; empty: nothing. Raises DiskTrouble, and whatever sqlite3 raises."""
     rows = connection.execute(f"PRAGMA quick_check({SHOWN_FINDINGS})").fetchall()
     findings = [row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else str(row[0]) for row in rows]
     unread = next((finding for finding in findings if is_unread(finding)), None)
@@ -196,9 +222,9 @@ def _findings(connection: sqlite3.Connection, path: Path) -> str:
 
 
 def checkpoint(path: Path) -> None:
-    """Write the write-ahead log's pages back into the file while commits go on; waits for the disk, not for locks.
+    """Checkpoint the write-ahead log while commits continue; waits for the disk, not for locks.
 
-    Run beside the writing thread, so that no commit pays for it. Raises what sqlite3 raises.
+    Run beside the writer thread, so that no commit waits for it. Raises what sqlite3 raises.
     """
     uri = f"{path.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)
@@ -209,9 +235,9 @@ def checkpoint(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until every commit so far is on the disk, whatever ``synchronous`` is. Beside commits; raises OSError.
+    """Wait until every commit so far is on the disk, whatever ``synchronous`` is. Runs beside commits; raises OSError.
 
-    What is no longer in the write-ahead log, a checkpoint has written back and synced.
+    What is no longer in the write-ahead log was written back and synced by a checkpoint.
     """
     wal = path.with_name(f"{path.name}-wal")
     if wal.exists():
@@ -220,7 +246,7 @@ def sync(path: Path) -> None:
 
 
 def set_aside(path: Path, now: datetime) -> Path:
-    """Rename a damaged file and what belongs to it. It is never removed: it may hold events. Raises OSError."""
+    """Rename a damaged file and the files that belong to it. Never deletes: it may hold events. Raises OSError."""
     stem = f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     target, number = path.with_name(stem), 1
     while target.exists():

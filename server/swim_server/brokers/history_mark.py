@@ -15,12 +15,12 @@ from swim_server.protocol.event_id import ZERO, EventId, InvalidEventId
 _SLOT_BYTES = 128
 _SLOTS = 2
 _OWNER_AT = _SLOTS * _SLOT_BYTES
-"""After the lines that earlier versions know; those read nothing else."""
+"""After the lines that earlier versions know; they read nothing else."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def read_boot_id() -> str:
-    """Name this run of the machine, or answer an empty string where it has no name. Blocks."""
+    """Return the id of this boot of the machine, or an empty string if it has none. Blocks."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()[:64]
     except (OSError, ValueError):
@@ -28,31 +28,32 @@ def read_boot_id() -> str:
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What was known when it was written."""
+    """What was known when the mark was written."""
 
     newest: EventId
     boot_id: str
-    """The machine's run in which it was written; empty: unknown."""
+    """The boot of the machine in which it was written; empty: unknown."""
     is_clean: bool
-    """History was closed and is on the disk as a whole."""
+    """History was closed and is entirely on the disk."""
 
 
 class Owner(msgspec.Struct, frozen=True):
     """Who writes the marks, and how."""
 
     writer: str
-    """Names one open history of one process."""
+    """Identifies one open history of one process."""
     mode: str
-    """Its ``synchronous``."""
+    """Its ``synchronous`` setting."""
     installation: str
     epoch: str
 
 
 class HistoryMark:
-    """The mark's file. Written in place after every commit: a few microseconds, and no kill can part the two.
+    """The mark's file. Written in place after every commit: it takes microseconds, and no kill can come between the
+    two.
 
-    Two lines are written in turn, each with its checksum, so that a torn one leaves the other. Blocks; belongs to
-    the thread that writes history.
+    Two lines are written alternately, each with its checksum, so that a torn write leaves the other one intact. Blocks;
+    belongs to the writer thread.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,18 +62,18 @@ class HistoryMark:
         self._slot = 0
 
     def read(self) -> Mark | None:
-        """Return the newest intact mark; None when there is none. Raises OSError when the disk can't read it."""
+        """Return the newest intact mark; None if there is none. Raises OSError if the disk can't read it."""
         content = self._content()
         slots = (content[start : start + _SLOT_BYTES] for start in range(0, _OWNER_AT, _SLOT_BYTES))
         marks = [mark for slot in slots if (mark := _decode(slot)) is not None]
         return max(marks, key=lambda mark: (mark.newest, not mark.is_clean), default=None)
 
     def is_doubtful(self) -> bool:
-        """Whether there is a mark of which nothing is intact. Raises OSError."""
+        """Tell whether there is a mark of which nothing is intact. Raises OSError."""
         return bool(self._content()) and self.read() is None
 
     def read_owner(self) -> Owner | None:
-        """Return who writes the marks; None: a process of an earlier version, or no process. Raises OSError."""
+        """Return who writes the marks; None: a process of an earlier version, or none. Raises OSError."""
         lines = self._content()[_OWNER_AT:]
         slots = (lines[start : start + _SLOT_BYTES] for start in range(0, len(lines), _SLOT_BYTES))
         return next((owner for slot in slots if (owner := _decode_owner(slot)) is not None), None)
@@ -83,7 +84,7 @@ class HistoryMark:
         self._slot = (self._slot + 1) % _SLOTS
 
     def write_through(self, mark: Mark, owner: Owner | None = None) -> None:
-        """Replace all lines, those about the owner too where one is given; wait for the disk. Raises OSError."""
+        """Replace all lines, including the owner's if one is given, and wait for the disk. Raises OSError."""
         descriptor = self._open()
         for slot in range(_SLOTS):
             os.pwrite(descriptor, _encode(mark), slot * _SLOT_BYTES)
@@ -112,7 +113,7 @@ class HistoryMark:
 
 
 def newest_of(mark: Mark | None) -> EventId:
-    """Return the id that a mark tells; ZERO where there is none."""
+    """Return the id in a mark; ZERO if there is none."""
     return ZERO if mark is None else mark.newest
 
 
@@ -146,7 +147,7 @@ def _line(text: str) -> bytes:
 
 
 def _text(slot: bytes) -> str:
-    """Return what a line says. Raises ValueError where its checksum doesn't fit."""
+    """Return the content of a line. Raises ValueError if its checksum doesn't match."""
     text, _, checksum = slot.decode("ascii").rstrip().rpartition(" ")
     if f"{zlib.crc32(text.encode()):08x}" != checksum:
         raise ValueError("torn")

@@ -1,4 +1,4 @@
-"""The reading side of the local history: pages of bounded size, each seen as of one moment. Never waits for writes."""
+"""The reading side of the local history: pages of bounded size, each as of one moment. Never waits for writes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ MAX_PAGE_EVENTS = 10_000
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 SCANNED_PER_EVENT = 8
 MIN_SCANNED = 2000
-"""Most stored events scanned for one page: reading rare types must not occupy a thread for long."""
+"""Maximum number of stored events scanned for one page: reading rare types must not occupy a thread for long."""
 COUNTED = 100_000
-"""Events counted at once, which takes some 20 ms."""
+"""Number of events counted in one step, which takes some 20 ms."""
 
 _END = (1 << 63) - 1
 _ROWS = "SELECT id, type, wire, crc FROM events"
 _OF_TYPES = "type IN (SELECT value FROM json_each(:types))"
 _OF_TYPES_OR_UNKNOWN = f"({_OF_TYPES} OR type NOT IN (SELECT type FROM types))"
-"""A row whose type was never stored is damaged, and may be one of those asked for."""
+"""A row whose type was never stored is damaged, and may be one of those requested."""
 _PAGE = "id > :after AND id <= :until ORDER BY id LIMIT :limit"
 _LAST = "id < :before ORDER BY id DESC LIMIT :limit"
 _SCANNED = "SELECT id FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
@@ -45,7 +45,7 @@ _FOUND_TYPES = "SELECT DISTINCT type FROM events"
 _KNOWS_TYPES = "SELECT value FROM meta WHERE name = 'types'"
 
 Rotten = list[tuple[int, int]]
-"""Damaged stretches ``after < id <= up_to`` found while reading."""
+"""Ranges ``after < id <= up_to`` found damaged while reading."""
 
 
 class HistoryReader:
@@ -70,7 +70,7 @@ class HistoryReader:
     def page(
         self, after: EventId, until: EventId | None, types: Collection[str] | None, limit: int
     ) -> tuple[Page, Rotten]:
-        """Read the stored events behind ``after``: at most ``limit``, and about 4 MiB."""
+        """Read the stored events after ``after``: at most ``limit``, and about 4 MiB."""
         with self._moment():
             types = self._exact(types)
             end = self._end(until)
@@ -92,7 +92,7 @@ class HistoryReader:
         return events, rotten
 
     def has_gap(self, after: EventId, types: Collection[str] | None) -> bool:
-        """Tell whether retention has passed ``after``, or a hole lies behind it."""
+        """Tell whether retention has removed events after ``after``, or there is a hole after it."""
         return self._has_gap(after, self._exact(types))
 
     def span(self) -> tuple[EventId | None, EventId | None]:
@@ -103,17 +103,17 @@ class HistoryReader:
         return EventId.from_integer(oldest), EventId.from_integer(newest)
 
     def count(self) -> int:
-        """How many events are stored. Reads the whole table: some 80 ms a million."""
+        """Return how many events are stored. Reads the whole table: some 80 ms per million."""
         return int(self._connection.execute("SELECT count(*) FROM events").fetchone()[0])
 
     def count_some(self, after: int, limit: int = COUNTED) -> tuple[int, int | None]:
-        """How many events stand behind an id, counting no more than ``limit``; the last one counted (None: the end)."""
+        """Count the events after an id, at most ``limit``; return the count and the last id counted (None: the end)."""
         number, last = self._connection.execute(_COUNT_SOME, (after, limit)).fetchone()
         return number, (last if number == limit else None)
 
     @contextmanager
     def _moment(self) -> Iterator[None]:
-        """See everything as of one moment."""
+        """Run the block in one read transaction, so that it sees everything as of one moment."""
         self._connection.execute("BEGIN")
         try:
             yield
@@ -121,7 +121,7 @@ class HistoryReader:
             self._connection.execute("ROLLBACK")
 
     def _end(self, until: EventId | None) -> int:
-        """Return the newest stored id that is asked for."""
+        """Return the newest stored id within the requested range."""
         newest = self._connection.execute(
             "SELECT max(id) FROM events WHERE id <= ?", (_packed(until, _END),)
         ).fetchone()
@@ -134,7 +134,7 @@ class HistoryReader:
     def _fetch(
         self, after: EventId, stop: int, types: Collection[str] | None, limit: int
     ) -> tuple[list[Event], Rotten, int | None]:
-        """Events up to ``stop``; where there are more rows than the page takes, the last id looked at."""
+        """Return events up to ``stop`` and, if there are more rows than the page takes, the last id scanned."""
         values = {"after": after.to_integer(), "until": stop, "types": _listed(types), "limit": limit + 1}
         events: list[Event] = []
         rotten: Rotten = []
@@ -167,10 +167,10 @@ class HistoryReader:
         return bool(self._connection.execute(_GAP, values).fetchone()[0])
 
     def _exact(self, types: Collection[str] | None) -> Collection[str] | None:
-        """Name the stored types that open-ended ones, like ``tmi.program.*``, stand for."""
+        """Return the stored types that open-ended ones, like ``tmi.program.*``, cover."""
         if types is None or not any(each.endswith(OPEN_END) for each in types):
             return types
-        rows = self._connection.execute(self._stored_types)  # as bytes, like all text that this connection reads
+        rows = self._connection.execute(self._stored_types)  # as bytes, like all text on this connection
         stored = [raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw) for (raw,) in rows]
         return {*types, *(each for each in stored if is_listed(each, types))}
 
@@ -180,7 +180,7 @@ class HistoryReader:
         return f"{_ROWS} WHERE {self._condition} AND {range_and_order}"
 
     def rows(self, after: int, count: int) -> tuple[int | None, set[str], Rotten]:
-        """Look at some rows, whatever they are: the last id (None: the end), their types, and what is bad."""
+        """Read some rows of any type; return the last id (None: the end), their types, and the damaged ranges."""
         select = f"{_ROWS} WHERE id > ? ORDER BY id LIMIT ?"
         rotten: Rotten = []
         last, number, found = after, 0, set[str]()
@@ -190,7 +190,7 @@ class HistoryReader:
                 raise HistoryDamaged(f"event {row[0]} stands behind event {last}")
             event = self._rows.event(row)
             if event is None and rotten and rotten[-1][1] == last:
-                rotten[-1] = rotten[-1][0], row[0]  # nothing stands between them
+                rotten[-1] = rotten[-1][0], row[0]  # there is nothing between them
             elif event is None:
                 rotten.append((row[0] - 1, row[0]))
             else:
@@ -199,7 +199,7 @@ class HistoryReader:
         return (last if number == count else None), found, rotten
 
     def names(self, after: int) -> tuple[int | None, bool]:
-        """Look at some producers' names: the last id (None: the end), and whether all are right."""
+        """Read some producers' event ids; return the last id (None: the end) and whether all are intact."""
         try:
             return check_names(self._connection, after)
         except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""A stored row as an event, if it is still what was stored."""
+"""A stored row as an event, if it still holds what was stored."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class _Head(msgspec.Struct):
 
 
 _new = tuple.__new__
-"""``EventId.from_integer`` without its two calls: each event that is read pays for this."""
+"""``EventId.from_integer`` without its two calls: every event that is read pays for this."""
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
 class RowReader:
-    """Makes events of rows. Types are few, and decoded once each."""
+    """Converts rows to events. Types are few, and decoded once each."""
 
     def __init__(self) -> None:
         self._types: dict[bytes | str, tuple[str, int]] = {}
-        """As they are stored → the type, and where the checksum of its events begins."""
+        """Stored type → the type, and the start value of its events' checksums."""
 
     def event(self, row: tuple[Any, Any, Any, Any]) -> Event | None:
-        """Return the event of a row ``(id, type, wire, crc)``; None: it isn't what was stored.
+        """Return the event of a row ``(id, type, wire, crc)``; None: it is damaged.
 
-        A row without a checksum is of an earlier version: it is accepted where it is JSON with the id of its row.
+        A row without a checksum is from an earlier version: it is accepted if it is JSON with the id of its row.
         """
         packed, raw_type, wire, crc = row
         if type(wire) is not bytes:
@@ -47,7 +47,7 @@ class RowReader:
             return None
         return Event(_new(EventId, (packed >> SEQUENCE_BITS, packed & MAX_SEQUENCE)), event_type, wire)
 
-    def _type(self, raw: Any) -> tuple[str, int] | None:
+    def _type(self, raw: object) -> tuple[str, int] | None:
         if not isinstance(raw, bytes | str):
             return None
         text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw

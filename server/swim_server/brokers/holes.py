@@ -1,4 +1,6 @@
-"""What history says of itself: its holes, its identity, and where its events end. Inside the writer's transactions."""
+"""What history records about itself: its holes, its identity, and where its events end. Used in the writer's
+transactions.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from swim_server.protocol.event_id import EventId
 
 ROTTEN = "rot"
 LOOKED_AT = 50
-"""Of the newest rows, should some of them be bad."""
+"""How many of the newest rows are scanned if some are damaged."""
 
 _INSERT = "INSERT OR REPLACE INTO holes (up_to, after, reason, at_ms, crc) VALUES (?, ?, ?, ?, ?)"
 _FURTHEST = """
@@ -28,15 +30,15 @@ class End(msgspec.Struct, frozen=True):
     """Where history ends."""
 
     newest: EventId
-    """No id up to this one may be given out again."""
+    """No id up to this one may be given again."""
     newest_shown: EventId
     """The newest id that an event has, or may once have had."""
     rotten: list[int]
-    """Rows at the end that aren't what was stored."""
+    """Rows at the end that no longer hold what was stored."""
 
 
 def read_end(connection: sqlite3.Connection, latest: int) -> End:
-    """Find where history ends. A row that rotted, with an id beyond ``latest``, does not count."""
+    """Find where history ends. A damaged row with an id beyond ``latest`` does not count."""
     newest, rotten, rows = 0, list[int](), RowReader()
     for row in connection.execute(_LAST_ROWS, (LOOKED_AT,)):
         is_sound = rows.event(row) is not None
@@ -51,7 +53,7 @@ def read_end(connection: sqlite3.Connection, latest: int) -> End:
 
 
 def write_hole(connection: sqlite3.Connection, hole: Hole, at_ms: int) -> None:
-    """Record a hole; one that ends at the same id takes the wider bounds of both."""
+    """Record a hole; merged with one that ends at the same id."""
     up_to, after = hole.up_to.to_integer(), hole.after.to_integer()
     known = connection.execute("SELECT after, reason FROM holes WHERE up_to = ?", (up_to,)).fetchone()
     reason = hole.reason
@@ -62,7 +64,7 @@ def write_hole(connection: sqlite3.Connection, hole: Hole, at_ms: int) -> None:
 
 
 def write_rotten(connection: sqlite3.Connection, stretches: Iterable[tuple[int, int]], at_ms: int) -> list[Hole]:
-    """Record stretches that can't be read; answer those that were not known."""
+    """Record ranges that can't be read; return those that were not known."""
     new: list[Hole] = []
     for after, up_to in stretches:
         known = connection.execute("SELECT after FROM holes WHERE up_to = ?", (up_to,)).fetchone()
@@ -75,7 +77,7 @@ def write_rotten(connection: sqlite3.Connection, stretches: Iterable[tuple[int, 
 
 
 def seal_holes(connection: sqlite3.Connection) -> bool:
-    """Look at the holes' checksums; widen what isn't as it was written. Tells whether all were right."""
+    """Check the checksums of the holes; widen those that are damaged. Tells whether all were intact."""
     bad = [
         (up_to, reason)
         for up_to, after, reason, crc in connection.execute("SELECT up_to, after, reason, crc FROM holes").fetchall()
@@ -92,13 +94,13 @@ def seal_holes(connection: sqlite3.Connection) -> bool:
 
 
 def read_meta(connection: sqlite3.Connection, name: str) -> str | None:
-    """Read a value; None: it was never written, or isn't as it was written."""
+    """Read a value; None: it was never written, or is damaged."""
     row = connection.execute("SELECT value, crc FROM meta WHERE name = ?", (name,)).fetchone()
     return None if row is None or row[1] != row_checksum(name, row[0]) else str(row[0])
 
 
 def write_meta(connection: sqlite3.Connection, name: str, value: str | None) -> None:
-    """Write a value; None: forget it."""
+    """Write a value; None: delete it."""
     if value is None:
         connection.execute("DELETE FROM meta WHERE name = ?", (name,))
     else:
@@ -107,12 +109,12 @@ def write_meta(connection: sqlite3.Connection, name: str, value: str | None) -> 
 
 
 def read_identity(connection: sqlite3.Connection) -> Identity | None:
-    """Which installation history says it belongs to."""
+    """Return the installation and the order of events that history is recorded for."""
     installation, epoch = read_meta(connection, "installation"), read_meta(connection, "epoch")
     return None if installation is None or epoch is None else Identity(installation, epoch)
 
 
 def write_identity(connection: sqlite3.Connection, identity: Identity) -> None:
-    """Make history say it."""
+    """Record the installation and the order of events."""
     write_meta(connection, "installation", identity.installation)
     write_meta(connection, "epoch", identity.epoch)

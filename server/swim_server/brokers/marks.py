@@ -1,4 +1,4 @@
-"""What stands beside history and outlives it: the mark after every commit, and the witness of the home."""
+"""What is stored beside history and outlives it: the mark after every commit, and the witness in the home."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from swim_server.brokers.history_mark import HistoryMark, Mark, Owner
 from swim_server.brokers.origin import Found, Identity
 from swim_server.brokers.witness import Witness, read_witness, write_witness
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
+from swim_server.files.installation import read_installation, write_installation
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 
@@ -19,15 +20,17 @@ _log = get_logger("broker")
 
 
 class Marks:
-    """Mark and witness of one open history. Blocks; belongs to the thread that writes history.
+    """Mark and witness of one open history. Blocks; belongs to the writer thread.
 
-    Of two processes on one history, in a restart, the one that opened it last owns the marks: the other one leaves
-    them alone when it closes.
+    If two processes have the history open, as in a restart, the one that opened it last owns the marks: the other
+    leaves them alone when it closes.
     """
 
     def __init__(self, history: Path, *, writer: str, boot_id: str, mode: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._mark = HistoryMark(history.with_name(f"{history.stem}.mark"))
         self._witness_path = history.with_name(f"{history.stem}.witness")
+        self._home = history.parent
+        self._home_says: str | None = None
         self._writer = writer
         self._boot_id = boot_id
         self._mode = mode
@@ -39,7 +42,7 @@ class Marks:
         self._is_writable = True
 
     def find(self, history: Identity | None, *, is_new: bool) -> Found:
-        """Read what is there. Raises OSError when the disk can't read it."""
+        """Read mark and witness. Raises OSError if the disk can't read them."""
         try:
             mark, owner, is_doubtful = self._mark.read(), self._mark.read_owner(), self._mark.is_doubtful()
         except OSError as error:
@@ -50,24 +53,32 @@ class Marks:
         except OSError as error:
             _raise_trouble(error)
             witness = None
-        return Found(mark, owner, witness, history, is_new, is_doubtful)
+        try:
+            self._home_says = read_installation(self._home)
+        except OSError as error:
+            _raise_trouble(error)
+        return Found(mark, owner, witness, history, is_new, is_doubtful, self._home_says)
 
     def has_mark(self) -> bool:
-        """Whether there was a history here before. Raises OSError when the disk can't tell."""
+        """Tell whether there was a history here before. Raises OSError if the disk can't tell."""
         return self.find(None, is_new=False).mark is not None
 
     def begin(self, newest: EventId, identity: Identity) -> None:
-        """History is open: own the marks, and wait for the disk."""
+        """Take ownership of the marks for a history just opened, and wait for the disk."""
         self._owner = Owner(self._writer, self._mode, identity.installation, identity.epoch)
         self._write(lambda owner: self._mark.write_through(self._made(newest), owner))
         self._bear_witness(newest, is_closed=False)
+        if self._home_says != identity.installation:
+            self._write(lambda owner: write_installation(self._home, owner.installation))
 
     def committed(self, newest: EventId) -> None:
         """Record the newest id."""
         self._write(lambda _: self._mark.write(self._made(newest)))
 
     def look_after(self, newest: EventId) -> None:
-        """Undo what a process of an earlier version, that left, wrote over the mark; bear witness now and then."""
+        """Restore the mark if a process of an earlier version overwrote it before it ended; update the witness now and
+        then.
+        """
         now = self._clock.monotonic()
         if now >= self._look_at and self._is_ours():
             self._look_at = now + LOOK_SECONDS
@@ -78,7 +89,7 @@ class Marks:
             self._bear_witness(newest, is_closed=False)
 
     def close(self, newest: EventId) -> None:
-        """History is closed and on the disk as a whole; the mark stays as it is if another process keeps using it."""
+        """Record that history is closed and entirely on the disk, unless another process keeps using it."""
         mark = self._read()
         if self._is_ours() and (mark is None or mark.newest <= newest):
             self._write(lambda owner: self._mark.write_through(self._made(newest, is_clean=True), owner))
@@ -125,7 +136,7 @@ class Marks:
 
 
 def _raise_trouble(error: OSError) -> None:
-    """Read a mark; a disk that can't read says nothing, and a folder or a foreign file in its place is none."""
+    """Read a mark; raise if the disk can't, but treat a folder or a foreign file in its place as no mark."""
     if error.errno == errno.EIO:
         raise error
     _log.warning("the mark beside history can't be read", error=str(error))

@@ -1,4 +1,4 @@
-"""What opening a history shows: where it ends, what may be missing, to whom it belongs; written into it where new."""
+"""Determines on opening where history ends, what may be missing and whose it is, and records what is new about that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Opened(msgspec.Struct, frozen=True):
     """What was found."""
 
     newest: EventId
-    """No id up to this one is ever given out again."""
+    """No id up to this one is ever given again."""
     newest_shown: EventId
     """The newest id that an event has, or may once have had."""
     identity: Identity
@@ -38,23 +38,23 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What this process knows before it looks."""
+    """What this process knows beforehand."""
 
     newest: EventId
     now_ms: int
     boot_id: str
     loss: str
-    """What to call the hole where events were known and the file is new."""
+    """The reason recorded for the hole if events were known and the file is new."""
     are_names_damaged: bool = False
-    """Producers' names must be rebuilt, as SQLite has met damage among them."""
+    """Producers' event ids must be rebuilt, as SQLite has found damage among them."""
     is_copy: bool = False
-    """What it lacks is read again: no hole, and no id up to the newest stored is taken."""
+    """What it lacks is read again: no hole is recorded, and only stored ids count as given."""
 
 
 def take_stock(
     connection: sqlite3.Connection, path: Path, marks: Marks, synchronous: Synchronous, known: Known
 ) -> Opened:
-    """Check a history that was just connected to, and make it ready. Raises HistoryDamaged, DiskTrouble, OSError."""
+    """Check a history that was just connected to, and prepare it. Raises HistoryDamaged, DiskTrouble, OSError."""
     is_new = history_file.prepare(connection, path, synchronous)
     found = marks.find(holes.read_identity(connection), is_new=is_new)
     now = EventId(known.now_ms, 0)

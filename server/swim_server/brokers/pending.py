@@ -1,4 +1,4 @@
-"""Publishers' calls that wait for the next commit: a bounded queue, first come, first stored."""
+"""Publishers' calls that wait for the next commit: a bounded queue, first in, first out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swim_server.protocol.events import NewEvent
 
 
 class Call:
-    """One ``publish`` that waits for its commit."""
+    """A call of ``publish`` that waits for its commit."""
 
     __slots__ = ("events", "waiter")
 
@@ -20,7 +20,7 @@ class Call:
         self.waiter = waiter
 
     def answer(self, answer: list[Published] | Exception) -> None:
-        """Tell the caller, if it still waits."""
+        """Answer the caller, if it still waits."""
         if self.waiter.done():
             return
         if isinstance(answer, list):
@@ -30,17 +30,17 @@ class Call:
 
 
 class Pending:
-    """The queue. At its limit further callers wait too, in the order in which they came."""
+    """The queue. At its limit further callers wait too, in the order of their arrival."""
 
-    def __init__(self, limit_events: int) -> None:
+    def __init__(self, limit_events: int, *, wake: asyncio.Event | None = None) -> None:
         self._limit_events = limit_events
         self._calls: deque[Call] = deque()
         self._events = 0
         self._entrance = asyncio.Lock()
-        """Held by the caller that waits for room; the others queue for it, and asyncio's locks are fair."""
+        """Held by the caller that waits for space; the others queue for it, and asyncio's locks are fair."""
         self._room = asyncio.Event()
         self._is_closed = False
-        self.wake = asyncio.Event()
+        self.wake = wake or asyncio.Event()
         """Set whenever there is something to do."""
 
     def __bool__(self) -> bool:
@@ -48,11 +48,11 @@ class Pending:
 
     @property
     def is_closed(self) -> bool:
-        """No further calls are taken in."""
+        """Whether it accepts no further calls."""
         return self._is_closed
 
     async def put(self, events: Sequence[NewEvent]) -> list[Published]:
-        """Wait until the events are stored. Cancelled before a commit took them, a call leaves nothing behind."""
+        """Wait until the events are stored. A call cancelled before a commit took it has no effect."""
         call = Call(events, asyncio.get_running_loop().create_future())
         async with self._entrance:
             while self._events >= self._limit_events and not self._is_closed:
@@ -66,7 +66,7 @@ class Pending:
         return await call.waiter
 
     def take(self, about_events: int) -> list[Call]:
-        """Take the oldest calls, about so many events together, without those whose caller has gone."""
+        """Take the oldest calls, with about this many events together, without those whose caller has gone."""
         taken: list[Call] = []
         size = 0
         while self._calls and size < about_events:
@@ -79,7 +79,7 @@ class Pending:
         return taken
 
     def close(self) -> None:
-        """Take in no more; what waits can still be taken."""
+        """Accept no more calls; those that wait can still be taken."""
         self._is_closed = True
         self._room.set()
         self.wake.set()

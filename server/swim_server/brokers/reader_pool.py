@@ -1,4 +1,4 @@
-"""A few threads that read history, each with a connection of its own, so that no read waits for a write."""
+"""A few threads that read history, each with its own connection, so that no read waits for a write."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class ReaderPool:
-    """Runs reads off the loop's thread. ``generation`` tells which file is the current one."""
+    """Runs reads off the loop's thread. ``generation`` returns which file is the current one."""
 
     def __init__(self, path: Path, generation: Callable[[], int]) -> None:
         self.is_suspect = False
-        """A read met damage: the file is to be checked, and this put back."""
+        """A read met damage: the file must be checked, and this reset."""
         self._path = path
         self._generation = generation
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="history-reader")
@@ -30,7 +30,7 @@ class ReaderPool:
         self._is_closed = False
 
     async def read(self, work: Callable[[HistoryReader], T]) -> T:
-        """Do something with a reader. Raises BrokerUnavailable."""
+        """Run ``work`` with a reader. Raises BrokerUnavailable."""
         if self._is_closed:
             raise BrokerUnavailable("it is closed")
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._work, work)
@@ -70,13 +70,13 @@ class ReaderPool:
         return result
 
     def _take(self) -> tuple[int, HistoryReader]:
-        """Return an idle reader of the current file, or a new one. Readers of a former file are closed."""
+        """Return an idle reader of the current file, or a new one. Readers of an earlier file are closed."""
         current = self._generation()
         while self._idle:
             try:
                 generation, reader = self._idle.pop()
             except IndexError:
-                break  # another thread was quicker
+                break  # another thread was faster
             if generation == current:
                 return generation, reader
             reader.close()

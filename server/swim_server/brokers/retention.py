@@ -18,7 +18,7 @@ EVENT_ID_KEEP_MS = 24 * 60 * 60 * 1000
 _SCAN_ROWS = 2000
 """Rows examined in one step, whether or not they are removed."""
 _POSITION_ROWS = 32
-"""Rows removed in one step: a batch may have 64 KiB."""
+"""Rows removed in one step: a batch may take 64 KiB."""
 _ROWS = 500
 _VACUUM_PAGES = 128
 _FREE_PAGES = 256
@@ -40,7 +40,7 @@ _DELETE_EVENT_IDS = "DELETE FROM event_ids WHERE id IN (SELECT id FROM event_ids
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """How long and how much."""
+    """How long events are kept, and how many bytes of them."""
 
     keep_ms: int
     keep_positions_ms: int
@@ -48,17 +48,17 @@ class Retention(msgspec.Struct, frozen=True):
 
 
 class _Kind:
-    """Positions, or all the rest: each is removed from its own oldest on."""
+    """Positions, or all other events: each kind is removed oldest first."""
 
     def __init__(self, is_position: bool, limit_rows: int) -> None:
         self.is_position = is_position
         self.limit_rows = limit_rows
         self.cursor = 0
-        """Nothing of this kind is stored up to this id."""
+        """No event of this kind is stored up to this id."""
 
 
 class Pruner:
-    """Removes what retention no longer keeps, one small transaction a step. Blocks; belongs to the writing thread."""
+    """Removes what exceeds retention, one small transaction per step. Blocks; belongs to the writer thread."""
 
     def __init__(self, connection: sqlite3.Connection, retention: Retention) -> None:
         self._connection = connection
@@ -70,10 +70,10 @@ class Pruner:
             kind = self._positions if event_type in POSITION_TYPES else self._rest
             kind.cursor = max(kind.cursor, up_to)
         self.removed = 0
-        """Events since it was made."""
+        """Events removed since it was built."""
 
     def step(self, now_ms: int, *, at_least: int = 0) -> bool:
-        """Remove a little; True when more is due now. ``at_least``: how many rows keep pace with what is stored."""
+        """Remove a little; True if more is due now. ``at_least``: how many rows keep pace with what is stored."""
         is_more = self._by_age(self._positions, now_ms - self._retention.keep_positions_ms, at_least)
         is_more |= self._by_age(self._rest, now_ms - self._retention.keep_ms, at_least)
         is_more |= self._forget_event_ids(_at(now_ms - EVENT_ID_KEEP_MS))
@@ -105,7 +105,7 @@ class Pruner:
         return pages, free, page_bytes
 
     def _remove(self, kind: _Kind, up_to: int, at_least: int) -> bool:
-        """Remove the oldest events of a kind, none newer than ``up_to``; False when there are none left."""
+        """Remove the oldest events of a kind, none newer than ``up_to``; False if none are left."""
         window = self._connection.execute(_WINDOW, (kind.cursor, up_to, max(_SCAN_ROWS, 2 * at_least))).fetchone()[0]
         if window is None:
             return False
@@ -128,5 +128,5 @@ class Pruner:
 
 
 def _at(milliseconds: int) -> int:
-    """Return the first id of a moment."""
+    """Return the first id of a millisecond."""
     return EventId(min(max(milliseconds, 0), MAX_MILLISECONDS), 0).to_integer()

@@ -1,4 +1,4 @@
-"""What a commit writes: the rows of its events, producers' names, and types not seen before. Inside its transaction."""
+"""What a commit writes: its events, producers' event ids, and new types. Runs inside the commit's transaction."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _log = get_logger("broker")
 
 
 class StoredTypes:
-    """The types that stand in the table of types, with the start values of their checksums."""
+    """The types in the table of types, with the start values of their checksums."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._seeds = {row[0]: type_seed(row[0]) for row in connection.execute("SELECT type FROM types")}
         self._uncommitted: dict[str, int] = {}
 
     def rows(self, events: Sequence[Event]) -> list[tuple[int, str, bytes, int]]:
-        """Return the rows of events: what every stored event costs, so nothing is called that needn't be."""
+        """Return the rows of events. Runs for every stored event, so it avoids calls."""
         seeds = self._seeds
         rows: list[tuple[int, str, bytes, int]] = []
         for event in events:
@@ -45,11 +45,11 @@ class StoredTypes:
         return rows
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Store the types that are new."""
+        """Store the new types."""
         add_types(connection, self._uncommitted)
 
     def committed(self) -> None:
-        """Take the stored types as known."""
+        """Mark the stored types as known."""
         self._seeds |= self._uncommitted
         self._uncommitted = {}
 
@@ -73,7 +73,7 @@ def add_types(connection: sqlite3.Connection, types: Iterable[str]) -> None:
 def known_names(
     connection: sqlite3.Connection, path: Path, calls: Sequence[Sequence[NewEvent]], now_ms: int
 ) -> dict[str, EventId]:
-    """Find the names among the calls' that are known; rebuild the table where one of them has rotted."""
+    """Find which of the calls' event ids are known; rebuild the table if one of them is damaged."""
     try:
         return find_known(connection, calls, now_ms)
     except NamesRotten:
@@ -85,7 +85,7 @@ def known_names(
 
 
 def read_after(connection: sqlite3.Connection, newest: EventId, rows: RowReader) -> list[Event]:
-    """Read what is stored behind ``newest``: another process has stored it."""
+    """Read what another process has stored after ``newest``."""
     last = connection.execute("SELECT max(id) FROM events").fetchone()[0]
     if last is None or last <= newest.to_integer():
         return []

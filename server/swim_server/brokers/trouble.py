@@ -1,4 +1,4 @@
-"""What an error of SQLite or of the system means for history: trouble that passes, a full disk, or damage."""
+"""What an error of SQLite or of the system means for history: a temporary problem, a full disk, or damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOT_READ = re.compile(r"disk I/O error|failed to get page|failed to read ptrmap
 
 
 class DiskTrouble(BrokerUnavailable):
-    """No space, or the disk fails: it may pass by itself."""
+    """No space, or the disk fails: it may recover by itself."""
 
 
 class HistoryDamaged(Exception):
@@ -30,15 +30,15 @@ class HistoryDamaged(Exception):
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error tells of the file's content rather than of the disk, a lock or a permission."""
+    """Tell whether an error is about the file's content rather than the disk, a lock or a permission."""
     code = getattr(error, "sqlite_errorcode", None)
     return code == _TRUNCATED or (code is not None and code & 0xFF in _DAMAGE)
 
 
 def is_unread(finding: str) -> bool:
-    """Whether a line of ``quick_check`` tells of a page that could not be read at the moment, rather than of a bad one.
+    """Tell whether a line of ``quick_check`` is about a page that could not be read, rather than a bad one.
 
-    An error of the disk comes back from it as a row of text like any finding.
+    It returns a disk error as a row of text, like any finding.
     """
     code = _CODE.search(finding)
     if code is not None:
@@ -47,7 +47,7 @@ def is_unread(finding: str) -> bool:
 
 
 def unavailable(error: sqlite3.Error | OSError, path: Path) -> BrokerUnavailable:
-    """Say what is wrong with the environment and what to do."""
+    """Return the error that says what is wrong with the environment and what to do."""
     if isinstance(error, OSError):
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return DiskTrouble(f"no space left for {path}: free some; nothing acknowledged is lost")

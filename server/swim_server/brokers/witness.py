@@ -1,7 +1,7 @@
-"""A third file in the home that knows which history belongs here, how far it has come, and how it was left.
+"""A third file, in the home, that records which history belongs here, how far it reaches and how it was closed.
 
-History and its mark put back together, or brought from another installation, agree with each other: they don't with
-this one.
+A history restored together with its mark, or brought from another installation, agrees with its mark but not with this
+file.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _MAX_BYTES = 4096
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """What it knows."""
+    """What is recorded."""
 
     installation: str
     epoch: str
     newest_id: str
-    """Of an event; some seconds old while a process lives, exact once it has closed."""
+    """The newest event's id; seconds old while a process runs, exact once it has closed."""
     boot_id: str
     is_closed: bool
     mode: str
 
     @classmethod
     def of(cls, mark: Mark, owner: Owner) -> Witness:
-        """Say what mark and owner say."""
+        """Build it from mark and owner."""
         return cls(owner.installation, owner.epoch, str(mark.newest), mark.boot_id, mark.is_clean, owner.mode)
 
 
@@ -41,7 +41,7 @@ class _Sealed(msgspec.Struct):
 
 
 def read_witness(path: Path) -> Witness | None:
-    """Read it; None: there is none, or none that is intact. Raises OSError when the disk can't read it."""
+    """Read it; None: there is none, or none that is intact. Raises OSError if the disk can't read it."""
     try:
         with open_to_read(path) as file:
             sealed = msgspec.json.decode(file.read(_MAX_BYTES), type=_Sealed)

@@ -1,1 +1,1 @@
-"""Several nodes as one service: who is there, whose connections count, who runs a source, which keys have changed."""
+"""Several nodes as one service: membership, shared connection limits, leases of sources, changes of keys."""

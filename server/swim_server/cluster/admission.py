@@ -1,4 +1,4 @@
-"""Tier limits over all nodes: a place is taken on the server before a connection is counted in here."""
+"""Tier limits over all nodes: a slot is taken on the server before a connection is counted here."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from swim_server.streaming.admission import Admission, LimitReached, TierLimit
 
 
 class Take(NamedTuple):
-    """One connection that waits for its place."""
+    """A connection that waits for its slot."""
 
     tier: str
     key_id: int
     waiter: asyncio.Future[bool]
-    """Whether it has one."""
+    """Whether it got one."""
 
 
 class SharedAdmission(Admission):
-    """Counts this node's connections, and knows what all nodes have together. Lives on the loop's thread.
+    """Counts this node's connections, and knows the totals of all nodes. Lives on the loop's thread.
 
-    ``claim`` takes a place, ``admit`` uses it up, or ``abandon`` gives it back.
+    ``claim`` takes a slot; ``admit`` uses it, or ``abandon`` gives it back.
     """
 
     is_shared = True
@@ -30,19 +30,19 @@ class SharedAdmission(Admission):
     def __init__(self, limits: Mapping[str, TierLimit]) -> None:
         super().__init__(limits)
         self.totals: dict[str, int] = {}
-        """Of all nodes, by tier, as of the last answer of the server."""
+        """Connections of all nodes, by tier, as of the server's last answer."""
         self.takes: list[Take] = []
-        """Those that wait, in the order in which they came."""
+        """Connections that wait, in the order of their arrival."""
         self.wake = asyncio.Event()
-        """Set when there is something to tell the server."""
+        """Set when there is something to send to the server."""
         self._refusals: dict[tuple[str, int], LimitReached] = {}
-        """What the last claim met that got no place."""
+        """Why the last claim without success was refused."""
         self._claimed: Counter[tuple[str, int]] = Counter()
         self._share: dict[str, int] = {}
-        """What the server knows this node to have, by tier: so many it may have while the server is away."""
+        """This node's connections as the server knows them, by tier: the limit while the server is unavailable."""
 
     async def claim(self, tier: str, key_id: int) -> None:
-        """Take a place, if there is one. What was claimed is admitted or abandoned once."""
+        """Take a slot, if there is one. A claimed slot is admitted or abandoned, once."""
         take = Take(tier, key_id, asyncio.get_running_loop().create_future())
         self.takes.append(take)
         self.wake.set()
@@ -54,13 +54,13 @@ class SharedAdmission(Admission):
             raise
 
     def abandon(self, tier: str, key_id: int) -> None:
-        """Give a claimed place back."""
+        """Give back a claimed slot."""
         if self._claimed[tier, key_id] > 0:
             self._claimed[tier, key_id] -= 1
             self.wake.set()
 
     def admit(self, tier: str, key_id: int) -> LimitReached | None:
-        """Count a connection in whose place was claimed; without one, say that there is none."""
+        """Count a connection with a claimed slot; without one, return which limit is reached."""
         if self._claimed[tier, key_id] <= 0:
             reached = self._refusals.pop((tier, key_id), None)
             total = max(self.totals.get(tier, 0), self.current(tier))
@@ -70,14 +70,14 @@ class SharedAdmission(Admission):
         return None
 
     def release(self, tier: str, key_id: int) -> None:
-        """Count a connection out; the others may have its place as soon as the server knows."""
+        """Stop counting a connection; others can have its slot as soon as the server knows."""
         super().release(tier, key_id)
         self.wake.set()
 
-    # What is told to the server, and what it answers.
+    # Exchange with the server.
 
     def counts(self) -> dict[str, int]:
-        """Count what this node has: by tier, and by key where keys have a limit of their own."""
+        """Return the number of this node's connections: by tier, and by key for keys with a limit of their own."""
         found: Counter[str] = Counter()
         for tier, key_id in [*self.holders(), *self._claimed.elements()]:
             found[f"t:{tier}"] += 1
@@ -86,13 +86,13 @@ class SharedAdmission(Admission):
         return dict(found)
 
     def begin_takes(self) -> list[Take]:
-        """Return those that wait, to be decided now."""
+        """Return the connections that wait, to be decided now."""
         self.wake.clear()
         takes, self.takes = [take for take in self.takes if not take.waiter.done()], []
         return takes
 
     def decide(self, take: Take, answer: str) -> None:
-        """Tell one that waits what the server says."""
+        """Tell a waiting connection the server's decision."""
         what, _, number = answer.partition(" ")
         limit = self.limits[take.tier]
         if what == "wait":
@@ -106,7 +106,7 @@ class SharedAdmission(Admission):
             self._refuse(take, LimitReached(take.tier, int(number), most, is_per_key))
 
     def decide_alone(self, take: Take) -> None:
-        """Let one in while the server is away, as far as this node's last share goes."""
+        """Admit a connection while the server is unavailable, up to this node's last share."""
         if take.waiter.done():
             return
         limit = self.limits[take.tier]

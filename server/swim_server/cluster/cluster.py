@@ -1,4 +1,4 @@
-"""This node among the others: its beat once a second, places for connections, and what nodes tell each other."""
+"""This node among the others: its heartbeat, slots for connections, and messages between nodes."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from swim_server.logs import get_logger
 BEAT_SECONDS = 1.0
 WAIT_SECONDS = 0.2
 GRACE_SECONDS = 2.5
-"""After a new order of ids began, so long new clients wait: every node first says what it still has."""
+"""How long new clients wait after a new order of ids began, so that every node first reports its connections."""
 PROBE_SECONDS = 2.0
 PROBE_LIMIT_SECONDS = 8.0
-"""A node whose own event did not come back for so long is not ready for clients."""
+"""A node whose own event has not come back for this long is not ready for clients."""
 TOLD_SECONDS = 1.5
-"""So long the answer of the other nodes is waited for."""
+"""How long the answers of other nodes are waited for."""
 LOOK_SECONDS = 0.02
 
 _log = get_logger("cluster")
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What became of a change that all nodes were told."""
+    """The result of announcing a change to all nodes."""
 
     closed: int
-    """Connections that the others closed."""
+    """Connections closed by the other nodes."""
     silent: list[str]
-    """Nodes that live and have not answered."""
+    """Live nodes that have not answered."""
 
 
 class Cluster:
@@ -61,21 +61,21 @@ class Cluster:
         self.admission = admission
         self.line = Line(broker.server, broker.names)
         self.is_paused = False
-        """Another process of this node speaks for it."""
+        """Whether another process of this node reports for it."""
         self.trouble: str | None = None
-        """Why the server does not know just now what this node has."""
+        """Why the server does not know this node's current state."""
         self.alive = 1
-        """How many nodes there are, this one included, as of the last beat."""
+        """Number of nodes, including this one, as of the last heartbeat."""
         self.on_key_changed: Callable[[int, str | None], Awaitable[int]] | None = None
-        """Asked to look at a key that changed on another node; the text is an ending that is not stored yet."""
+        """Called for a key that changed on another node; the text is an ending that is not stored yet."""
         self.on_keys_unknown: Callable[[], Awaitable[None]] | None = None
-        """Asked to look at all keys: changes of some may have been missed."""
+        """Called if changes of some keys may have been missed: all must be checked."""
         self.report = NodeReport(configuration=configuration)
-        """What this node says of itself; who knows more sets it anew."""
+        """What this node reports about itself."""
         self.describe: Callable[[NodeReport], NodeReport] = lambda report: report
-        """Brings what this node says of itself up to date."""
+        """Updates the report."""
         self.on_excess: Callable[[str, int], None] | None = None
-        """Asked to give up so many connections of a tier: this node was away, and others took their places."""
+        """Called to give up connections of a tier: this node was away, and other nodes used its slots."""
         self._has_beaten = False
         self._tasks = tasks
         self._clock = clock
@@ -87,21 +87,21 @@ class Cluster:
 
     @property
     def probe_age_seconds(self) -> float | None:
-        """How long ago an event of this node's came back through the stream; None: none did yet."""
+        """How long ago an event of this node came back through the stream; None: none has yet."""
         return None if self._probe_seen_at is None else self._clock.monotonic() - self._probe_seen_at
 
     @property
     def readiness_problem(self) -> str | None:
-        """Why clients should go elsewhere; None: events come through."""
+        """Why clients should go to another node; None: events come through."""
         age = self.probe_age_seconds
         if age is None or age > PROBE_LIMIT_SECONDS:
             return "events do not come through from the other nodes"
         return None
 
-    # The beat.
+    # The heartbeat.
 
     async def run(self) -> None:
-        """Say that this node is alive, and take places, until cancelled."""
+        """Report that this node is alive, and take slots, until cancelled."""
         while True:
             if not self.is_paused:
                 await self.beat()
@@ -110,7 +110,7 @@ class Cluster:
                 await asyncio.wait_for(self.admission.wake.wait(), waits)
 
     async def beat(self) -> None:
-        """Tell the server what this node has, and decide about those that wait for a place."""
+        """Report this node's connections, and decide about those that wait for a slot."""
         admission = self.admission
         takes = admission.begin_takes()
         words: list[Any] = []
@@ -143,7 +143,7 @@ class Cluster:
             self._probe_sent_at = now
         if self.trouble is not None:
             self.trouble = None
-            _log.info("the other nodes hear of this one again", was_counted=bool(was_alive))
+            _log.info("the other nodes can see this node again", was_counted=bool(was_alive))
         for take, answer in zip(takes, answers, strict=True):
             admission.decide(take, answer.decode())
         totals = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
@@ -153,7 +153,7 @@ class Cluster:
         self._has_beaten = True
 
     def _give_up_excess(self) -> None:
-        """Make up for what others admitted while this node's places were free."""
+        """Give up connections for those that others admitted while this node's slots were free."""
         for tier, limit in self.admission.limits.items():
             excess = self.admission.totals.get(tier, 0) - limit.connections
             if excess > 0 and self.on_excess is not None:
@@ -162,7 +162,7 @@ class Cluster:
     def _fail(self, error: BrokerUnavailable) -> None:
         if error.reason != self.trouble:
             self.trouble = error.reason
-            _log.error("the other nodes don't hear of this one: it admits no more than its last share",
+            _log.error("the other nodes can't see this node: it admits no more than its last share",
                        reason=error.reason)  # fmt: skip
 
     def _current_report(self) -> NodeReport:
@@ -176,18 +176,18 @@ class Cluster:
         )
 
     def pause(self) -> None:
-        """Let another process of this node speak for it."""
+        """Let another process of this node report for it."""
         self.is_paused = True
 
     def resume(self) -> None:
-        """Speak for this node again."""
+        """Report for this node again."""
         self.is_paused = False
         self.admission.wake.set()
 
     async def close(self, *, is_leaving: bool) -> None:
-        """Let go of the connection. ``is_leaving``: no other process goes on as this node."""
+        """Close the connection. ``is_leaving``: no other process continues as this node."""
         if is_leaving:
-            with contextlib.suppress(BrokerUnavailable):  # its lease ends by itself
+            with contextlib.suppress(BrokerUnavailable):  # its lease expires by itself
                 await self.line.script(LEAVE, (self.broker.names.nodes, self.broker.names.places), self.node)
         await self.line.close()
 
@@ -195,10 +195,10 @@ class Cluster:
         """Return all nodes, by name. Raises BrokerUnavailable."""
         return await read_nodes(self.line)
 
-    # What nodes tell each other.
+    # Messages between nodes.
 
     async def tell_key_changed(self, key_id: int, ending: str | None = None) -> Told:
-        """Let every node look at a key again; return when all that live have, or which have not. Never raises."""
+        """Have every node check a key again; return once all live ones have, or which have not. Never raises."""
         names = self.broker.names
         try:
             await self.line.call("HINCRBY", names.state, "revision", 1)
@@ -240,12 +240,12 @@ class Cluster:
             return
         closed = await self.on_key_changed(int(key_id), message.fields.get("ending") or None)
         answers = self.broker.names.answers(message.id)
-        with contextlib.suppress(BrokerUnavailable):  # who asked says that this node did not answer
+        with contextlib.suppress(BrokerUnavailable):  # the node that asked reports that this one did not answer
             await self.line.call("HSET", answers, self.node, closed)
             await self.line.call("EXPIRE", answers, 60)
 
     def _attached(self, state: StreamState) -> None:
-        """After an absence: changes of keys may have been missed."""
+        """Check all keys after an absence: changes may have been missed."""
         if self._revision is not None and state.revision != self._revision and self.on_keys_unknown is not None:
             self._tasks.start(self._look_at_all_keys())
         self._revision = state.revision

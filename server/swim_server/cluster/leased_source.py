@@ -1,4 +1,4 @@
-"""A source that one node runs for all: it runs where its lease is, and goes on elsewhere when that node is gone."""
+"""A source that one node runs for all: on the node with its lease, and elsewhere if that node fails."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from swim_server.sources.source import Source, SourceStatus
 
 RENEW_SECONDS = 2.0
 GIVE_UP_SECONDS = LEASE_SECONDS - RENEW_SECONDS
-"""A holder that can't renew stops so long after it last could: before another may begin."""
+"""A holder that can't renew stops this long after its last renewal, before another node may begin."""
 
 _log = get_logger("cluster")
 
 
 class StateFiles:
-    """The files in which a source keeps its state, all of whose names begin alike. Blocks."""
+    """The files in which a source keeps its state, which share a prefix. Blocks."""
 
     def __init__(self, folder: Path, beginning: str) -> None:
         self._folder = folder
@@ -53,7 +53,7 @@ class StateFiles:
 
 
 class LeasedSource:
-    """Runs a source while this node holds its lease. The source's state goes with the lease, through the server."""
+    """Runs a source while this node holds its lease. The state goes to the next holder through the server."""
 
     def __init__(
         self, source: Source, state: StateFiles, broker: RedisBroker, line: Line, *, clock: Clock = SYSTEM_CLOCK
@@ -68,10 +68,10 @@ class LeasedSource:
         self._name = source.status.name
         self._holder = broker.node
         self._saved: dict[str, bytes] = {}
-        """The state as the server has it."""
+        """The state as stored on the server."""
 
     async def run(self, publish: Publish) -> None:
-        """Wait for the lease, run the source, and give the lease back. As ``Source.run``."""
+        """Wait for the lease, run the source, and release the lease. As ``Source.run``."""
         while True:
             token = await self._await_lease()
             try:
@@ -90,7 +90,7 @@ class LeasedSource:
             await self._clock.sleep(RENEW_SECONDS)
 
     async def _ask(self) -> tuple[int, str]:
-        """Take or renew the lease; no token: another node has it, or nobody can tell."""
+        """Take or renew the lease; without a token, another node has it or the server is unavailable."""
         names = self._broker.names
         try:
             token, holder = await self._line.script(
@@ -102,7 +102,7 @@ class LeasedSource:
         return token, holder.decode("utf-8", "replace")
 
     async def _run_held(self, token: int) -> bool:
-        """Run the source; True when it came to its end, False when the lease was lost."""
+        """Run the source; True if it ended by itself, False if the lease was lost."""
         await self._fetch_state()
         fence = Fence(self._name, token)
         self.is_held = True
@@ -130,7 +130,7 @@ class LeasedSource:
         return True
 
     async def _renew(self, token: int) -> None:
-        """Renew the lease, and keep the source's state on the server; return when it is lost."""
+        """Renew the lease, and store the source's state on the server; return when it is lost."""
         renewed_at = self._clock.monotonic()
         while self._clock.monotonic() - renewed_at < GIVE_UP_SECONDS:
             await self._clock.sleep(RENEW_SECONDS)
@@ -143,7 +143,7 @@ class LeasedSource:
                 return
 
     async def _fetch_state(self) -> None:
-        """Go on from the state that the last holder left; this node's own is older."""
+        """Continue from the last holder's state; this node's own is older."""
         rows: list[bytes] = await self._line.call("HGETALL", self._broker.names.source_state(self._name))
         self._saved = {name.decode(): content for name, content in zip(rows[::2], rows[1::2], strict=True)}
         if self._saved:

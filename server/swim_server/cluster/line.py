@@ -1,4 +1,4 @@
-"""The connection on which a node speaks of itself to the others; opened anew when it broke."""
+"""The connection on which a node reports to the others; reopened when it breaks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import Script
-from swim_server.brokers.redis_stream.server import Server, Session
+from swim_server.brokers.redis_stream.server import Server, Session, Word
 
 ANSWER_SECONDS = 3.0
 
 
 class Line:
-    """Calls wait for one another, so that the server sees them in the order in which they were made."""
+    """Calls wait for each other, so that the server receives them in the order in which they were made."""
 
     def __init__(self, server: Server, names: Names) -> None:
         self.names = names
         self._server = server
         self._session: Session | None = None
 
-    async def call(self, *words: Any) -> Any:
+    async def call(self, *words: Word) -> Any:
         """Send a command. Raises BrokerUnavailable."""
         session = await self._open()
         try:
@@ -30,7 +30,7 @@ class Line:
             await self.close()
             raise
 
-    async def script(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+    async def script(self, script: Script, keys: Sequence[str], *arguments: Word) -> Any:
         """Run a script. Raises BrokerUnavailable."""
         session = await self._open()
         try:
@@ -40,7 +40,7 @@ class Line:
             raise
 
     async def close(self) -> None:
-        """Let go of the connection. Idempotent."""
+        """Close the connection. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()

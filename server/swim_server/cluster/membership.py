@@ -1,4 +1,4 @@
-"""Which nodes there are: each says of itself once a second what the others want to know."""
+"""Which nodes there are: each reports about itself once a second."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import msgspec
 from swim_server.cluster.line import Line
 
 LEASE_SECONDS = 10.0
-"""What a node holds is free again when nothing was heard of it for so long."""
+"""What a node holds is freed if nothing was heard of it for this long."""
 SILENT_SECONDS = 3.0
-"""A node of which nothing was heard for so long is shown as silent."""
+"""A node is shown as silent if nothing was heard of it for this long."""
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node says of itself."""
+    """What a node reports about itself."""
 
     version: str = ""
     fingerprint: str = ""
     configuration: str = ""
-    """A digest of those settings that all nodes should have alike."""
+    """A digest of the settings that all nodes should share."""
     pid: int = 0
     url: str | None = None
     started_at: str | None = None
     connections: int = 0
     newest_id: str = "0-0"
     clock_ms: int = 0
-    """Its own clock."""
+    """The node's own clock."""
     probe_age_seconds: float | None = None
-    """How long ago an event of its own came back to it through the stream."""
+    """How long ago one of its own events came back to it through the stream."""
     sources: list[str] = []
-    """Whose lease it holds."""
+    """The sources whose lease it holds."""
     trouble: str | None = None
 
 
@@ -43,15 +43,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     report: NodeReport
     age_seconds: float
-    """Since its last word, by the server's clock."""
+    """Since its last report, by the server's clock."""
     clock_offset_ms: int
     """How far its clock was ahead of the server's."""
     lag_ms: int
-    """How far what it has seen ends before what the stream holds."""
+    """How far what it has seen is behind the end of the stream."""
 
     @property
     def is_silent(self) -> bool:
-        """Tell whether it should have said something by now."""
+        """Tell whether its report is overdue."""
         return self.age_seconds > SILENT_SECONDS
 
     @property
@@ -61,7 +61,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def node_name(configured: str | None, home: Path) -> str:
-    """Return the name of this node: two homes on one machine are two nodes."""
+    """Return the name of this node; two homes on one machine are two nodes."""
     if configured is not None:
         return configured
     digest = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:6]
@@ -69,7 +69,7 @@ def node_name(configured: str | None, home: Path) -> str:
 
 
 async def read_nodes(line: Line) -> list[Node]:
-    """Read who has said something within a day, by name. Raises BrokerUnavailable."""
+    """Read the nodes that have reported within a day, by name. Raises BrokerUnavailable."""
     seconds, microseconds = await line.call("TIME")
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     rows: list[bytes] = await line.call("HGETALL", line.names.nodes)

@@ -1,4 +1,4 @@
-"""What an operator wants to know of the server between the nodes, and of the leases on it."""
+"""Information for operators about the server that nodes share, and its leases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SETTINGS = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
 
 
 async def read_engine(line: Line) -> dict[str, Any]:
-    """Read how the server keeps what it is given. Raises BrokerUnavailable."""
+    """Read how durably the server stores data. Raises BrokerUnavailable."""
     info = _pairs((await line.call("INFO")).decode("utf-8", "replace"))
     found: dict[str, str] = {}
     for name in _SETTINGS:
@@ -29,7 +29,7 @@ async def read_engine(line: Line) -> dict[str, Any]:
 
 
 async def read_leases(line: Line) -> list[tuple[str, str | None, float]]:
-    """Read who runs which source, and for how much longer without a word. Raises BrokerUnavailable."""
+    """Read which node runs which source, and when its lease expires. Raises BrokerUnavailable."""
     seconds, microseconds = await line.call("TIME")
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     rows: list[bytes] = await line.call("HKEYS", line.names.state)
@@ -43,7 +43,7 @@ async def read_leases(line: Line) -> list[tuple[str, str | None, float]]:
 
 
 async def count_behind(line: Line, newest_id: str) -> int:
-    """Count the events behind an id, up to a thousand of each stream. Raises BrokerUnavailable."""
+    """Count the events after an id, up to a thousand per stream. Raises BrokerUnavailable."""
     number = 0
     for stream in (line.names.events, line.names.positions):
         number += len(await line.call("XRANGE", stream, f"({newest_id}", "+", "COUNT", COUNTED))

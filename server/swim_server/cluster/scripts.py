@@ -1,4 +1,4 @@
-"""What nodes do to what they share, each in one step of the server."""
+"""The operations on what nodes share, each atomic on the server."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ if ARGV[6] == '1' then redis.call('XADD', KEYS[4], 'MAXLEN', '~', 1000, '*', 'ki
 return {was_alive and 1 or 0, count, over, answers}
 """
 )
-"""Say that a node is alive and what it holds; take places for new connections, exactly, over all nodes.
+"""Report that a node is alive and what it holds; take slots for new connections, exact over all nodes.
 
-Answers whether it was alive before, how many are, the counts of all before the takes, and one answer for each take.
+Answers whether it was alive before, how many are, the totals before the takes, and one answer per take.
 """
 
 LEAVE = make_script("redis.call('HDEL', KEYS[1], ARGV[1]) redis.call('HDEL', KEYS[2], ARGV[1]) return 1")
-"""Take a node out that stops in order."""
+"""Remove a node that stops in order."""
 
 LEASE = make_script(
     NOW
@@ -86,7 +86,7 @@ redis.call('HSET', KEYS[1], 'holder', ARGV[2], 'until', string.format('%d', now 
 return {tonumber(token), ARGV[2]}
 """
 )
-"""Take or renew the lease of a source. Answers the fencing token, or 0, and who holds it."""
+"""Take or renew the lease of a source. Answers the fencing token, or 0 and the holder."""
 
 RELEASE = make_script(
     """
@@ -94,7 +94,7 @@ if redis.call('HGET', KEYS[1], 'holder') == ARGV[1] then redis.call('HSET', KEYS
 return 1
 """
 )
-"""Give a lease back."""
+"""Release a lease."""
 
 STORE_SOURCE_STATE = make_script(
     """
@@ -105,4 +105,4 @@ for at = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
 return 1
 """
 )
-"""Keep what a source must know, if it is still this node that runs it."""
+"""Store a source's state, if this node still runs it."""

@@ -1,1 +1,1 @@
-"""Tools for concurrent code that know no domain: tasks, timers, workers, yielding, backoff, the clock."""
+"""Tools for concurrent code, independent of the domain: tasks, timers, workers, yielding, backoff, the clock."""

@@ -1,4 +1,4 @@
-"""Keeps callers away from a dependency that fails: refused for a while, then one call looks whether it is back."""
+"""Keeps callers away from a failing dependency: calls are refused for a while, then one tries whether it is back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class CircuitBreaker:
         self, *, first_open_seconds: float = 1, longest_open_seconds: float = 5, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self.problem: str | None = None
-        """Why calls fail; None while it is closed. Set by ``trip``."""
+        """Why calls fail; None while the breaker is closed. Set by ``trip``."""
         self.problem_since: float | None = None
         """When the first of the consecutive failures was reported, in monotonic seconds. Set by ``trip``."""
         self._monotonic = clock.monotonic
@@ -27,18 +27,19 @@ class CircuitBreaker:
         return self.problem is not None and (self._is_trial_running or self._monotonic() < self._open_until)
 
     def begin_call(self) -> bool:
-        """Note that a call is let through; tell whether it is the trial, which must call ``end_trial``."""
+        """Note that a call is allowed; tell whether it is the trial, whose caller must call ``end_trial``."""
         is_trial = self.problem is not None
         self._is_trial_running = self._is_trial_running or is_trial
         return is_trial
 
     def end_trial(self) -> None:
-        """Let the next call be the trial, whatever came of this one."""
+        """Let the next call be the trial, whatever the result of this one."""
         self._is_trial_running = False
 
     def trip(self, problem: str) -> bool:
-        """Open, each time in a row for longer. Tell whether this changed anything: of calls that ran together only
-        the first failure counts.
+        """Open, for longer each time in a row.
+
+        Tell whether this changed anything: of concurrent calls only the first failure counts.
         """
         now = self._monotonic()
         if self.problem is not None and now < self._open_until:

@@ -1,4 +1,4 @@
-"""The process's one view of time and chance: whatever waits, measures or draws lots takes a ``Clock``."""
+"""The process's source of time and randomness: whatever waits, measures or chooses randomly takes a ``Clock``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time, steady time, waiting and chance. Tests pass one whose time they move by hand."""
+    """Wall time, monotonic time, sleeping and randomness. Tests pass one whose time they control."""
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970; jumps when the system's clock is set."""
@@ -32,7 +32,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The time and chance of the machine."""
+    """The machine's time and randomness."""
 
     monotonic = staticmethod(time.monotonic)
     block = staticmethod(time.sleep)
@@ -45,7 +45,7 @@ class SystemClock:
     @staticmethod
     async def sleep(seconds: float, /) -> None:
         """Suspend the calling task."""
-        import asyncio  # a command that never waits on a loop is not to load it
+        import asyncio  # commands without a loop need not load it
 
         await asyncio.sleep(seconds)
 

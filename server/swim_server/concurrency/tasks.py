@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Tasks:
-    """Keeps its tasks until they end; tells failures to ``on_failure``; ends the rest in ``close``."""
+    """Keeps its tasks until they end; passes failures to ``on_failure``; cancels the rest in ``close``."""
 
     def __init__(self, on_failure: Callable[[BaseException], None]) -> None:
         self._on_failure = on_failure
@@ -18,7 +18,7 @@ class Tasks:
         return len(self._running)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run a coroutine in a task of its own."""
+        """Run a coroutine in a task."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -36,5 +36,5 @@ class Tasks:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            # From Python 3.13 on, gathering tasks that have ended does not let the loop turn, which calls ``_ended``.
+            # From Python 3.13 on, gathering finished tasks does not run the loop, which calls ``_ended``.
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""One timer for all that is due: the deadlines and heartbeats of ten thousand connections, one callback a tick."""
+"""One timer for the deadlines and heartbeats of ten thousand connections, with one callback per tick."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class Timed(Protocol):
     """Something with one deadline at a time."""
 
     wheel_tick: int | None
-    """The tick at which it is due; None when it is not scheduled. The wheel sets it."""
+    """The tick at which it is due; None if it is not scheduled. Set by the wheel."""
 
     def on_due(self) -> None:
-        """Do what is due. Called once, in the tick that it was scheduled for; may schedule itself again."""
+        """Act on the deadline. Called once, in the scheduled tick; may schedule itself again."""
 
 
 class TimerWheel:
-    """Deadlines in buckets of ``tick_seconds``. Whoever drives it calls ``advance`` about once a tick."""
+    """Deadlines in buckets of ``tick_seconds``. Its driver calls ``advance`` about once per tick."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class TimerWheel:
         return int(moment / self._tick_seconds)
 
     def schedule(self, item: Timed, delay_seconds: float) -> None:
-        """Make it due after a delay, never earlier; replaces the deadline that it had."""
+        """Schedule it after a delay, never earlier; replaces its previous deadline."""
         self.cancel(item)
         tick = max(self._tick_at(self._monotonic() + delay_seconds) + 1, self._current + 1)
         item.wheel_tick = tick
         self._buckets.setdefault(tick, {})[item] = None
 
     def cancel(self, item: Timed) -> None:
-        """Take its deadline away. Idempotent."""
+        """Cancel its deadline. Idempotent."""
         if item.wheel_tick is not None:
             bucket = self._buckets.get(item.wheel_tick)
             if bucket is not None:
@@ -55,7 +55,7 @@ class TimerWheel:
             item.wheel_tick = None
 
     def advance(self) -> None:
-        """Call ``on_due`` of everything whose time has come."""
+        """Call ``on_due`` for everything that is due."""
         target = self._tick_at(self._monotonic())
         if target - self._current > len(self._buckets):
             ticks = sorted(tick for tick in self._buckets if tick <= target)
@@ -64,7 +64,7 @@ class TimerWheel:
         self._current = target
         for tick in ticks:
             for item in self._buckets.pop(tick, ()):
-                if item.wheel_tick == tick:  # not cancelled or moved by another one's on_due
+                if item.wheel_tick == tick:  # not cancelled or rescheduled by another's on_due
                     item.wheel_tick = None
                     self._call(item)
 
@@ -76,7 +76,7 @@ class TimerWheel:
 
 
 class Alarm:
-    """A deadline of its own, for something that has another one already."""
+    """A separate deadline for something that already has one."""
 
     __slots__ = ("_call", "wheel_tick")
 
@@ -85,5 +85,5 @@ class Alarm:
         self._call = call
 
     def on_due(self) -> None:
-        """Do what it was set for."""
+        """Call its callback."""
         self._call()

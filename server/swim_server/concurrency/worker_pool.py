@@ -1,6 +1,6 @@
-"""The one way from the event loop to a blocking dependency: few threads, bounded waiting, a timeout, a circuit breaker.
+"""The way from the event loop to a blocking dependency: few threads, bounded waiting, a timeout, a circuit breaker.
 
-After a failure callers are told at once that the dependency is away, instead of each finding out by itself.
+After a failure callers are told at once that the dependency is unavailable, instead of each finding out by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class _Job(Generic[T]):
-    """One piece of work on its way through a thread."""
+    """One piece of work that a thread does."""
 
     def __init__(self, work: Callable[[], T], loop: asyncio.AbstractEventLoop) -> None:
         self.work = work
@@ -29,7 +29,7 @@ class _Job(Generic[T]):
         """Set on the loop's thread when the caller has given up; a thread that sees it in time skips the work."""
 
     def run(self) -> None:
-        """Do the work in the calling thread and hand over what came of it."""
+        """Do the work in the calling thread and pass on its result."""
         self.has_begun = True
         try:
             result = self.work()
@@ -39,7 +39,7 @@ class _Job(Generic[T]):
             self._hand_over(self._succeed, result)
 
     def fail(self, error: BaseException) -> None:
-        """Raise an error in the callers that still wait."""
+        """Pass an error to the caller if it still waits."""
         if not self.waiter.done():
             self.waiter.set_exception(error)
 
@@ -47,7 +47,7 @@ class _Job(Generic[T]):
         if not self.waiter.done():
             self.waiter.set_result(result)
 
-    def _hand_over(self, method: Callable[[Any], None], value: Any) -> None:
+    def _hand_over(self, method: Callable[[Any], None], value: object) -> None:
         try:
             self.loop.call_soon_threadsafe(method, value)
         except RuntimeError:
@@ -68,8 +68,9 @@ class WorkerPool:
         waiting_limit: int = 10_000,
         timeout_seconds: float = 5,
     ) -> None:
-        """``unavailable`` makes the error of a refused call from its reason. ``problem_of`` tells what an error of
-        the work says about the dependency; None: nothing, so the next call is let through.
+        """Start the pool. ``unavailable`` builds the error of a refused call from its reason.
+
+        ``problem_of`` returns what an error says about the dependency; None: nothing, so that the next call is allowed.
         """
         self.breaker = breaker
         self.thread_limit = threads
@@ -82,20 +83,20 @@ class WorkerPool:
         self._waiting: set[_Job[Any]] = set()
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
-        """One permit for each thread that waits for work; a thread that hangs gives none."""
+        """One permit for each thread that waits for work; a hanging thread gives none."""
         self._is_closed = False
 
     @property
     def waiting(self) -> int:
-        """How many calls are waiting or running whose caller still waits."""
+        """The number of calls, waiting or running, whose caller still waits."""
         return len(self._waiting)
 
     async def run(self, work: Callable[[], T], *, is_telling: bool = True) -> T:
-        """Run ``work`` in a thread. Raises what ``unavailable`` makes when the dependency is away or hangs, or when
-        too many wait.
+        """Run ``work`` in a thread.
 
-        ``is_telling``: its failure tells that the dependency is away. That of a write doesn't: a database can be read
-        where nothing can be written.
+        Raises what ``unavailable`` builds if the dependency is unavailable or hangs, or too many calls wait.
+        ``is_telling``: a failure means that the dependency is unavailable. That of a write does not: a database may be
+        readable when it can't be written.
         """
         self._refuse_if_away()
         is_trial = self.breaker.begin_call()
@@ -107,7 +108,7 @@ class WorkerPool:
             result = await asyncio.wait_for(job.waiter, self.timeout_seconds)
         except TimeoutError:
             problem = f"no answer within {self.timeout_seconds:g} s"
-            # A job that has not begun only stood in the queue, and the dependency may be well.
+            # A job that has not begun was only queued, and the dependency may be fine.
             if is_telling and (job.has_begun or is_trial):
                 self._trip(problem)
             raise self._unavailable(problem) from None
@@ -125,7 +126,7 @@ class WorkerPool:
                 self.breaker.end_trial()
 
     def close(self) -> None:
-        """Take no more work and let the threads end, each after what it is doing."""
+        """Accept no more work and let the threads end, each after its current work."""
         self._is_closed = True
         self._turn_waiting_away("the service is stopping")
         for _ in self._threads:
@@ -140,7 +141,7 @@ class WorkerPool:
             raise self._unavailable("too many calls are waiting for it")
 
     def _trip(self, problem: str) -> None:
-        """Open the breaker; everybody who waits is told now."""
+        """Open the breaker, and fail all waiting calls."""
         if self.breaker.trip(problem):
             self._turn_waiting_away(problem)
 

@@ -1,4 +1,4 @@
-"""The one thread in which a source does what blocks: files, databases, decoding."""
+"""The single thread in which a source does blocking work: files, databases, decoding."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Work = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class StillBusy(Exception):
-    """What was asked for earlier has not come to its end: nothing is begun beside it."""
+    """Earlier work has not ended: nothing is started beside it."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        """Since when."""
+        """For how long."""
         super().__init__(seconds)
 
     def __str__(self) -> str:
@@ -28,9 +28,9 @@ class StillBusy(Exception):
 
 
 class WorkerThread:
-    """Passes work through one thread, one piece after the other.
+    """Runs work in one thread, one piece after the other.
 
-    A driver that never returns costs this one thread, and does not keep the process from ending.
+    A driver that never returns blocks only this thread, and does not keep the process from ending.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,9 +50,9 @@ class WorkerThread:
         self.close()
 
     async def pass_through(self, work: Callable[[], T], *, timeout_seconds: float | None = None) -> T:
-        """Do something in the thread. Raises what it raises, TimeoutError, and StillBusy while that work is running.
+        """Run ``work`` in the thread. Raises its exceptions, TimeoutError, and StillBusy while earlier work is running.
 
-        Without a timeout a cancellation waits for the end of what has begun: it may be writing a file.
+        Without a timeout a cancellation waits for the end of started work, which may be writing a file.
         """
         if self._overdue is not None and not self._overdue.done():
             raise StillBusy(time.monotonic() - self._overdue_since)

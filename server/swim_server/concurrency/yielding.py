@@ -1,4 +1,4 @@
-"""Long work on the loop's thread in short turns, so that nothing live waits for the whole of it."""
+"""Long work on the loop's thread in short slices, so that nothing live waits for all of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TURN_SECONDS = 0.002
 async def yielding(
     items: Iterable[T], *, turn_seconds: float = TURN_SECONDS, clock: Clock = SYSTEM_CLOCK
 ) -> AsyncIterator[T]:
-    """Give the items one by one; whenever a turn is used up, everybody else on the loop has theirs.
+    """Yield the items one by one; after each slice the rest of the loop runs.
 
-    Whoever works through it must expect that what it knows of shared state is old after each item.
+    After each item, the caller must expect shared state to have changed.
     """
     monotonic = clock.monotonic
     end = monotonic() + turn_seconds

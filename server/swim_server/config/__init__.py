@@ -1,6 +1,6 @@
-"""The configuration: typed settings, and how files, environment and options become them.
+"""The configuration: typed settings, and how they are read from files, environment and options.
 
-A name's module is imported when the name is first used: commands that read no configuration do not pay for it.
+A name's module is imported when the name is first used, so that commands without a configuration don't pay for it.
 """
 
 from importlib import import_module

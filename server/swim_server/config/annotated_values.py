@@ -1,4 +1,4 @@
-"""Finds the texts of a configuration whose type carries a rule: paths to be made absolute, secrets to be hidden."""
+"""Finds the values of a configuration whose type has a rule: paths to be made absolute, secrets to be hidden."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from swim_server.config.check import choices, configuration_type, unwrap
 
 At = tuple[str | int, ...]
 Place = tuple[At, str, Any, str | int]
-"""Path, rule, the table or list that holds the value, its key there."""
+"""Path, rule, the table or list that contains the value, and its key there."""
 
 
 def annotated_values(values: dict[str, Any]) -> Iterator[Place]:
-    """Walk over the checked values of a whole configuration: each text whose type carries a rule."""
+    """Yield each text of a checked configuration whose type has a rule."""
     yield from _walk(values, configuration_type(), ())
 
 
@@ -36,7 +36,7 @@ def _walk(holder: Any, kind: inspect.Type, path: At) -> Iterator[Place]:
 
 
 def _real(kind: inspect.Type, value: Any) -> tuple[str | None, inspect.Type]:
-    """Return the type that this very value has, of an optional one or a tagged union."""
+    """Return the actual type of this value, for an optional type or a tagged union."""
     rule, kind = unwrap(kind)
     if isinstance(kind, inspect.UnionType):
         tagged = choices(kind)

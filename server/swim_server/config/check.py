@@ -1,4 +1,4 @@
-"""Holds plain values against the typed settings and tells everything that is wrong with them, not the first thing."""
+"""Checks plain values against the typed settings and reports everything that is wrong, not just the first thing."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _PYTHON: dict[type, tuple[type, ...]] = {
 
 @functools.cache
 def configuration_type() -> inspect.StructType:
-    """Return the settings as msgspec describes them; worked out once, in some milliseconds."""
+    """Return the settings as msgspec describes them; cached, as that takes some milliseconds."""
     found = inspect.type_info(Config)
     assert isinstance(found, inspect.StructType)
     return found
 
 
 def check(value: Any, kind: inspect.Type, path: Path = ()) -> Iterator[Finding]:
-    """Tell what is wrong with a value of plain TOML types, deepest place first named."""
+    """Yield what is wrong with a value of plain TOML types, deepest first."""
     rule, kind = unwrap(kind)
     if isinstance(kind, inspect.UnionType):
         yield from _check_union(value, kind, path)
@@ -77,7 +77,7 @@ def check(value: Any, kind: inspect.Type, path: Path = ()) -> Iterator[Finding]:
 
 
 def unwrap(kind: inspect.Type) -> tuple[str | None, inspect.Type]:
-    """Return the name of the rule that an annotation carries, and the type below it."""
+    """Return the name of an annotation's rule, and the type that it annotates."""
     rule: str | None = None
     while isinstance(kind, inspect.Metadata):
         rule = (kind.extra or {}).get("rule", rule)
@@ -86,13 +86,13 @@ def unwrap(kind: inspect.Type) -> tuple[str | None, inspect.Type]:
 
 
 def choices(kind: inspect.UnionType) -> dict[str, inspect.StructType]:
-    """Return the structs of a tagged union by their tag; empty for another union."""
+    """Return the structs of a tagged union by their tag; empty for any other union."""
     structs = [struct for struct in kind.types if isinstance(struct, inspect.StructType)]
     return {str(struct.tag): struct for struct in structs if struct.tag is not None}
 
 
 def one_of(value: object, known: list[str]) -> str:
-    """Say that a value is none of those there are, and which it is most like."""
+    """Return the text that a value is not one of the allowed ones, naming the most similar."""
     listed = f"{', '.join(known[:-1])} or {known[-1]}" if len(known) > 1 else known[0]
     near = nearest(value, known)
     return f"must be {listed}, got {show(value)}{f'; did you mean {near}?' if near else ''}"
@@ -107,7 +107,7 @@ def nearest(text: object, known: list[str]) -> str | None:
 
 
 def show(value: object) -> str:
-    """Return a value as an error names it: short, and never a whole table."""
+    """Format a value for an error: short, and never a whole table."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
@@ -160,7 +160,7 @@ def _check_struct(value: Mapping[str, Any], kind: inspect.StructType, path: Path
 
 
 def unknown(key: str, path: Path, known: list[str]) -> str:
-    """Say that there is no such setting, and which it is most like."""
+    """Return the text that a setting does not exist, naming the most similar one."""
     noun = "tier" if path == ("tiers",) else "setting" if path else "section"
     near = nearest(key, known)
     hint = f", did you mean {near}?" if near else ""
@@ -198,5 +198,5 @@ def _check_rule(value: Any, rule: str | None, path: Path) -> Iterator[Finding]:
 
 
 def convert(tree: Mapping[str, Any]) -> Config:
-    """Make the typed configuration out of values in which ``check`` found nothing."""
+    """Build the typed configuration from values in which ``check`` found nothing."""
     return msgspec.convert(tree, Config)

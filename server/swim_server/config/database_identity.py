@@ -1,4 +1,4 @@
-"""Tells whether two processes mean the same key database, without either telling the other how it is reached."""
+"""Tells whether two processes use the same key database, without either revealing how it is reached."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def differences(before: Any, after: Any, name: str = "") -> set[str]:
 
 
 def value_at(values: Any, name: str) -> Any:
-    """Return the value with a dotted name as ``differences`` makes them; None where there is none."""
+    """Return the value with a dotted name as returned by ``differences``; None if there is none."""
     if not name:
         return values
     if not isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``, ``1h30m``."""
+"""Durations as people write them: ``500ms``, ``30s``, ``15m``, ``24h``, ``7d``, ``1h30m``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_SECONDS = 100 * 365 * 86_400.0
 
 
 class InvalidDuration(ValueError):
-    """A text that is no length of time."""
+    """A text that is not a duration."""
 
     def __init__(self, text: object) -> None:
         self.text = text

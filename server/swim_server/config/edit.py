@@ -1,4 +1,4 @@
-"""Changing one setting in ``swim.local.toml``: the file that people write by hand is never rewritten."""
+"""Changes one setting in ``swim.local.toml``: the file that people write by hand is never rewritten."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from swim_server.files.replacing import replace_durably
 def set_value(
     setting: str, text: str | None, path: Path | None, *, environ: Mapping[str, str], home: Path
 ) -> tuple[Path, LoadedConfig]:
-    """Write a setting's new value beside the configuration file; None takes it away again.
+    """Write a setting's new value beside the configuration file; None removes it again.
 
-    Answers the file and what is in force now. Raises ConfigError, and writes nothing, when there is no such setting
-    or the configuration would be invalid with it.
+    Returns the file and the value in force now. Raises ConfigError, and writes nothing, if there is no such setting or
+    the resulting configuration would be invalid.
     """
     parts = tuple(setting.split("."))
     value = None if text is None else parse_value(text, _single_setting(setting, parts))
@@ -67,7 +67,7 @@ def _local_beside(found: list[Path], path: Path | None, environ: Mapping[str, st
     return folder / LOCAL_NAME
 
 
-def _change(values: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
+def _change(values: dict[str, Any], parts: tuple[str, ...], value: object) -> None:
     *tables, name = parts
     for table in tables:
         values = values.setdefault(table, {})
@@ -78,6 +78,6 @@ def _change(values: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
 
 
 def _write(path: Path, text: str, like: Path | None) -> None:
-    """Replace the file durably; a new one takes owner and mode from the main file, and is its owner's alone without."""
+    """Replace the file durably; a new one gets owner and mode of the main file, or is private if there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_durably(path, text.encode(), follows_link=True, like=like)

@@ -31,9 +31,9 @@ class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong."""
 
     setting: str
-    """Its dotted name: ``tiers.developer.connections``; empty when it is the file as a whole."""
+    """Its dotted name: ``tiers.developer.connections``; empty for the file as a whole."""
     rule: str
-    """What was expected, what was found, and the nearest valid name where there is one."""
+    """What was expected, what was found, and the most similar valid name if there is one."""
     origin: Origin | None = None
 
     def __str__(self) -> str:

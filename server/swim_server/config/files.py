@@ -1,4 +1,4 @@
-"""Configuration files: where they are looked for, and what they hold."""
+"""Configuration files: where they are searched, and what they contain."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ConfigFile(NamedTuple):
     """Absolute."""
     values: dict[str, Any]
     origin: Callable[[tuple[str | int, ...]], Origin]
-    """Name and line of a value in it."""
+    """Returns name and line of a value in it."""
 
 
 def find_files(named: Path | None, environ: Mapping[str, str]) -> list[Path]:
-    """Find the file to read and ``swim.local.toml`` beside it, in the order in which they are laid over each other.
+    """Return the file to read and ``swim.local.toml`` beside it, in the order in which they are merged.
 
-    ``--config`` or SWIM_CONFIG name a file that must be there. Else the first folder that holds one of the two:
-    ``./config``, the user's, ``/etc/swim``. None there: no files, all defaults.
+    ``--config`` or SWIM_CONFIG name a file that must exist. Otherwise the first folder that contains one of the two:
+    ``./config``, the user's, ``/etc/swim``. If there is none: no files, all defaults.
     """
     if named is None and environ.get("SWIM_CONFIG"):
         named = Path(environ["SWIM_CONFIG"])
@@ -46,26 +46,26 @@ def find_files(named: Path | None, environ: Mapping[str, str]) -> list[Path]:
 
 
 def search_folders(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the folders that are looked into when no file is named."""
+    """Return the folders that are searched if no file is named."""
     users = user_folder(environ)
     return (Path("config"), *([] if users is None else [users]), SYSTEM_FOLDER)
 
 
 def user_folder(environ: Mapping[str, str]) -> Path | None:
-    """Return the user's own folder for configuration; None for a user who has no home."""
+    """Return the user's own folder for configuration; None for a user without a home."""
     if environ.get("XDG_CONFIG_HOME"):
         return Path(environ["XDG_CONFIG_HOME"]) / "swim"
     from platformdirs import user_config_path
 
     try:
         found = user_config_path("swim")
-    except (RuntimeError, KeyError):  # neither HOME nor an entry in the system's list of users
+    except (RuntimeError, KeyError):  # neither HOME nor an entry in the user database
         return None
     return found if found.is_absolute() else None
 
 
 def expand_user(path: Path) -> Path:
-    """Replace a ``~`` at the beginning. Raises ConfigError if there is no such home."""
+    """Expand a ``~`` at the beginning. Raises ConfigError if there is no such home."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -73,8 +73,8 @@ def expand_user(path: Path) -> Path:
 
 
 def read_file(path: Path) -> ConfigFile:
-    """Read one file. Raises ConfigError with the line where the text is no TOML."""
-    import tomllib  # where there is no file, nothing is read
+    """Read one file. Raises ConfigError, with the line for invalid TOML."""
+    import tomllib  # without a file, tomllib is not needed
 
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -96,7 +96,7 @@ def read_file(path: Path) -> ConfigFile:
 
 
 def _stands(path: Path) -> bool:
-    """Tell whether there is something of this name: what can't be read must be told, not passed over."""
+    """Tell whether a file of this name exists: an unreadable one must be reported, not skipped."""
     try:
         return path.exists()
     except OSError:
@@ -110,7 +110,7 @@ def _line(lines: Mapping[tuple[str | int, ...], int], at: tuple[str | int, ...])
 
 
 def _syntax(message: str, text: str) -> tuple[str, int | None]:
-    """Take apart ``tomllib``'s sentence: «Invalid value (at line 3, column 5)», «… (at end of document)»."""
+    """Split ``tomllib``'s message: "Invalid value (at line 3, column 5)", "… (at end of document)"."""
     reason, _, place = message.rpartition(" (at ")
     if place.startswith("line "):
         return reason, int(place.removeprefix("line ").partition(",")[0])

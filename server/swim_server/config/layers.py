@@ -1,4 +1,4 @@
-"""Settings from several places laid over each other, each value with its origin."""
+"""Settings from several places merged, each value with its origin."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ Path = tuple[str | int, ...]
 
 
 class Layers:
-    """Plain values, as TOML has them, and where each comes from. What is laid later wins."""
+    """Plain TOML values, and where each comes from. What is merged later wins."""
 
-    def __init__(self, defaults: Mapping[str, Any]) -> None:
+    def __init__(self, defaults: Mapping[str, object]) -> None:
         self.values: dict[str, Any] = {}
         self.origins: dict[Path, Origin] = {}
-        """By path, for tables as well as for values; what isn't here has its parent's."""
+        """By path, for tables as well as values; what isn't here has its parent's origin."""
         self.merge(defaults, always(DEFAULT))
 
-    def merge(self, values: Mapping[str, Any], origin: Callable[[Path], Origin]) -> None:
-        """Lay values over those there are: tables are merged, everything else, lists too, is replaced."""
+    def merge(self, values: Mapping[str, object], origin: Callable[[Path], Origin]) -> None:
+        """Merge values over the existing ones: tables are merged, everything else, including lists, is replaced."""
         self._merge(self.values, values, (), origin)
 
     def origin(self, path: Path) -> Origin:
-        """Tell where the value at a path, or what it stands in, comes from."""
+        """Return where the value at a path, or the table that contains it, comes from."""
         while path:
             if path in self.origins:
                 return self.origins[path]
@@ -32,7 +32,7 @@ class Layers:
         return DEFAULT
 
     def _merge(
-        self, below: dict[str, Any], above: Mapping[str, Any], path: Path, origin: Callable[[Path], Origin]
+        self, below: dict[str, Any], above: Mapping[str, object], path: Path, origin: Callable[[Path], Origin]
     ) -> None:
         for key, value in above.items():
             here = (*path, key)
@@ -49,19 +49,20 @@ class Layers:
                 self._note(value, here, origin)
                 below[key] = value
 
-    def _note(self, value: Any, path: Path, origin: Callable[[Path], Origin]) -> None:
+    def _note(self, value: object, path: Path, origin: Callable[[Path], Origin]) -> None:
         self.origins[path] = origin(path)
         items: Any = value.items() if isinstance(value, Mapping) else ()
         for key, item in enumerate(value) if isinstance(value, list) else items:
             self._note(item, (*path, key), origin)
 
     def _forget(self, path: Path) -> None:
-        for known in [known for known in self.origins if known[: len(path)] == path]:
-            del self.origins[known]
+        if path in self.origins:  # what stands in it is noted with it
+            for known in [known for known in self.origins if known[: len(path)] == path]:
+                del self.origins[known]
 
 
 def always(origin: Origin) -> Callable[[Path], Origin]:
-    """Return the same origin for every value."""
+    """Return a function that gives every value this origin."""
     return lambda _: origin
 
 

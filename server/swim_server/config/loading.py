@@ -24,7 +24,7 @@ _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:?][^?]*)(.*)", re.DOTALL)
 
 
 def make_absolute(values: dict[str, Any], folder_of: Callable[[At], Path]) -> None:
-    """Make every path absolute, in place, from the folder that its place counts from; ``~`` is the user's home."""
+    """Make every path absolute, in place, relative to the folder of its origin; ``~`` is the user's home."""
     for path, rule, holder, key in annotated_values(values):
         if rule == "path":
             holder[key] = _absolute(holder[key], folder_of(path))
@@ -33,7 +33,7 @@ def make_absolute(values: dict[str, Any], folder_of: Callable[[At], Path]) -> No
 
 
 def _working_folder() -> Path:
-    """Return where paths of the environment and of options count from. Raises ConfigError where it was removed."""
+    """Return the folder for relative paths in the environment and in options. Raises ConfigError if it was removed."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -47,19 +47,19 @@ def _absolute(text: str, folder: Path) -> str:
 
 _PREFIX, _SEPARATOR = "SWIM_", "__"
 POLITE_SECONDS = {"vatsim": 15, "ecfmp": 60}
-"""Shortest polling interval for servers on other machines."""
+"""Minimum polling interval for servers on other machines."""
 _OPTIONS = {"sources": "--source", "logging.level": "--debug"}
 """Options whose name is not the last part of their setting."""
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):
-    """The effective configuration, and how it came about."""
+    """The effective configuration, and where it came from."""
 
     config: Config
     origins: dict[str, Origin]
     """By dotted name, for each single value: ``server.port``, ``sources[0].path``."""
     files: tuple[Path, ...]
-    """What was read, absolute, in the order in which it was laid over the defaults."""
+    """The files that were read, absolute, in the order in which they were merged."""
 
 
 def load(
@@ -80,7 +80,7 @@ def load(
 def merge_layers(
     files: Sequence[ConfigFile], environ: Mapping[str, str], overrides: Mapping[str, object], home: Path
 ) -> LoadedConfig:
-    """Do what ``load`` does with files that have been read."""
+    """Do the work of ``load`` with files that have been read."""
     layers = Layers(msgspec.to_builtins(Config()))
     for file in files:
         layers.merge(file.values, file.origin)
@@ -101,7 +101,7 @@ def merge_layers(
 
 
 def _lay_environment(layers: Layers, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """Lay ``SWIM_<SECTION>__<KEY>`` over what there is; tell the variables that name no setting."""
+    """Merge ``SWIM_<SECTION>__<KEY>`` over the values; report variables that name no setting."""
     for variable in sorted(environ):
         if not variable.startswith(_PREFIX) or _SEPARATOR not in variable:
             continue
@@ -128,7 +128,7 @@ def _nest(parts: Sequence[str], value: Any) -> dict[str, Any]:
 
 
 def _check_together(layers: Layers) -> Iterator[Problem]:
-    """Rules between settings. Called only when each of them is right by itself."""
+    """Yield violations of rules between settings. Called only if each setting is valid by itself."""
     values = layers.values
     if values["database"]["url"] and values["database"]["odbc"]:
         yield _problem(layers, "either url or odbc may be set, not both", "database", "odbc")
@@ -149,7 +149,7 @@ def _check_together(layers: Layers) -> Iterator[Problem]:
 
 
 def _check_source(layers: Layers, index: int, source: Mapping[str, Any]) -> Iterator[Problem]:
-    """Rules between a source and the rest."""
+    """Yield violations of rules between a source and the rest."""
     values, polite = layers.values, POLITE_SECONDS.get(source["kind"], 0)
     url, seconds = source.get("url"), source.get("interval_seconds")
     if seconds is not None and seconds < polite and not (url and is_local_url(url)):
@@ -174,7 +174,7 @@ def _check_source(layers: Layers, index: int, source: Mapping[str, Any]) -> Iter
 
 
 def _check_publishing(layers: Layers) -> Iterator[Problem]:
-    """Check that what keys may publish are channels that exist."""
+    """Check that the channels that keys may publish exist."""
     try:
         catalogue = Catalogue(layers.values["channels"]["families"])
     except InvalidFamily:
@@ -190,7 +190,7 @@ def _check_publishing(layers: Layers) -> Iterator[Problem]:
 
 
 def _check_state(layers: Layers) -> Iterator[Problem]:
-    """Check that kinds of entries are made by events that exist."""
+    """Check that the events that form kinds of entries exist."""
     try:
         families = Catalogue(layers.values["channels"]["families"]).families
     except InvalidFamily:
@@ -203,7 +203,7 @@ def _check_state(layers: Layers) -> Iterator[Problem]:
 
 
 def is_local_url(url: str) -> bool:
-    """Tell whether an address is of this machine: a test's server, a cache."""
+    """Tell whether an address is on this machine: a test's server, a cache."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -216,7 +216,7 @@ def _problem(layers: Layers, rule: str, *at: str | int) -> Problem:
 
 
 def _complete(layers: Layers, files: Sequence[ConfigFile], home: Path) -> None:
-    """Fill in what follows from the rest: absolute paths, the sources' names, the database in the home."""
+    """Fill in what follows from other settings: absolute paths, the sources' names, the database in the home."""
     values = layers.values
     folders = {file.name: file.path.parent for file in files}
     make_absolute(values, lambda at: folders.get(layers.origin(at).name) or _working_folder())

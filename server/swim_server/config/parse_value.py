@@ -1,4 +1,4 @@
-"""Values written as one text, in an environment variable or on the command line, read as the setting's type asks."""
+"""Parses values given as text, in an environment variable or on the command line, according to the setting's type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def setting_type(parts: tuple[str, ...], kind: inspect.Type) -> inspect.Type | None:
-    """Return the type of the setting with this dotted name; None when there is no such setting."""
+    """Return the type of the setting with this dotted name; None if it does not exist."""
     for part in parts:
         _, kind = unwrap(kind)
         if isinstance(kind, inspect.UnionType) and not choices(kind):
@@ -30,7 +30,7 @@ def setting_type(parts: tuple[str, ...], kind: inspect.Type) -> inspect.Type | N
 
 
 def setting_names(kind: inspect.Type | None = None, prefix: str = "") -> list[str]:
-    """Return the dotted names of all single settings, lists and free tables included, the keys in them not."""
+    """Return the dotted names of all single settings, including lists and free tables, but not the keys in them."""
     _, kind = unwrap(kind or configuration_type())
     if isinstance(kind, inspect.UnionType) and not choices(kind):
         _, kind = unwrap(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
@@ -41,7 +41,7 @@ def setting_names(kind: inspect.Type | None = None, prefix: str = "") -> list[st
 
 
 def parse_value(text: str, kind: inspect.Type) -> Any:
-    """Read a text as this type; what can't be read is left as text, for ``check`` to refuse with its rule."""
+    """Parse a text as this type; what can't be parsed is left as text, for ``check`` to refuse with its rule."""
     _, kind = unwrap(kind)
     if isinstance(kind, inspect.UnionType):
         if text == "":

@@ -1,4 +1,4 @@
-"""Where in a recording to begin and to end: an event id, a time, or a duration from its first event. Pure."""
+"""Where a replay of a recording begins and ends: an event id, a time, or a duration from its first event. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 
 class InvalidSeek(ValueError):
-    """A text that names no place in a recording."""
+    """A text that names no position in a recording."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -22,22 +22,22 @@ class InvalidSeek(ValueError):
 
 
 class Seek(NamedTuple):
-    """A place in a recording: one of the three."""
+    """A position in a recording: one of the three."""
 
     id: EventId | None = None
     moment_ms: int | None = None
     offset_ms: int | None = None
 
     def first(self, began_ms: int) -> EventId:
-        """Return the lowest place that lies at or after it, in a recording that begins at ``began_ms``."""
+        """Return the lowest id at or after it, in a recording that begins at ``began_ms``."""
         return EventId(self._moment(began_ms), 0) if self.id is None else self.id
 
     def last(self, began_ms: int) -> EventId:
-        """Return the highest place that lies at or before it."""
+        """Return the highest id at or before it."""
         return EventId(self._moment(began_ms), MAX_SEQUENCE) if self.id is None else self.id
 
     def moment(self, began_ms: int) -> int:
-        """Its moment, in milliseconds since the epoch."""
+        """Return its time, in milliseconds since the epoch."""
         return self._moment(began_ms) if self.id is None else self.id.milliseconds
 
     def _moment(self, began_ms: int) -> int:
@@ -47,7 +47,7 @@ class Seek(NamedTuple):
 
 
 def parse_seek(text: str) -> Seek:
-    """Read a place. Raises InvalidSeek."""
+    """Parse a position. Raises InvalidSeek."""
     try:
         return Seek(id=EventId.parse(text))
     except InvalidEventId:
@@ -63,7 +63,7 @@ def parse_seek(text: str) -> Seek:
 
 
 class Stretch:
-    """Tells for each event of a recording, one after the other, whether it lies between two places."""
+    """Tells for each event of a recording, in order, whether it is between two positions."""
 
     def __init__(self, start: Seek | None, end: Seek | None) -> None:
         self._start = start
@@ -72,7 +72,7 @@ class Stretch:
         self._newest = EventId(0, 0)
 
     def place(self, place: EventId | None) -> EventId:
-        """Return an event's place in the order of the recording: never before the one of an earlier event."""
+        """Return an event's position in the order of the recording: never before that of an earlier event."""
         if place is not None and place > self._newest:
             self._newest = place
         if self._began_ms is None and place is not None:
@@ -80,9 +80,9 @@ class Stretch:
         return self._newest
 
     def is_before(self, place: EventId) -> bool:
-        """Tell whether it lies before the beginning."""
+        """Tell whether it is before the beginning."""
         return self._start is not None and place < self._start.first(self._began_ms or 0)
 
     def is_after(self, place: EventId) -> bool:
-        """Tell whether it lies after the end; so do all that follow."""
+        """Tell whether it is after the end; so are all that follow."""
         return self._end is not None and place > self._end.last(self._began_ms or 0)

@@ -1,6 +1,6 @@
-"""Passwords inside URLs and connection strings, replaced by ``***``. Pure.
+"""Replaces passwords inside URLs and connection strings by ``***``. Pure.
 
-Where it can't be told for sure how a driver reads a text, more is hidden rather than less.
+If it is uncertain how a driver reads a text, more is hidden rather than less.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 HIDDEN = "***"
 _URL_PASSWORD = re.compile(r"(://[^/:]*:)(?:.*)(@)", re.DOTALL)
 _URL_TOKEN = re.compile(r"(://)[^/?#]*(@)", re.DOTALL)
-"""Before the host of a web address everything is a secret: a token may stand there alone."""
+"""Everything before the host of a web address is secret: it may be just a token."""
 _HARMLESS = frozenset(
     # of web addresses
     {"after", "airports", "channels", "client", "format", "lang", "language", "last", "limit", "maxmessagebytes"}
@@ -22,19 +22,19 @@ _HARMLESS = frozenset(
     | {"logintimeout", "marsconnection", "mode", "multisubnetfailover", "odbcversion", "port", "protocol", "ssl"}
     | {"sslcertreqs", "sslmode", "tdsversion", "timeout", "trustedconnection", "trustservercertificate", "uri"}
 )
-"""Names of queries whose value may be shown, in lower case, without what separates their words."""
+"""Query parameters whose value may be shown, in lower case, without separators."""
 _ODBC_SECRET = re.compile(r"([\w ]*(?:pwd|password|secret|token)[\w ]*=\s*)", re.IGNORECASE)
 _BRACED = re.compile(r"\{(?:[^}]|\}\})*\}\s*(?=;|$)")
-"""A value in braces, a closing one in it doubled, as Microsoft's driver reads it."""
+"""A value in braces, with closing braces doubled, as Microsoft's driver reads it."""
 
 
 def url_without_secrets(url: str) -> str:
-    """Return a URL that may be shown. User names of databases stay; what stands before a web address's host doesn't."""
+    """Return a URL that may be shown. User names of databases are kept; what precedes a web address's host isn't."""
     is_web = url.lower().startswith(("http:", "https:", "ws:", "wss:"))
     place, mark, query = url.partition("?")
     if is_web:
         place = _URL_TOKEN.sub(rf"\g<1>{HIDDEN}\g<2>", place)
-    elif _URL_PASSWORD.search(url):  # a password may have anything in it, a question mark too
+    elif _URL_PASSWORD.search(url):  # a password may contain anything, even a question mark
         place, mark, query = _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}\g<2>", url).partition("?")
     return place + mark + "&".join(map(_shown_field, query.split("&")))
 
@@ -47,19 +47,19 @@ def odbc_without_secrets(odbc: str) -> str:
         end = match.end()
         if odbc.startswith("{", end):
             braced = _BRACED.match(odbc, end)
-            end = braced.end() if braced else len(odbc)  # what else a driver may take for the value, it ends somewhere
+            end = braced.end() if braced else len(odbc)  # wherever else a driver might end the value
         else:
             end = found if (found := odbc.find(";", end)) >= 0 else len(odbc)
     return shown + odbc[end:]
 
 
 def text_without_secrets(text: str) -> str:
-    """Return a text that stands in the wrong place, where it may have been meant for a URL or a connection string."""
+    """Redact a text in the wrong place, which may have been meant as a URL or connection string."""
     return url_without_secrets(text) if "://" in text else odbc_without_secrets(text)
 
 
 def _shown_field(field: str) -> str:
-    """Show a field of a query. Any name that is not known may be a secret's, and one without a value its very text."""
+    """Redact a query parameter. An unknown name may be that of a secret; without a value it may be the secret."""
     name, mark, _ = field.partition("=")
     if not field or re.sub(r"[\W_]", "", unquote_plus(name)).lower() in _HARMLESS:
         return field

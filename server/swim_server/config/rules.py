@@ -1,4 +1,4 @@
-"""Rules that a type can't say. Each takes the value as written and answers what is wrong with it, or None."""
+"""Rules that a type can't express. Each takes the value as written and returns what is wrong with it, or None."""
 
 from __future__ import annotations
 
@@ -135,4 +135,4 @@ RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
         "broker_url": _broker_url,
     }
 )
-"""By the name that the annotation in ``settings`` gives."""
+"""By the name in the annotation in ``settings``."""

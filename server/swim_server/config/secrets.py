@@ -1,4 +1,4 @@
-"""Hides what must not be shown or logged: passwords, also those inside URLs and connection strings."""
+"""Hides what must not be shown or logged: passwords, including those inside URLs and connection strings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from swim_server.config.redaction import HIDDEN, odbc_without_secrets, url_witho
 
 
 def without_secrets(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of a configuration's plain values that may be shown: passwords in it are ``***``."""
+    """Return a copy of a configuration's plain values with passwords replaced by ``***``."""
     copied: dict[str, Any] = _copy(values)
     for _, rule, holder, key in annotated_values(copied):
         if rule == "secret":
@@ -21,7 +21,7 @@ def without_secrets(values: dict[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> Any:
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Types of single settings. A range is in ``Meta``; any other rule is named there and kept in ``rules``."""
+"""Types of single settings. A range is in ``Meta``; any other rule is named there and implemented in ``rules``."""
 
 from __future__ import annotations
 

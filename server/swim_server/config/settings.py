@@ -1,4 +1,4 @@
-"""The configuration as typed values. How files, environment and options become these: ``load``."""
+"""The configuration as typed values. ``load`` builds them from files, environment and options."""
 
 from __future__ import annotations
 
@@ -106,18 +106,18 @@ class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``local``; or the Redis or Valkey server of several nodes: ``redis://``, ``rediss://``, ``unix://``."""
     username: str | None = None
     password: Annotated[str, Meta(extra={"rule": "secret"})] | None = None
-    """Better in the environment, ``SWIM_BROKER__PASSWORD``, or in ``password_file``, than in a file of settings."""
+    """Better in the environment, ``SWIM_BROKER__PASSWORD``, or in ``password_file``, than in a configuration file."""
     password_file: Annotated[str, Meta(extra={"rule": "path"})] | None = None
     """A file whose first line is the password."""
     prefix: SourceName = "swim"
-    """Begins the names of all keys on the server: another installation on the same one needs another."""
+    """Prefix of all keys on the server: each installation on it needs its own."""
 
 
 class ClusterConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[cluster]``: this node among those that share a broker."""
 
     node: SourceName | None = None
-    """Its name, another one on each node; None: the machine's name and a few characters of the home."""
+    """Its name, unique among the nodes; None: the machine's name and a few characters of the home."""
 
 
 class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -145,7 +145,7 @@ class StateConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class PagesConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """``[pages]``: what browsers are shown beside the service itself."""
+    """``[pages]``: the pages served to browsers."""
 
     enabled: bool = True
     """The live map ``/map``, for whoever has a key, and ``/ops``, for the operator."""
@@ -243,4 +243,4 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 SOURCES = ("sources", "adl", "detection")
 LOGGING = ("level", "format", "max_bytes", "keep_files")
 RELOADABLE = ("tiers", "auth.recheck_seconds", *(f"logging.{name}" for name in LOGGING), "expect", "publish", *SOURCES)
-"""Settings, by the beginning of their dotted name, that take effect at once. All others need a restart."""
+"""Settings, by the beginning of their dotted names, that take effect at once. All others need a restart."""

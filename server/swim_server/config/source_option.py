@@ -15,11 +15,11 @@ from swim_server.config.parse_value import parse_value
 from swim_server.config.source_settings import SourceConfig
 
 _TARGETS = ("path", "url", "database")
-"""Settings that the text after the colon sets, for kinds that have one of them."""
+"""The settings that the text after the colon sets, for kinds that have one of them."""
 
 
 def parse_source(text: str, option: str = "--source") -> SourceConfig:
-    """Parse one ``--source`` word. Paths stay as written. Raises ConfigError with all that is wrong with it."""
+    """Parse one ``--source`` word. Paths stay as written. Raises ConfigError with everything that is wrong with it."""
     union = inspect.type_info(SourceConfig)
     assert isinstance(union, inspect.UnionType), "sources are a union of tagged structs"
     tagged = choices(union)
@@ -39,7 +39,7 @@ def parse_source(text: str, option: str = "--source") -> SourceConfig:
 
 
 def parse_sources(texts: Sequence[str]) -> list[SourceConfig]:
-    """Parse several. Raises ConfigError with all that is wrong with any of them."""
+    """Parse several words. Raises ConfigError with everything that is wrong with any of them."""
     sources: list[SourceConfig] = []
     problems: list[Problem] = []
     for text in texts:
@@ -54,13 +54,13 @@ def parse_sources(texts: Sequence[str]) -> list[SourceConfig]:
 
 def _split(text: str) -> tuple[str, list[tuple[str, str]]]:
     head, mark, query = text.strip().rpartition("?")
-    if not mark or (query and "=" not in query):  # a question mark that belongs to the path
+    if not mark or (query and "=" not in query):  # a question mark that is part of the path
         return text.strip(), []
     return head, parse_qsl(query, keep_blank_values=True)
 
 
 def _is_of_the_address(target: str, words: list[tuple[str, str]], struct: inspect.StructType) -> bool:
-    """Whether what follows the question mark belongs to an http address: none of it is a word of this kind."""
+    """Tell whether everything after the question mark belongs to an http address."""
     fields = {field.encode_name for field in struct.fields}
     return "url" in fields and "://" in target and not any(word in fields for word, _ in words)
 
@@ -68,7 +68,7 @@ def _is_of_the_address(target: str, words: list[tuple[str, str]], struct: inspec
 def _read(
     values: dict[str, Any], struct: inspect.StructType, target: str, words: list[tuple[str, str]]
 ) -> Iterator[str]:
-    """Fill in the target and the words; tell those that don't exist."""
+    """Set the target and the options; report unknown ones."""
     fields = {field.encode_name: field for field in struct.fields}
     named = next((name for name in _TARGETS if name in fields), None)
     if target[1:]:

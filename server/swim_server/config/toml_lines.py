@@ -1,4 +1,4 @@
-"""On which line of a TOML text each key stands. ``tomllib`` reads the values but does not tell; this only finds."""
+"""Finds the line of each key in a TOML text. ``tomllib`` reads the values but does not report lines."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _STRINGS = (
 
 
 def lines_of(text: str) -> dict[Path, int]:
-    """Find the line, from 1, of every key and table in a text that ``tomllib`` has accepted."""
+    """Return the line, from 1, of every key and table in a text that ``tomllib`` has accepted."""
     return _Finder(text).run()
 
 
 class _Finder:
-    """Walks over the text once."""
+    """Scans the text once."""
 
     def __init__(self, text: str) -> None:
         self.text = text

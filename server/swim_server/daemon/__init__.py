@@ -1,1 +1,1 @@
-"""The life of the process: lockfile, detach, signals, fingerprint; the only place that wires all rooms."""
+"""The life of the process: lockfile, detach, signals, fingerprint; the only package that wires all others together."""

@@ -1,9 +1,9 @@
-"""The parts of one daemon, by name: what the service runs and what the methods of the control socket look at."""
+"""The parts of one daemon, by name: what the service runs and what the control socket's methods use."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swim_server.brokers.node_broker import NodeBroker
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.tls import TlsCertificate
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.store import KeyStore
+    from swim_server.logs import Logger
     from swim_server.protocol.channels import Catalogue
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.conversation import Conversation
@@ -38,43 +39,49 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Components:
-    """Built once by ``wiring``, in this order. None is replaced while the process lives."""
+class Core:
+    """Everything that moves and stores events and decides about keys. Built first; knows no listener and no request."""
 
     config: RunningConfig
     home: Home
-    log: Any
-    log_stream: LogStream | None
-    """Where this process logs; None: standard error."""
-    notifier: Notifier
     catalogue: Catalogue
     tasks: Tasks
     wheel: TimerWheel
-    loop_lag: LoopLagMonitor
     admission: Admission
     broker: NodeBroker
     cluster: Cluster | None
-    """What this node does with others; None: it is alone."""
+    """What this node does with others; None: it is the only one."""
     store: KeyStore
     authenticator: Authenticator
     sources: RunningSources
     hub: Hub
+    conversation: Conversation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Components(Core):
+    """All parts, built once by ``wiring``. None is replaced while the process lives."""
+
+    log: Logger
+    log_stream: LogStream | None
+    """Where this process logs; None: standard error."""
+    notifier: Notifier
+    loop_lag: LoopLagMonitor
     state_keeper: StateKeeper
     latency: Latency
     memory: MemoryBaseline
     metrics: Exposition
     sessions: OperatorSessions
-    """Of the operator's page."""
+    """Sessions of the operator's page."""
     readiness: Readiness
     request_counts: RequestCounts
     throughput: Throughput
-    conversation: Conversation
     rpc: Rpc
     endpoints: EndpointContext
     """What all endpoints share."""
     gateway: Gateway
-    """Who is connected."""
+    """Knows all connections."""
     key_watch: KeyWatch
     listeners: Listeners
     tls: TlsCertificate | None
-    """What clients are shown; None: they come without TLS, or a proxy has it."""
+    """The certificate shown to clients; None: they connect without TLS, or a proxy terminates it."""

@@ -1,4 +1,4 @@
-"""Naming a key database, so that two can be told apart: never a user or a password."""
+"""Names a key database so that two can be told apart, without user or password."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sqlalchemy.exc import ArgumentError
 from swim_server.config import DatabaseConfig
 
 _ODBC_FIELD = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
-"""A value may stand in braces, with semicolons in it."""
+"""A value may be in braces, and contain semicolons."""
 
 
 def describe_database(config: DatabaseConfig, default_path: str) -> str:
-    """Name a database so that two can be told apart: where it is and what it is called; no user, no password."""
+    """Name a database by its location and name, so that two can be told apart; no user, no password."""
     if config.odbc is not None:
         kept = {"server", "address", "addr", "database", "port", "dsn"}
         shown = [f"{name}={value}" for name, value in _ODBC_FIELD.findall(config.odbc) if name.lower() in kept]

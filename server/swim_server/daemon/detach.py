@@ -1,4 +1,4 @@
-"""Starting the daemon in the background and waiting until clients can connect."""
+"""Starts the daemon in the background and waits until clients can connect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOG_LINES = 15
 
 
 class StartFailed(Exception):
-    """The daemon did not come to serve."""
+    """The daemon did not start serving."""
 
     def __init__(self, exit_code: int | None, output: Sequence[str], log: Path) -> None:
         self.exit_code = exit_code
@@ -39,9 +39,10 @@ class StartFailed(Exception):
 
 
 def serve_detached(home: Home, arguments: Sequence[str]) -> LockInfo:
-    """Start ``swimctl`` with ``arguments`` in a session of its own; return once it serves.
+    """Start ``swimctl`` with ``arguments`` in its own session; return once it serves.
 
-    Its output goes to the home's log. Whoever stops waiting ends it too. Raises HomeError, StartFailed, OSError.
+    Its output goes to the home's log. If the caller stops waiting, the daemon is ended too. Raises HomeError,
+    StartFailed, OSError.
     """
     home.prepare()
     reading, writing = os.pipe()
@@ -85,9 +86,9 @@ def _await_ready(child: subprocess.Popen[bytes], reading: int, log: Path, begin:
 
 
 def program() -> list[str]:
-    """Return the words that start ``swimctl`` again: the code on disk that this process was imported from.
+    """Return the command that starts ``swimctl`` again: the code on disk that this process was imported from.
 
-    ``-m`` alone would look into the working folder first, wherever that happens to be.
+    ``-m`` alone would search the working folder first, wherever that is.
     """
     spec = find_spec("swimctl")
     assert spec is not None and spec.submodule_search_locations, "it is installed together with this package"
@@ -96,7 +97,7 @@ def program() -> list[str]:
 
 
 def ready_callback() -> Callable[[LockInfo], None] | None:
-    """Return what a child calls to tell its parent that it serves; None when no parent waits."""
+    """Return what a child calls to tell its parent that it serves; None if no parent waits."""
     number = os.environ.pop(READY_VARIABLE, None)
     if number is None:
         return None
@@ -104,7 +105,7 @@ def ready_callback() -> Callable[[LockInfo], None] | None:
     os.set_inheritable(descriptor, False)
 
     def tell(info: LockInfo) -> None:
-        with contextlib.suppress(BrokenPipeError):  # nobody waits any more; the service is there all the same
+        with contextlib.suppress(BrokenPipeError):  # nobody waits any more; the service runs all the same
             os.write(descriptor, msgspec.json.encode(info) + b"\n")
         os.close(descriptor)
 
@@ -112,7 +113,7 @@ def ready_callback() -> Callable[[LockInfo], None] | None:
 
 
 def tail(path: Path, begin: int = 0, lines: int = LOG_LINES) -> list[str]:
-    """Read the last lines of a file, nothing before byte ``begin``."""
+    """Read the last lines of a file, starting at byte ``begin`` at the earliest."""
     try:
         with path.open("rb") as file:
             file.seek(max(begin, file.seek(0, os.SEEK_END) - 65_536))

@@ -1,4 +1,4 @@
-"""Asking every client to come back later, each at a moment of its own, and waiting until they have gone."""
+"""Asks every client to reconnect later, each at a different moment, and waits until they have left."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ RETRY_STEP_MS = 37
 CLOSES_PER_TURN = 50
 MOVES_PER_SECOND = 1000
 MAX_SPREAD_SECONDS = 10.0
-"""Rate and longest total time in which clients are asked to move to the new process."""
+"""Rate and maximum time of asking clients to move to the new process."""
 
 
 def retry_ms(number: int) -> int:
-    """Return after how many milliseconds the client of this number is asked to come back."""
+    """Return after how many milliseconds client ``number`` is asked to reconnect."""
     return RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
 
 

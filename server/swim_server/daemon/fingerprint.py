@@ -1,4 +1,4 @@
-"""The code's fingerprint: a digest of every source file that runs, taken once at start and kept in memory."""
+"""The code's fingerprint: a digest of every source file that runs, computed once at the start and kept in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
 def commit_of_checkout(start: Path | None = None) -> str | None:
-    """Find the commit that is checked out around a folder (this package's); None where there is none."""
+    """Return the commit that is checked out in a folder (this package's); None if there is none."""
     folder = (start or Path(__file__)).resolve()
     try:
         git = next((parent / ".git" for parent in folder.parents if (parent / ".git").exists()), None)
@@ -28,12 +28,12 @@ def commit_of_checkout(start: Path | None = None) -> str | None:
 
 
 def _is_ours(git: Path, start: Path | None) -> bool:
-    """Tell whether the checkout is this code's, not one that the environment with this code happens to lie in."""
+    """Tell whether the checkout is this code's, not one in which the environment with this code happens to be."""
     return start is not None or (git.parent / "swimctl" / "__init__.py").exists()
 
 
 def _git_folder(git: Path) -> Path:
-    """Return the repository's folder: in a work tree ``.git`` is a file that names it."""
+    """Return the repository's folder: in a worktree, ``.git`` is a file that names it."""
     if git.is_dir():
         return git
     return (git.parent / git.read_text("utf-8").removeprefix("gitdir:").strip()).resolve()
@@ -59,24 +59,24 @@ PACKAGES = ("swim_server", "swimctl")
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
-    """What code this is."""
+    """Identifies the code."""
 
     digest: str
     """The first 12 hex digits of the SHA-256 over all files' names and digests."""
     files: dict[str, str]
     """SHA-256 of each source file by its path below the packages' folder: ``swim_server/config.py``."""
     roots: dict[str, str] = {}
-    """Where each package lies."""
+    """The folder of each package."""
     version: str = __version__
     commit: str | None = None
-    """Of the checkout, when it is one."""
+    """The commit, if the code runs from a checkout."""
     python: str = ""
     dependencies: dict[str, str] = {}
     """The version of each required package, by name."""
 
 
 def take_fingerprint() -> Fingerprint:
-    """Read the packages' source files from disk as they are now. Some 20 ms; call it before serving."""
+    """Read the packages' source files from disk. Takes some 20 ms; call it before serving."""
     roots = package_roots()
     files = digests_below(roots)
     return Fingerprint(
@@ -100,26 +100,26 @@ def package_roots() -> dict[str, str]:
 
 
 def digests_below(roots: Mapping[str, str]) -> dict[str, str]:
-    """Compute the SHA-256 of each source file in some packages' folders, by ``package/path``. Raises OSError."""
+    """Compute the SHA-256 of each source file in the packages' folders, by ``package/path``. Raises OSError."""
     found = {}
     for name, path in _source_files(roots):
         try:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         except FileNotFoundError:
-            continue  # taken away since it was listed
+            continue  # removed since it was listed
     return found
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """Compute one short digest of all."""
+    """Compute one short digest of all files."""
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def check_syntax() -> None:
-    """Compile every source file on disk, also those that are imported when they are first needed. Raises SyntaxError.
+    """Compile every source file on disk, including those imported only when needed. Raises SyntaxError.
 
-    About a second: for a process that is to take over from one that serves.
+    Takes about a second: for a process that is about to take over from one that serves.
     """
     for _, path in _source_files(package_roots()):
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)

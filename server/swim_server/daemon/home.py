@@ -1,4 +1,4 @@
-"""The folder where one installation keeps its state. Two homes never meet."""
+"""The folder in which one installation keeps its state. Two homes share nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from swim_server.errors import OperatorError
 
-LAST_RESORT = "/tmp"  # where every system has a short, writable folder; ours in it is checked to be ours
+LAST_RESORT = "/tmp"  # every system has this short, writable folder; ours in it is checked to be ours
 SOCKET_NAME = "control.sock"
 SOCKET_PATH_LIMIT = 100
-"""Bytes that a Unix socket's path may have on every system we run on (Linux: 107)."""
+"""Maximum length of a Unix socket's path in bytes on every supported system (Linux: 107)."""
 
 
 class HomeError(OperatorError):
@@ -28,7 +28,7 @@ class HomeError(OperatorError):
 
 
 def expand_user(text: str) -> Path:
-    """Read a path that may begin with ``~``. Raises HomeError if there is no such home."""
+    """Expand a path that may begin with ``~``. Raises HomeError if there is no such home."""
     try:
         return Path(text).expanduser()
     except (RuntimeError, KeyError):
@@ -43,7 +43,7 @@ class Home:
 
     @classmethod
     def default(cls, environ: Mapping[str, str]) -> Home:
-        """Take ``SWIM_HOME``, else the user's state directory for ``swim``."""
+        """Return the home: ``SWIM_HOME``, else the user's state directory for ``swim``."""
         configured = environ.get("SWIM_HOME")
         if configured:
             return cls(expand_user(configured))
@@ -63,7 +63,7 @@ class Home:
 
     @property
     def control_socket(self) -> Path:
-        """Return the control socket's path; in a temporary directory where the home's is too long for one."""
+        """The control socket's path; in a temporary directory if the home's path is too long for one."""
         path = self.path / SOCKET_NAME
         return path if _is_short(path) else self._temporary_socket()
 
@@ -77,7 +77,7 @@ class Home:
         return next(filter(_is_short, paths), paths[-1])
 
     def remove_control_socket(self) -> None:
-        """Remove the control socket's name, and the folder that was made for it alone. Idempotent."""
+        """Remove the control socket's name, and the folder created only for it. Idempotent."""
         self.control_socket.unlink(missing_ok=True)
         if self.control_socket.parent != self.path:
             with contextlib.suppress(OSError):  # another process has put something into it: it stays
@@ -93,17 +93,17 @@ class Home:
 
     @property
     def state(self) -> Path:
-        """Return where the newest checkpoint of the world is kept; the one before it beside it."""
+        """Path of the newest checkpoint of the world; the previous one is beside it."""
         return self.path / "state.checkpoint"
 
     @property
     def operator_token(self) -> Path:
-        """Return where the token stands with which Prometheus reads the metrics."""
+        """Path of the token with which Prometheus reads the metrics."""
         return self.path / "operator.token"
 
     @property
     def dashboard(self) -> Path:
-        """What ``swimctl dashboard`` has a browser open: a form with a token for one use."""
+        """The file that ``swimctl dashboard`` has a browser open: a form with a single-use token."""
         return self.path / "dashboard.html"
 
     @property
@@ -112,16 +112,16 @@ class Home:
 
     @property
     def starts(self) -> Path:
-        """Return where each start is noted."""
+        """Path of the log of starts."""
         return self.path / "starts.jsonl"
 
     @property
     def sources(self) -> Path:
-        """Return where sources keep their state over a restart."""
+        """Folder in which sources keep their state over a restart."""
         return self.path / "sources"
 
     def prepare(self) -> None:
-        """Make the folders, readable by their owner alone. Raises HomeError."""
+        """Create the folders, accessible to their owner only. Raises HomeError."""
         try:
             for folder in (self.path, self.sources, self.control_socket.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ class Home:
             raise HomeError(self.path, error.strerror or str(error)) from None
 
     def _check_socket_folder(self) -> None:
-        """Refuse a folder for the control socket that another user made in a place that all may write to."""
+        """Refuse a folder for the control socket that another user created in a place writable by everyone."""
         folder = self.control_socket.parent
         if folder != self.path:
             found = folder.lstat()

@@ -1,11 +1,11 @@
-"""Keeps live connections honest: a key that expires, is revoked or changes its tier closes what it opened."""
+"""Watches the keys of live connections: a key that expires, is revoked or changes its tier closes its connections."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
     from swim_server.gateway.registry import Gateway
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.records import KeyRecord, Refused
+    from swim_server.logs import Logger
     from swim_server.streaming.connection import Connection
 
 EXPIRY_LOOK_SECONDS = 0.5
 REMEMBERED_ENDINGS = 1000
-"""Keeps the number of connections closed by a change, for a caller that asks after they were closed."""
+"""How many results of changes are remembered, for a caller that asks after the connections were closed."""
 
 
 class _Ending(msgspec.Struct):
-    """A key was found to have ended, and its connections are being closed."""
+    """A key that has ended, and whose connections are being closed."""
 
     at: float
     key_id: int
     closed: int = 0
-    """So far: each connection is counted where it is closed, once."""
+    """Connections closed so far, each counted once."""
 
 
 class KeyWatch:
-    """Looks at the keys of all live connections: at the clock twice a second, at the table every so often."""
+    """Checks the keys of all live connections: the clock twice a second, the table at intervals."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class KeyWatch:
         authenticator: Authenticator,
         *,
         recheck_seconds: float,
-        log: Any,
+        log: Logger,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._gateway = gateway
@@ -67,7 +68,7 @@ class KeyWatch:
             await self._end_expired()
 
     async def _end_expired(self) -> None:
-        """End the connections of keys that have expired, each key judged by what its newest connection knows of it."""
+        """Close the connections of keys that have expired, according to each key's newest connection."""
         async for key_id in yielding(self._gateway.live_keys()):
             connections = self._gateway.connections_of(key_id)
             key = connections[-1].key if connections else None
@@ -81,7 +82,7 @@ class KeyWatch:
             await self.recheck_all()
 
     async def recheck_all(self) -> None:
-        """Ask the table about every key that holds connections. Never raises: ``last_recheck_error`` tells."""
+        """Read the table for every key that holds connections. Never raises: see ``last_recheck_error``."""
         try:
             await self.recheck(self._gateway.live_keys())
         except Exception as error:  # noqa: BLE001  # the database may fail in any way; connections live on meanwhile
@@ -92,9 +93,9 @@ class KeyWatch:
             self.last_recheck_error = None
 
     async def recheck(self, key_ids: Collection[int]) -> int:
-        """Ask the table about these keys in one query; close what no longer holds; return how many connections.
+        """Read the table for these keys in one query; close what is no longer allowed; return how many connections.
 
-        A key that holds is known from then on as the table has it: what was prolonged doesn't end at its old date.
+        A key that is still valid is remembered as the table has it: a prolonged key doesn't end at its old date.
         """
         asked = self._gateway.live_keys() & set(key_ids)
         if not asked:
@@ -106,22 +107,22 @@ class KeyWatch:
         return closed
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
-        """Recheck one key that was changed so many seconds ago.
+        """Check one key that was changed ``seconds`` ago.
 
-        Return how many connections were closed because of it, also those that the watch had found by itself.
+        Return how many connections were closed because of it, including those that the watch had found by itself.
         """
         since = self._monotonic() - seconds
         await self.recheck([key_id])
         return sum(ending.closed for ending in self._endings if ending.key_id == key_id and ending.at >= since)
 
     async def end_in_memory(self, key_id: int) -> int:
-        """Close what a key holds that was ended while the table can't be read; return how many connections."""
+        """Close the connections of a key that was ended while the table can't be read; return how many."""
         connections = self._gateway.connections_of(key_id)
         key = connections[-1].key if connections else None
         return 0 if key is None else await self._judge(key_id, self._authenticator.as_ended(key))
 
     async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
-        """Close those that the key no longer admits: all, or those of another tier, or from addresses not listed."""
+        """Close the connections that the key no longer allows: all, or by tier or address."""
         now = utc_now(self._clock)
         refusals: dict[Refused, list[Connection]] = {}
         for connection in self._gateway.connections_of(key_id):

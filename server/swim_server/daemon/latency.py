@@ -1,4 +1,4 @@
-"""How long an event takes from its id to the last write of it to a client: sampled, a few times a second."""
+"""How long an event takes from its id to its last write to a client: sampled a few times a second."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class Histogram:
         self._counts = [0] * len(BOUNDS_SECONDS)
 
     def add(self, seconds: float) -> None:
-        """Count one."""
+        """Count one latency."""
         self.sum_seconds += seconds
         self._counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
 
     def cumulative(self) -> list[tuple[float, int]]:
-        """Return each bound, and how many were not longer."""
+        """Return each bound, and how many latencies were at most that."""
         return list(zip(BOUNDS_SECONDS, accumulate(self._counts), strict=True))
 
 
 class Latency:
-    """The last minute's samples. An id holds whole milliseconds, so each sample is up to one too long."""
+    """The samples of the last minute. Ids have whole milliseconds, so each sample is up to one too long."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Latency:
         wall_ms: Callable[[], float],
         call_soon: Callable[[Callable[[], None]], object],
     ) -> None:
-        """``wall_ms``: milliseconds since 1970 with their fraction, which ``now_ms`` of a clock has not."""
+        """Sample with ``wall_ms``, milliseconds since 1970 with a fraction, which ``now_ms`` of a clock lacks."""
         self._hub = hub
         self._wall_ms = wall_ms
         self._monotonic = clock.monotonic
@@ -60,7 +60,7 @@ class Latency:
         self._is_waiting = False
 
     def delivered(self, milliseconds: int) -> None:
-        """Note that an event with an id of this moment was just handed to the hub."""
+        """Note that an event whose id has this time was just handed to the hub."""
         if not self._is_waiting and self._monotonic() >= self._sample_at:
             self._is_waiting = True
             self._await_writes(milliseconds, 0)

@@ -1,4 +1,4 @@
-"""How this process was started: by whom, which program, with which arguments."""
+"""How this process was started: by what, which program, with which arguments."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SUPERVISING_PARENTS = {
     "dumb-init": "dumb-init",
     "catatonit": "catatonit",
 }
-"""By the name of the parent process."""
+"""Supervisors by the name of the parent process."""
 WATCHES_PID = frozenset({"supervisord", "runit", "s6", "tini", "dumb-init", "catatonit", "container"})
-"""What takes the service for ended when the process that it started ends, whatever other process has taken over.
+"""Supervisors that consider the service ended when the process that they started ends, even if another has taken over.
 
-systemd is told of the new main process (sd_notify(3), MAINPID=).
+systemd is told about the new main process (sd_notify(3), MAINPID=).
 """
 
 
@@ -44,22 +44,22 @@ RESTARTED_BY = {
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``status`` tells of the start."""
+    """What ``status`` shows about the start."""
 
     supervisor: str | None = None
-    """The supervisor of the process; None: none known."""
+    """The supervisor of the process; None: none is known."""
     program: str | None = None
     supervised_as: str | None = None
-    """What the supervisor knows it by: ``swim.service``, ``swim:swim_00``."""
+    """The supervisor's name for it: ``swim.service``, ``swim:swim_00``."""
     has_terminal: bool = False
-    """It has a controlling terminal, and ends with it."""
+    """Whether it has a controlling terminal, and ends with it."""
     executable: str | None = None
     """The Python that runs the program."""
     arguments: tuple[str, ...] = ()
     """The program's arguments; credentials in addresses are hidden."""
 
     def refusal(self) -> str | None:
-        """Say why no other process may take over from this one; None: one may."""
+        """Return why no other process may take over from this one; None: one may."""
         if self.supervisor not in WATCHES_PID:
             return None
         name = f" as {self.supervised_as}" if self.supervised_as else ""
@@ -75,12 +75,12 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of_this_process(cls, environ: Mapping[str, str]) -> Launch:
-        """Look at this process, its parent and its environment."""
+        """Examine this process, its parent and its environment."""
         program, *arguments = sys.argv or [""]
         has_terminal = has_controlling_terminal()
         supervisor = supervisor_of(environ, os.getpid(), watching_parent(has_terminal=has_terminal))
         if supervisor == "supervisord" and os.getsid(0) == os.getpid():
-            supervisor = None  # a child of a child of supervisord that has gone into a session of its own
+            supervisor = None  # a grandchild of supervisord that has started its own session
         return cls(
             supervisor=supervisor,
             supervised_as=supervised_as(supervisor, environ),
@@ -92,10 +92,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def supervisor_of(environ: Mapping[str, str], pid: int, parent: str | None) -> str | None:
-    """Name what supervises a process. Pure.
+    """Return the supervisor of a process. Pure.
 
-    systemd sets ``SYSTEMD_EXEC_PID`` for the process that it starts, and ``NOTIFY_SOCKET`` also reaches the processes
-    that follow it over a restart (systemd.exec(5)); supervisord sets ``SUPERVISOR_ENABLED``.
+    systemd sets ``SYSTEMD_EXEC_PID`` for the process that it starts, and ``NOTIFY_SOCKET`` is also inherited by
+    processes that follow it over a restart (systemd.exec(5)); supervisord sets ``SUPERVISOR_ENABLED``.
     """
     if environ.get("NOTIFY_SOCKET") or environ.get("SYSTEMD_EXEC_PID") == str(pid):
         return "systemd"
@@ -107,7 +107,7 @@ def supervisor_of(environ: Mapping[str, str], pid: int, parent: str | None) -> s
 
 
 def supervised_as(supervisor: str | None, environ: Mapping[str, str]) -> str | None:
-    """Name what a supervisor knows this process by; None where that is not told."""
+    """Return the supervisor's name for this process; None if it is not known."""
     if supervisor == "supervisord":
         names = (environ.get("SUPERVISOR_GROUP_NAME"), environ.get("SUPERVISOR_PROCESS_NAME"))
         return ":".join(each for each in names if each) or None
@@ -119,9 +119,9 @@ def supervised_as(supervisor: str | None, environ: Mapping[str, str]) -> str | N
 
 
 def watching_parent(*, has_terminal: bool) -> str | None:
-    """Name the program that waits for this process: its parent, or what waits for the shell that it was started by.
+    """Return the program that waits for this process: its parent or, if that is a shell, the shell's parent.
 
-    None where it can't be looked at. A shell at a terminal outlives its programs.
+    None if it can't be determined. A shell at a terminal outlives its programs.
     """
     try:
         parent = psutil.Process(os.getppid())
@@ -138,7 +138,7 @@ def watching_parent(*, has_terminal: bool) -> str | None:
 
 
 def has_controlling_terminal() -> bool:
-    """Tell whether this process belongs to a terminal, wherever its standard streams lead (tty(4))."""
+    """Tell whether this process belongs to a terminal, whatever its standard streams are (tty(4))."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
     except OSError:

@@ -1,7 +1,8 @@
-"""The lockfile: held with flock by the living daemon, so it is never stale; its content tells who that is."""
+"""The lockfile: held with flock by the running daemon, so it is never stale; its content names that process."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -16,15 +17,15 @@ from swim_server.files.opening import open_descriptor
 
 ACQUIRE_TRIES = 10
 ACQUIRE_PAUSE_SECONDS = 0.03
-"""A reader that asks whether the lock is held takes it for an instant; ten tries outlast any number of them."""
+"""A reader that tests the lock holds it for an instant; ten attempts outlast any number of readers."""
 
 
 class LockInfo(msgspec.Struct, kw_only=True):
-    """What a daemon says of itself in its lockfile."""
+    """What a daemon writes about itself into its lockfile."""
 
     pid: int
     process_started: float
-    """Seconds since boot, as the kernel tells; with the pid it names one process, also after pids come around."""
+    """Seconds since boot, from the kernel; with the pid it identifies one process, even if pids are reused."""
     boot_id: str | None = None
     host: str
     started_at: str
@@ -59,18 +60,18 @@ class AlreadyRunning(OperatorError):
 
 
 class Lockfile:
-    """One home's lock. The lock belongs to the open file: a process that inherits the descriptor holds it too."""
+    """The lock of one home. It belongs to the open file: a process that inherits the descriptor holds it too."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
         self._content: bytes | None = None
-        """What this process has written last."""
+        """What this process wrote last."""
 
     def acquire(self) -> None:
         """Take the lock; held until ``release`` or the end of the process. Raises AlreadyRunning, OSError.
 
-        A file that is replaced while it is being locked is left for the one that has the name now.
+        If the file is replaced while it is being locked, the new one is locked instead.
         """
         for attempt in range(ACQUIRE_TRIES):
             descriptor = _open_locked(self.path)
@@ -82,9 +83,9 @@ class Lockfile:
         raise AlreadyRunning(self.path, self.read())
 
     def keep(self) -> bool:
-        """Make the file again where it was removed, replaced or changed under its holder; True when it had been.
+        """Create the file again if it was removed, replaced or changed while held; True if it was.
 
-        Raises OSError, also where another process holds the lock of the file that has the name now.
+        Raises OSError, also if another process holds the lock of the new file.
         """
         data = self._content
         if self._descriptor is None or data is None:
@@ -106,12 +107,12 @@ class Lockfile:
         self._descriptor = descriptor
 
     def fileno(self) -> int:
-        """Return the descriptor that holds the lock, to be handed over."""
+        """Return the descriptor that holds the lock, for handing it over."""
         assert self._descriptor is not None, "not acquired"
         return self._descriptor
 
     def write(self, info: LockInfo) -> None:
-        """Say who holds the lock. Only its holder may."""
+        """Write who holds the lock. Only the holder may."""
         content = tomli_w.dumps({name: value for name, value in msgspec.to_builtins(info).items() if value is not None})
         self._content = content.encode()
         self._put(self._content)
@@ -121,14 +122,14 @@ class Lockfile:
         os.ftruncate(self.fileno(), len(data))
 
     def read(self) -> LockInfo | None:
-        """Read who holds, or last held, the lock; None when nobody ever did or it can't be read."""
+        """Read who holds, or last held, the lock; None if nobody did or it can't be read."""
         for _ in range(ACQUIRE_TRIES):
             try:
                 return msgspec.convert(tomllib.loads(self.path.read_text("utf-8")), LockInfo)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError):
-                time.sleep(ACQUIRE_PAUSE_SECONDS)  # being written at this moment, or left over from a full disk
+                time.sleep(ACQUIRE_PAUSE_SECONDS)  # being written at this moment, or a remnant of a full disk
         return None
 
     def is_held(self) -> bool:
@@ -146,15 +147,16 @@ class Lockfile:
         return False
 
     def release(self, *, keep_lock: bool = False) -> None:
-        """Release the lock: clear the content, keep the file. With ``keep_lock`` another process keeps holding it."""
+        """Release the lock: clear the content, keep the file. With ``keep_lock``, another process keeps holding it."""
         if self._descriptor is not None:
             if not keep_lock:
-                os.ftruncate(self._descriptor, 0)
+                with contextlib.suppress(OSError):  # a disk in trouble: the next start finds that this was no good end
+                    os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = self._content = None
 
     def clear(self) -> bool:
-        """Remove what a daemon that was killed left behind. True when there was something."""
+        """Remove what a killed daemon left. True if there was something."""
         if self.is_held() or not self.path.exists() or not self.path.stat().st_size:
             return False
         os.truncate(self.path, 0)
@@ -162,7 +164,7 @@ class Lockfile:
 
 
 def _open_locked(path: Path) -> int | None:
-    """Open a file and take its lock; None where another process holds it, or the file has lost its name meanwhile."""
+    """Open a file and take its lock; None if another process holds it, or the file was replaced meanwhile."""
     descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -178,7 +180,7 @@ def _open_locked(path: Path) -> int | None:
 
 
 def _has_name(descriptor: int, path: Path) -> bool:
-    """Tell whether this open file is the one that has the name."""
+    """Tell whether the path names this open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

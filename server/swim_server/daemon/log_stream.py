@@ -1,7 +1,7 @@
-"""Where the log is written: a file that rotates, or standard error. Writing never fails: the service matters more.
+"""The destination of the log: a rotating file, or standard error. Writing never fails: the service matters more.
 
-A file is rotated by size, here; by another program that renames it (logrotate), which is noticed; or opened again when
-that is asked for (SIGUSR2). Lines that can't be written, on a full disk say, are counted, and told of afterwards.
+A file is rotated by size here; if another program (logrotate) renames it, that is noticed; and SIGUSR2 opens it again.
+Lines that can't be written, as on a full disk, are counted and reported afterwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AGAIN_SECONDS = 60.0
 """How long the file keeps growing after a failed rotation."""
 RECENT_LINES = 300
 MAX_LINE = 2000
-"""Of a line that is kept."""
+"""Maximum length of a line that is kept."""
 
 
 class LogStream:
@@ -37,22 +37,22 @@ class LogStream:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.opened_as = _leads_to(descriptor) if path is None else None
-        """Where it led at the start; None: a file of ours, or nobody can tell."""
+        """Where standard error led at the start; None: to a file of ours, or unknown."""
         self.path = path
-        """The file; None: not one of ours to rotate, a terminal or a journal."""
+        """The file; None: not one to rotate, but a terminal or a journal."""
         self.max_bytes = max_bytes
-        """Beyond it the file is rotated; 0: never."""
+        """Size beyond which the file is rotated; 0: never."""
         self.keep_files = keep_files
-        """How many rotated files are kept: ``swim.log.1`` is the newest."""
+        """How many rotated files are kept; ``swim.log.1`` is the newest."""
         self.lost = 0
-        """Lines that could not be written since the last one that could."""
+        """Lines lost since the last one that could be written."""
         self.recent: deque[str] = deque(maxlen=RECENT_LINES)
-        """The newest lines, for who looks at them from elsewhere."""
+        """The newest lines, for displaying them elsewhere."""
         self.written = 0
-        """How many lines there were."""
+        """Number of lines written."""
         self._descriptor = descriptor
         self._redirects = redirects
-        """Standard output and error, where they lead into the file too."""
+        """Standard output and error, if they lead into the file too."""
         self._reason = ""
         self._monotonic = clock.monotonic
         self._look_at = 0.0
@@ -65,7 +65,7 @@ class LogStream:
 
     @classmethod
     def standard_error(cls, home_log: Path, *, max_bytes: int, keep_files: int) -> LogStream:
-        """Write to standard error; where that leads into the home's log, as detached, to be rotated as a file."""
+        """Write to standard error; if that is the home's log, as when detached, it is rotated as a file."""
         redirects = [number for number in (1, 2) if _is_same(number, home_log)]
         if 2 not in redirects:
             return cls(2)
@@ -73,13 +73,13 @@ class LogStream:
 
     @property
     def problem(self) -> str | None:
-        """Say why lines are lost; None: none is."""
+        """Why lines are lost; None: none are."""
         return self._reason if self.lost else None
 
     # What a text stream has.
 
     def write(self, text: str) -> int:
-        """Write, rotating before where that is due. Never raises."""
+        """Write, rotating first if that is due. Never raises."""
         data = text.encode(errors="replace")
         if text != "\n":
             self.recent.append(text.rstrip("\n")[:MAX_LINE])
@@ -98,7 +98,7 @@ class LogStream:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: each write has gone to the system already."""
+        """Do nothing: each write has already been passed to the system."""
 
     def isatty(self) -> bool:
         return os.isatty(self._descriptor)
@@ -119,7 +119,7 @@ class LogStream:
             self._reason = error.strerror or str(error)
 
     def keep_in_place(self) -> None:
-        """Open the file again now where it was renamed, removed or replaced, though nothing is to be written."""
+        """Open the file again now if it was renamed, removed or replaced, even if there is nothing to write."""
         if self.path is not None and not _is_same(self._descriptor, self.path):
             self.reopen()
 
@@ -136,7 +136,7 @@ class LogStream:
             self._rotate(path, now)
 
     def _rotate(self, path: Path, now: float) -> None:
-        """Rename ``swim.log`` to ``.1``, that to ``.2`` and so on; the oldest goes. By one process of several."""
+        """Rename ``swim.log`` to ``.1``, that to ``.2`` and so on; the oldest is removed. Only one process does it."""
         try:
             if _is_same(self._descriptor, path):
                 for number in range(self.keep_files, 0, -1):
@@ -150,7 +150,7 @@ class LogStream:
             self._rotate_at = now + AGAIN_SECONDS
 
     def _move_to(self, descriptor: int) -> None:
-        """Write to this one from now on, through the same numbers as before."""
+        """Write to this file from now on, through the same descriptors as before."""
         try:
             for number in {self._descriptor, *self._redirects}:
                 os.dup2(descriptor, number, inheritable=number <= 2)
@@ -159,7 +159,7 @@ class LogStream:
 
 
 def _open(path: Path) -> int:
-    """Open it, through links of the operator's alone; what leads into ``/dev`` is a terminal or a pipe of ours."""
+    """Open the file, following only the operator's links; what is in ``/dev`` is a terminal or a pipe."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     if path.is_relative_to("/dev"):
         return os.open(path, flags | os.O_CLOEXEC, 0o600)

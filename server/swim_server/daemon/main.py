@@ -45,8 +45,8 @@ def serve(
 ) -> None:
     """Run the service in this process until SIGTERM, SIGINT or ``stop`` over the control socket.
 
-    ``ready`` is called once clients can connect. Raises HomeError, AlreadyRunning, CannotListen, StoreError,
-    OSError; what was begun has been undone then.
+    ``ready`` is called once clients can connect. Raises HomeError, AlreadyRunning, CannotListen, StoreError, OSError;
+    what was begun has been undone by then.
     """
     home.prepare()
     lockfile = Lockfile(home.lockfile)
@@ -61,7 +61,7 @@ def serve(
     sys.setswitchinterval(THREAD_TURN_SECONDS)
     os.umask(0o077)
     launch = Launch.of_this_process(os.environ)
-    with contextlib.suppress(OSError):  # a full disk is no reason not to serve; doctor tells of the disk
+    with contextlib.suppress(OSError):  # a full disk is no reason not to serve; doctor reports it
         note = Start(
             time.time(), os.getpid(), how, uid=os.geteuid(), arguments=launch.arguments, supervisor=launch.supervisor
         )
@@ -97,8 +97,8 @@ async def _run(
         components.tasks.start(trends.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, service.request_stop)
-    # At a terminal a hangup is the terminal's end; else it is an operator's way to say: again, with what is on disk.
-    # One that was ignored at the start, by nohup, stays ignored.
+    # At a terminal a hangup means the terminal is gone; otherwise it is a request to restart with what is on disk.
+    # If it was ignored at the start, as by nohup, it stays ignored.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         loop.add_signal_handler(signal.SIGHUP, service.request_stop if launch.has_terminal else service.request_restart)
     loop.add_signal_handler(signal.SIGUSR1, reloader.request)
@@ -125,11 +125,11 @@ def open_log(config: LoggingConfig, home: Home) -> LogStream:
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
-    except ImportError:  # no wheel for this interpreter: the standard loop serves too, slower
+    except ImportError:  # no wheel for this interpreter: the standard loop works too, but slower
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
 
 
 def _nobody_waits(info: LockInfo) -> None:
-    """Ignore that clients can connect: nothing waits for it."""
+    """Do nothing: no one waits for the start."""

@@ -1,4 +1,4 @@
-"""Telling systemd how the service is: ready, reloading, stopping, alive (sd_notify(3)). Silent where nobody listens.
+"""Notifies systemd of the service's state: ready, reloading, stopping, alive (sd_notify(3)). Inactive without systemd.
 
 Over a restart the new process announces itself as the main one, so that systemd follows it and not the old one.
 """
@@ -10,35 +10,36 @@ import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
-from typing import Any
 
-from swim_server.logs import get_logger
+from swim_server.logs import Logger, get_logger
 
 STATUS_SECONDS = 5.0
 """How often the status line is sent when there is no watchdog."""
 PATIENCE_SECONDS = 0.5
-"""How long a single notification may wait for room in the socket; a busy service manager reads late."""
+"""How long a single notification may wait for space in the socket; a busy service manager reads late."""
 BEATS_PER_TIMEOUT = 3
-"""Beats within the time after which the watchdog would act: one may be late, one be lost."""
+"""Beats within the watchdog's timeout: one may be late, and one be lost."""
 
 
 class Notifier:
-    """One end of systemd's notification socket. Sending never fails the service; a beat without room is left out."""
+    """One end of systemd's notification socket. Sending never fails; a beat that does not fit is left out."""
 
-    def __init__(self, address: str | None, watchdog_seconds: float | None = None, *, log: Any = None) -> None:
+    def __init__(
+        self, address: str | None, watchdog_seconds: float | None = None, *, log: Logger | None = None
+    ) -> None:
         self.watchdog_seconds = watchdog_seconds
-        """After so long without a beat systemd restarts the service; None: it doesn't watch."""
+        """Without a beat for this long, systemd restarts the service; None: it doesn't watch."""
         self._address = f"\0{address[1:]}" if address is not None and address.startswith("@") else address
         self._log = log or get_logger("systemd")
         self._is_silent = False
-        """Nobody takes what is sent, and the log says so."""
+        """Notifications are not being read, and that has been logged."""
         self._said_status: str | None = None
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> Notifier:
-        """Read how systemd started this process, or the one before it that hands over.
+        """Read how systemd started this process, or the process that hands over to it.
 
-        ``WATCHDOG_PID`` is removed: it names the first process only, and whoever follows it is watched as well.
+        ``WATCHDOG_PID`` is removed: it names the first process only, and its successors are watched as well.
         """
         address = environ.get("NOTIFY_SOCKET") or None
         watched = environ.pop("WATCHDOG_PID", None)
@@ -48,30 +49,30 @@ class Notifier:
 
     @property
     def is_listened_to(self) -> bool:
-        """Tell whether there is a service manager to notify."""
+        """Whether there is a service manager to notify."""
         return self._address is not None
 
     def ready(self, status: str) -> None:
-        """Announce that this process serves, or serves again after a reload."""
+        """Report that this process serves, or serves again after a reload."""
         self._said_status = status
         self._send(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={status}")
 
     def reloading(self, status: str) -> None:
-        """Announce that the configuration is read again, or another process is to take over. ``ready`` ends it."""
+        """Report that the configuration is being read again, or another process is to take over. ``ready`` ends it."""
         self._said_status = status
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS={status}")
 
     def succeeded_by(self, pid: int) -> None:
-        """Name another process as the main one from now on; this one says no more."""
+        """Name another process as the main one from now on; this one sends nothing more."""
         self._send(f"MAINPID={pid}")
         self._address = None
 
     def stopping(self) -> None:
-        """Announce that the service stops, without a successor."""
+        """Report that the service stops, without a successor."""
         self._send("STOPPING=1\nSTATUS=stopping")
 
     async def run(self, status: Callable[[], str]) -> None:
-        """Beat, and tell the status line when it changes, until cancelled. A loop that hangs does not beat."""
+        """Send beats, and the status line when it changes, until cancelled. A loop that hangs sends none."""
         if not self.is_listened_to:
             await asyncio.Event().wait()
         pause = STATUS_SECONDS
@@ -103,6 +104,6 @@ class Notifier:
 
 
 def status_line(url: str | None, clients: int, events_per_second: float) -> str:
-    """Write what ``systemctl status`` shows."""
+    """Return the line that ``systemctl status`` shows."""
     noun = "client" if clients == 1 else "clients"
     return f"serving {url}: {clients} {noun}, {events_per_second:.1f} events/s"

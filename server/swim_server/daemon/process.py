@@ -1,4 +1,4 @@
-"""Naming one process beyond doubt, and ending it."""
+"""Identifies one process unambiguously, and ends it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -17,9 +17,10 @@ from swim_server.daemon.lockfile import LockInfo
 
 if TYPE_CHECKING:
     from swim_server.daemon.fingerprint import Fingerprint
+    from swim_server.logs import Logger
 
 RESERVE = 200
-"""Descriptors for history, database, logs, sources and the interpreter itself."""
+"""Descriptors reserved for history, database, logs, sources and the interpreter itself."""
 SAME_START_SECONDS = 0.05
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
@@ -28,7 +29,7 @@ _START_FIELD = 19
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit to the hard one; return what holds now."""
+    """Raise the soft limit to the hard one; return the resulting limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -36,12 +37,12 @@ def raise_descriptor_limit() -> int:
 
 
 def needed_descriptors(connections: int) -> int:
-    """Count the descriptors that full tiers need."""
+    """Return how many descriptors full tiers need."""
     return connections + RESERVE
 
 
-def prepare_descriptors(connections: int, log: Any) -> None:
-    """Let this process open as many files as it may; warn where so many connections would need more."""
+def prepare_descriptors(connections: int, log: Logger) -> None:
+    """Let this process open as many files as it may; warn if that is too few for the configured connections."""
     limit, needed = raise_descriptor_limit(), needed_descriptors(connections)
     if limit < needed:
         log.warning(
@@ -51,8 +52,8 @@ def prepare_descriptors(connections: int, log: Any) -> None:
         )
 
 
-def warn_of_root(log: Any) -> None:
-    """Warn if the service runs as root, where its mistakes and files planted for it would have root's rights."""
+def warn_of_root(log: Logger) -> None:
+    """Warn if the service runs as root: errors, and files planted for it, would have root's rights."""
     if os.geteuid() == 0:
         log.warning(
             "the service runs as root, which it does not need: give it a user of its own "
@@ -61,12 +62,12 @@ def warn_of_root(log: Any) -> None:
 
 
 def memory_bytes() -> int:
-    """Measure the resident memory of this process."""
+    """Return the resident memory of this process."""
     return int(psutil.Process().memory_info().rss)
 
 
 def describe_this_process(fingerprint: Fingerprint, config_files: Sequence[Path], started: str) -> LockInfo:
-    """Say who this process is, as its lockfile will; it doesn't listen yet."""
+    """Return what this process writes into its lockfile, before it listens."""
     return LockInfo(
         pid=os.getpid(),
         process_started=started_at(os.getpid()) or 0.0,
@@ -82,7 +83,7 @@ def describe_this_process(fingerprint: Fingerprint, config_files: Sequence[Path]
 
 
 def boot_id() -> str | None:
-    """Read the kernel's name for this boot; None where it tells none."""
+    """Return the kernel's id of this boot; None if there is none."""
     try:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
@@ -90,9 +91,9 @@ def boot_id() -> str | None:
 
 
 def started_at(pid: int) -> float | None:
-    """Tell when a process began, in seconds since boot; None when there is none.
+    """Return when a process began, in seconds since boot; None if there is none.
 
-    Never since the epoch where it can be helped: that figure changes when the clock is set.
+    Not since the epoch if that can be avoided: that value changes when the clock is set.
     """
     try:
         stat = (_PROC / str(pid) / "stat").read_text("ascii", "replace")
@@ -106,7 +107,7 @@ def started_at(pid: int) -> float | None:
 
 
 def is_alive(info: LockInfo) -> bool:
-    """Tell whether the very process that wrote this still runs: same pid and same start, not a reused pid."""
+    """Tell whether the process that wrote this still runs: same pid and same start time, not a reused pid."""
     if info.boot_id is not None and boot_id() not in (None, info.boot_id):
         return False
     started = started_at(info.pid)
@@ -121,7 +122,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def send_signal(info: LockInfo, number: signal.Signals) -> bool:
-    """Signal that process, never another one with its pid. False when it is gone."""
+    """Send a signal to that process, never to another one with its pid. False if it is gone."""
     if not is_alive(info):
         return False
     try:

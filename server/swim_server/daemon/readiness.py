@@ -1,4 +1,4 @@
-"""What has to hold before clients are sent here: the checks behind ``/readyz``."""
+"""The conditions for sending clients here: the checks behind ``/readyz``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def build_readiness(
     event_within_seconds: Callable[[], float | None],
     cluster: Cluster | None = None,
 ) -> Readiness:
-    """Put the checks together. What they say is for strangers: no reason that could hold an address or a path."""
+    """Build the checks. Their texts are public: no reason that could contain an address or a path."""
 
     def sources() -> str | None:
         statuses = list(source_statuses())
@@ -37,7 +37,7 @@ def build_readiness(
         return ", ".join(bad) or stale(statuses)
 
     def stale(statuses: Iterable[SourceStatus]) -> str | None:
-        """Hold the newest event of all sources against what is expected."""
+        """Compare the newest event of all sources with what is expected."""
         within = event_within_seconds()
         ages = [seconds for status in statuses if (seconds := age(status.last_event_monotonic)) is not None]
         if within is None or min(ages, default=inf) <= within:

@@ -1,4 +1,4 @@
-"""What other packages this one needs: from its metadata, or from ``pyproject.toml`` where it runs from a checkout."""
+"""Which packages this one requires: from its metadata, or from ``pyproject.toml`` in a checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def requirements() -> tuple[str, ...]:
-    """Return the requirements as they are written, ``msgspec>=0.19``; those of extras are not among them."""
+    """Return the requirements as written, such as ``msgspec>=0.19``; those of extras are not included."""
     pyproject = _pyproject()
     if pyproject is not None:
         found: list[str] = tomllib.loads(pyproject.read_text("utf-8"))["project"]["dependencies"]
@@ -39,7 +39,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def checkout_root() -> Path | None:
-    """Return the folder of the checkout that this code runs from; None when it is installed."""
+    """Return the folder of the checkout that this code runs from; None if it is installed."""
     pyproject = _pyproject()
     return pyproject.parent if pyproject is not None else None
 

@@ -1,8 +1,8 @@
-"""Values that a configuration stands for, as the parts of the daemon take them. Pure."""
+"""Converts configuration values into what the parts of the daemon take. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.keys.format import Tier
@@ -12,11 +12,12 @@ from swim_server.streaming.publishing import Publishing
 
 if TYPE_CHECKING:
     from swim_server.config import PublishConfig, TiersConfig
+    from swim_server.logs import Logger
     from swim_server.protocol.channels import Catalogue
 
 
 def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
-    """Read the rules of ``[publish]``. No more is allowed than clients can be sent."""
+    """Return the rules of ``[publish]``, limited to what clients can be sent."""
     return Publishing(
         catalogue,
         events_per_second=config.events_per_second,
@@ -25,8 +26,8 @@ def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
     )
 
 
-def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
-    """Log that more is configured for an event than clients can be sent, where it is."""
+def warn_of_clamped_events(config: PublishConfig, log: Logger) -> None:
+    """Log if larger events are configured than clients can be sent."""
     if config.max_event_bytes > MAX_MESSAGE_BYTES:
         log.warning(
             "[publish] max_event_bytes is more than clients can be sent: the smaller limit applies",
@@ -36,7 +37,7 @@ def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
 
 
 def tier_limits(tiers: TiersConfig) -> dict[str, TierLimit]:
-    """Read the limits of ``[tiers]``, by tier."""
+    """Return the limits of ``[tiers]``, by tier."""
     return {
         str(tier): TierLimit(
             connections=(config := getattr(tiers, tier.value)).connections,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RunningConfig:
-    """The values in force. One holder for all who read them, so that each sees a change."""
+    """The values in force. All readers share one instance, so that each sees a change."""
 
     def __init__(self, loaded: LoadedConfig) -> None:
         self.values: Config = loaded.config
@@ -23,6 +23,6 @@ class RunningConfig:
         """Where they were read from."""
 
     def document(self) -> dict[str, Any]:
-        """Return the values as plain ones, secrets hidden."""
+        """Return the values as built-in types, secrets hidden."""
         document: dict[str, Any] = without_secrets(msgspec.to_builtins(self.values))
         return document

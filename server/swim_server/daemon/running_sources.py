@@ -1,4 +1,4 @@
-"""The sources that publish: started, stopped, replaced by those of another configuration."""
+"""The sources that publish: started, stopped, and replaced when the configuration changes."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ class RunningSources:
         self._publish = publish
         self._tasks = tasks
         self.wrap: Callable[[Config, list[Source]], list[Source]] | None = None
-        """Given the sources that were built; returns what is to run."""
+        """Takes the sources that were built; returns those to run."""
         self._built: list[Source] | None = None
-        """Built and not started yet."""
+        """Built but not started yet."""
         self._supervisor: Supervisor | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def is_running(self) -> bool:
-        """Tell whether they were started and not stopped since."""
+        """Whether they were started and not stopped since."""
         return self._task is not None
 
     def build(self, config: Config | None = None) -> None:
-        """Build what ``start`` will start: what can't be built fails before anything depends on it."""
+        """Build what ``start`` will start, so that errors occur before anything depends on it."""
         config = config or self._config.values
         self._built = build_sources(config, self._home, self._catalogue)
         if self.wrap is not None:
             self._built = self.wrap(config, self._built)
 
     def start(self) -> None:
-        """Let the sources of the configuration publish."""
+        """Start publishing from the configured sources."""
         if self._built is None:
             self.build()
         sources, self._built = self._built or [], None
@@ -61,14 +61,14 @@ class RunningSources:
         self._task = self._tasks.start(self._supervisor.run())
 
     async def stop(self) -> None:
-        """Let every source come to rest; what it took from its input is published or still there. Idempotent."""
+        """Stop every source; what it took from its input is published or still there. Idempotent."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def replace(self, config: Config) -> None:
-        """Go on with the sources of another configuration; those that stay as they are go on where they were."""
+        """Switch to the sources of another configuration; unchanged ones continue where they were."""
         self.build(config)
         await self.stop()
         self._config.values = msgspec.structs.replace(
@@ -77,7 +77,7 @@ class RunningSources:
         self.start()
 
     def statuses(self) -> list[SourceStatus]:
-        """Return every source's own account of itself, in the order of the configuration."""
+        """Return every source's status, in the order of the configuration."""
         return list(self._supervisor.statuses()) if self._supervisor is not None else []
 
     def event_ages(self) -> dict[str, float | None]:
@@ -86,5 +86,5 @@ class RunningSources:
 
 
 def age(moment: float | None) -> float | None:
-    """Count the seconds since a monotonic moment."""
+    """Return the seconds since a monotonic moment."""
     return round(time.monotonic() - moment, 1) if moment is not None else None

@@ -1,4 +1,4 @@
-"""The running service tells the story of its process: startup, serve, shutdown; and hands over to the next one."""
+"""The running service: the life of its process (startup, serve, shutdown), and the handover to the next one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
-from swim_server.daemon.handover.channel import Channel, Offer
-from swim_server.daemon.handover.predecessor import HandoverFailed, RestartRefused, hand_over, serve_successor
+from swim_server.daemon.handover.channel import Offer
+from swim_server.daemon.handover.predecessor import HandoverFailed, serve_successor
+from swim_server.daemon.handover.restarter import Restarter
 from swim_server.daemon.launch import Launch
 from swim_server.daemon.metrics.figures import write_figures
+from swim_server.daemon.nodes.joining import describe_node
 from swim_server.daemon.notifier import status_line
 from swim_server.daemon.rules import dialable_url, warn_of_clamped_events
 from swim_server.daemon.upkeep.key_file import KeyFile
@@ -26,7 +28,6 @@ from swim_server.streaming.recent import preload
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from swim_server.cluster.membership import NodeReport
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.handover.inherited import InheritedProcess
@@ -63,32 +64,29 @@ class Service:
         self.admission = components.admission
         self.log = components.log
         self.skip_pacing = asyncio.Event()
-        """Set when clients needn't be given time to leave one after the other."""
+        """Set when clients need not be given time to leave one after the other."""
         server = components.config.values.server
         self._bound_to = (server.host, server.port)
         """The configured address of the listening sockets."""
         components.metrics.gather = lambda: write_figures(self)
-        self._has_home = inherited is None
-        """The lockfile and the control socket are this process's, not those of one before or behind it."""
+        self._is_started = inherited is None
+        """Whether this process is the only one, or its predecessor has given up lockfile and control socket."""
+        self._key_file = KeyFile(components.store, components.authenticator, components.key_watch, log=self.log)
         self._upkeep = Upkeep(
             self.home.control_socket, lockfile, components.listeners, components.log_stream,
-            is_alone=self._has_home_alone, look_at_keys=self._look_at_keys, log=self.log,
+            is_alone=self._has_home_alone, look_at_keys=self._key_file.look, log=self.log,
         )  # fmt: skip
-        self._key_file = KeyFile(
-            components.store.database, components.authenticator, components.key_watch, log=self.log
-        )
         self._stop_requested = asyncio.Event()
-        self._successor: Channel | None = None
-        self._handover_task: asyncio.Task[tuple[LockInfo, Channel]] | None = None
+        self._restarter = Restarter(self, components.notifier)
         self._follow_task: asyncio.Task[None] | None = None
         self.info = process.describe_this_process(
             fingerprint, components.config.files, format_ms(SYSTEM_CLOCK.now_ms())
         )
 
-    # Its life.
+    # Life cycle.
 
     async def run(self, ready: Callable[[LockInfo], None]) -> None:
-        """Start, say that clients can connect, serve until asked to stop, and stop in order."""
+        """Start, report that clients can connect, serve until asked to stop, and stop in order."""
         try:
             await self._start()
             ready(self.info)
@@ -103,30 +101,31 @@ class Service:
         process.prepare_descriptors(sum(each.connections for each in self.admission.limits.values()), self.log)
         await parts.broker.open(self._deliver)
         parts.hub.begin_after(parts.broker.newest_id)
-        with contextlib.suppress(BrokerUnavailable):  # then the clients that resume look into history, each for itself
+        with contextlib.suppress(BrokerUnavailable):  # then each client that resumes reads history
             await preload(parts.hub.recent, parts.broker)
         await parts.state_keeper.begin(parts.tasks)
         parts.tasks.start(self._learn_airports())
+        parts.tasks.start(self._key_file.claim())
         parts.sources.build()
         left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
         if parts.cluster is not None:
-            parts.cluster.describe = self._describe_node
+            parts.cluster.describe = lambda report: describe_node(report, self.info, parts)
             await parts.cluster.beat()
         port = await self._listen()
         url = dialable_url(self._bound_to[0], port, is_tls=parts.tls is not None)
         self.info = msgspec.structs.replace(self.info, url=url, control=str(self.home.control_socket))
         self.lockfile.write(self.info)
         if self.inherited is not None:
-            self._has_home = True
+            self._is_started = True
             self.inherited.say_serving(self.info)
             self._follow_task = parts.tasks.start(self.inherited.follow(self.admission, left))
         self._log_start()
         warn_of_clamped_events(parts.config.values.publish, self.log)
 
     async def _await_go(self) -> list[tuple[str, int]]:
-        """Wait until the process before has stood aside; return tier and key of each connection that it still has."""
+        """Wait until the predecessor has handed over; return tier and key of each connection that it still has."""
         if self.inherited is None:
             return []
         mine = self.fingerprint
@@ -135,13 +134,13 @@ class Service:
         )
 
     async def _learn_airports(self) -> None:
-        """Let clients be told of airports that there are not, as soon as it is known which there are."""
+        """Load the known airports in the background, for hints about unknown ones."""
         from swim_server.sources.airports import load_airport_codes
 
         self.components.hub.hints.airports = await asyncio.to_thread(load_airport_codes)
 
     async def _listen(self) -> int:
-        """Open the listeners: with the sockets of the process before, if they still are what is configured."""
+        """Open the listeners, with the predecessor's sockets if they match the configuration."""
         server, listeners = self.components.config.values.server, self.components.listeners
         inherited = self.inherited.sockets(server.host, server.port) if self.inherited is not None else None
         if inherited is None:
@@ -169,7 +168,7 @@ class Service:
         self.components.latency.delivered(events[-1].id.milliseconds)
 
     async def _serve(self) -> None:
-        """Keep everything running until the stop is requested; a failure of one of these ends the service."""
+        """Keep everything running until the stop is requested; if any of it fails, the service ends."""
         parts = self.components
         parts.sources.start()
         stop = asyncio.create_task(self._stop_requested.wait())
@@ -179,7 +178,7 @@ class Service:
                 *([parts.cluster.run()] if parts.cluster is not None else []),
                 parts.loop_lag.run(),
                 parts.key_watch.run(),
-                parts.authenticator.run(),
+                parts.authenticator.recorder.run(),
                 parts.throughput.run(),
                 parts.state_keeper.run(),
                 parts.notifier.run(self.status_line),
@@ -192,8 +191,8 @@ class Service:
             for task in done - {stop}:
                 task.result()
                 raise AssertionError("none of these ends by itself")
-            await self._end_handover()
-            self.log.info("handing over to the new process" if self._successor is not None else "stopping")
+            await self._restarter.cancel()
+            self.log.info("handing over to the new process" if self._restarter.successor is not None else "stopping")
             await self._leave()
         finally:
             for task in (*running, stop):
@@ -201,22 +200,22 @@ class Service:
             await asyncio.gather(*running, stop, return_exceptions=True)
 
     async def _leave(self) -> None:
-        """Stop accepting and ask each client to come back; to the successor, if there is one."""
+        """Stop accepting and ask each client to reconnect; to the successor, if there is one."""
         parts = self.components
         parts.listeners.close()
         parts.gateway.is_draining = True
-        if self._successor is None:
+        if self._restarter.successor is None:
             parts.notifier.stopping()
             self.skip_pacing.set()
             await parts.sources.stop()
         else:
-            parts.tasks.start(serve_successor(self, self._successor))
+            parts.tasks.start(serve_successor(self, self._restarter.successor))
         await drain(
             parts.gateway,
             self.skip_pacing,
             close_timeout_seconds=parts.config.values.server.close_timeout_seconds,
         )
-        if self._successor is not None and self._follow_task is not None:
+        if self._restarter.successor is not None and self._follow_task is not None:
             await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
 
     async def _shut_down(self) -> None:
@@ -226,15 +225,18 @@ class Service:
         self._abort_clients()
         await parts.sources.stop()
         if self._has_home:
-            self.home.remove_control_socket()
+            try:
+                self.home.remove_control_socket()
+            except OSError as error:  # the disk has become read-only, say: everything else is still to be closed
+                self.log.warning("the control socket can't be removed", reason=str(error))
         await parts.tasks.close()
         await parts.state_keeper.save()
         if parts.cluster is not None:
             await parts.cluster.close(is_leaving=self._has_home)
         await parts.broker.close()
         await parts.authenticator.close()
-        if self._successor is not None:
-            await self._successor.close()
+        if self._restarter.successor is not None:
+            await self._restarter.successor.close()
         self.lockfile.release(keep_lock=not self._has_home)
         if self.info.url is not None:
             self.log.info("stopped")
@@ -243,36 +245,27 @@ class Service:
         for peer in list(self.components.gateway.peers):
             peer.abort()
 
-    def _describe_node(self, report: NodeReport) -> NodeReport:
-        """Say of this node what the others show of it."""
-        info = self.info
-        return msgspec.structs.replace(
-            report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
-            started_at=info.started_at, connections=self.components.gateway.clients(),
-            sources=[each.name for each in self.components.sources.statuses() if each.state == "running"],
-        )  # fmt: skip
-
-    # What others ask of it.
+    # Called from outside.
 
     def status_line(self) -> str:
-        """Say in a line what the service manager shows."""
+        """Return the line shown by the service manager."""
         return status_line(
             self.info.url, self.components.gateway.clients(), self.components.throughput.events.per_second()
         )
 
     def request_stop(self) -> None:
-        """Let ``run`` come to its end, the second time at once. Safe from a signal handler of the loop."""
+        """Make ``run`` end; a second call ends it at once. Safe from a signal handler of the loop."""
         if self._stop_requested.is_set():
             self._abort_clients()
         self._stop_requested.set()
 
     async def list_keys(self) -> list[KeyRecord]:
-        """Read all keys as they are now, of the file that has the database's name now. Raises StoreError."""
+        """Read all keys as they are now, from the file that has the database's name now. Raises StoreError."""
         await self._key_file.look()
         return await self.components.authenticator.consult(self.components.store.list)
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
-        """Read a key again, now; close what it no longer holds open, also in a process that has yet to leave."""
+        """Read a key again now; close the connections that it no longer allows, in a leaving process too."""
         await self._key_file.look()
         self.components.authenticator.forget(key_id)
         if self.inherited is not None:
@@ -281,22 +274,29 @@ class Service:
 
     # Handing over to the code on disk.
 
-    async def _look_at_keys(self) -> None:
-        await self._key_file.look()
+    @property
+    def _has_home(self) -> bool:
+        """Whether lockfile and control socket are this process's, not its predecessor's or successor's."""
+        return self._is_started and self._restarter.successor is None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the service was asked to stop."""
+        return self._stop_requested.is_set()
 
     def _has_home_alone(self) -> bool:
         """Tell whether no other process may write lockfile and control socket at the moment."""
-        return self._has_home and self._handover_task is None and not self._stop_requested.is_set()
+        return self._has_home and not self._restarter.is_under_way and not self.is_stopping
 
     @property
     def is_handing_over(self) -> bool:
-        """Tell whether two processes have this service's clients at the moment."""
-        if self._handover_task is not None or self._successor is not None:
+        """Whether this service's clients are in two processes at the moment."""
+        if self._restarter.is_under_way or self._restarter.successor is not None:
             return True
         return self._follow_task is not None and not self._follow_task.done()
 
     def request_restart(self) -> None:
-        """Restart, for those who can only signal; how it went stands in the log."""
+        """Restart on a signal; the result is logged."""
         self.components.tasks.start(self._restart_quietly())
 
     async def _restart_quietly(self) -> None:
@@ -304,47 +304,16 @@ class Service:
             await self.restart()
 
     async def restart(self, wanted: Program | None = None) -> LockInfo:
-        """Let the code on disk, or the program that is wanted, take over; this process then leaves.
+        """Let the code on disk, or ``wanted``, take over; this process then leaves.
 
-        Raises HandoverFailed with nothing changed; RestartRefused where a supervisor would take that for the end.
+        Raises HandoverFailed with nothing changed; RestartRefused if a supervisor would take that for the end.
         """
-        refusal = self.launch.refusal()
-        if refusal is not None:
-            self.log.error("restart refused", reason=refusal)
-            raise RestartRefused(refusal, None, [])
-        notifier = self.components.notifier
-        if self._handover_task is not None or self._stop_requested.is_set():
-            raise HandoverFailed("is not started: a restart or stop is under way", None, [])
-        self.log.info("starting the code on disk beside this process")
-        notifier.reloading("restarting: the code on disk takes over")
-        self._handover_task = asyncio.create_task(hand_over(self, wanted), name="handover")
-        await asyncio.wait([self._handover_task])
-        task, self._handover_task = self._handover_task, None
-        try:
-            info, self._successor = task.result()
-            self._has_home = False
-            notifier.succeeded_by(info.pid)
-        except HandoverFailed as failed:
-            notifier.ready(f"{self.status_line()}; a restart failed")
-            self.log.error("restart failed: this process keeps serving", reason=failed.reason, output=failed.output)
-            raise
-        except asyncio.CancelledError:
-            raise HandoverFailed("was stopped: so is the service", None, []) from None
+        info = await self._restarter.restart(wanted)
         self._stop_requested.set()
         return info
 
-    async def _end_handover(self) -> None:
-        """Let a stop in the middle of a restart end the new process too."""
-        task = self._handover_task
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
-            if not task.cancelled() and task.exception() is None:  # it had just taken over
-                self._successor = task.result()[1]
-                self._has_home = False
-
     def offer(self, channel: int) -> Offer:
-        """Name what a new process inherits: the descriptors of this channel, of the lock and of the listeners."""
+        """Return what a new process inherits: the descriptors of this channel, of the lock and of the listeners."""
         return Offer(
             channel=channel,
             lock=self.lockfile.fileno(),
@@ -356,7 +325,7 @@ class Service:
     async def begin_handover(self) -> None:
         """Pause admission and publishing while another process takes over; ``abort_handover`` undoes it.
 
-        Clients that come meanwhile wait in the listening socket's queue, for whichever process accepts next.
+        Clients that connect meanwhile wait in the listening socket's queue, for whichever process accepts next.
         """
         parts = self.components
         await parts.sources.stop()
@@ -367,7 +336,7 @@ class Service:
             parts.cluster.pause()
 
     async def abort_handover(self) -> None:
-        """Serve as before: the other process did not take over. Idempotent."""
+        """Resume serving: the other process did not take over. Idempotent."""
         parts = self.components
         self.lockfile.write(self.info)
         await self._upkeep.listen_locally()

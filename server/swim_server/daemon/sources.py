@@ -24,7 +24,7 @@ from swim_server.sources.source import Source
 
 
 def build_sources(config: Config, home: Home, catalogue: Catalogue) -> list[Source]:
-    """Build one source for each of ``[[sources]]``, each with a name of its own."""
+    """Build the sources of ``[[sources]]``, each with a unique name."""
     from swim_server.sources.boundaries import BoundariesFile
 
     boundaries = config.detection.boundaries
@@ -39,7 +39,7 @@ def build_sources(config: Config, home: Home, catalogue: Catalogue) -> list[Sour
 
 
 class _Building:
-    """What sources are built of."""
+    """What sources are built from."""
 
     def __init__(self, config: Config, home: Home, catalogue: Catalogue, regions: Regions) -> None:
         self._config = config
@@ -48,7 +48,7 @@ class _Building:
         self._regions = regions
 
     def build(self, source: SourceConfig, name: str) -> Source:
-        """Build one. Nothing is opened or read yet."""
+        """Build one source. Nothing is opened or read yet."""
         match source:
             case FileSourceConfig() | DropSourceConfig():
                 return self._files(source, name)
@@ -135,7 +135,7 @@ class _Building:
 
 
 def state_name(kind: str, input: str) -> str:
-    """Return how the names of a source's state files begin; another input, another name."""
+    """Return the prefix of a source's state files, which differs for each input."""
     return f"{kind}-{hashlib.sha256(input.encode()).hexdigest()[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""The diary of starts in the home: when a process began, and whether the one before it had ended in order."""
+"""The log of starts in the home: when each process began, and whether the one before had ended in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swim_server.files.opening import open_to_append
 from swim_server.files.replacing import replace_durably
 
 KEPT_STARTS = 200
-"""The newest ones; older lines go when there are twice as many."""
+"""How many starts are kept; older lines are removed when there are twice as many."""
 
 How = Literal["start", "after-crash", "restart"]
 
@@ -24,13 +24,13 @@ class Start(msgspec.Struct, frozen=True):
     """Unix time."""
     pid: int
     how: How
-    """``after-crash``: the process before had been killed, it left its lockfile as it was."""
+    """``after-crash``: the previous process was killed and left its lockfile as it was."""
     uid: int | None = None
-    """The user that it ran as; None: noted by an earlier version."""
+    """The user that it ran as; None: written by an earlier version."""
     arguments: tuple[str, ...] | None = None
-    """The program's arguments, credentials hidden: how to start it again. None: noted by an earlier version."""
+    """The program's arguments, credentials hidden: how to start it again. None: written by an earlier version."""
     supervisor: str | None = None
-    """What started it."""
+    """The supervisor that started it."""
 
 
 def record_start(path: Path, start: Start) -> None:
@@ -45,7 +45,7 @@ def record_start(path: Path, start: Start) -> None:
 
 
 def read_starts(path: Path) -> list[Start]:
-    """Read the starts, oldest first; lines that can't be read are left out."""
+    """Read the starts, oldest first; unreadable lines are left out."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
@@ -58,4 +58,4 @@ def _decode(lines: Iterable[bytes]) -> Iterable[Start]:
         try:
             yield msgspec.json.decode(line, type=Start)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # torn by a crash or a full disk
+            continue  # truncated by a crash or a full disk

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,39 +14,30 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import parse_duration
-from swim_server.daemon.components import Components
+from swim_server.daemon.components import Components, Core
+from swim_server.daemon.http_wiring import HttpWiring
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
-from swim_server.daemon.metrics.exposition import Exposition
 from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
-from swim_server.daemon.metrics.operator_token import read_or_make_token
 from swim_server.daemon.nodes.broker_choice import build_admission, build_broker
 from swim_server.daemon.nodes.joining import build_cluster, lease_sources, watch_keys
-from swim_server.daemon.readiness import build_readiness
 from swim_server.daemon.rules import publishing_rules
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.running_sources import RunningSources
 from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
-from swim_server.gateway.context import EndpointContext, build_context
+from swim_server.gateway.context import EndpointContext, Shared, build_context
 from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
-from swim_server.gateway.http.access import Access
-from swim_server.gateway.http.operator_access import OperatorAccess
-from swim_server.gateway.http.ops.sessions import OperatorSessions
-from swim_server.gateway.http.parts import HttpParts
-from swim_server.gateway.http.readiness import Readiness
-from swim_server.gateway.http.request_counts import RequestCounts
-from swim_server.gateway.http.server import HttpServer
 from swim_server.gateway.listeners import Listeners, plain_server
 from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
 from swim_server.gateway.tls_entrance import TlsServer
 from swim_server.keys.authenticator import Authenticator
+from swim_server.keys.decision_cache import CacheTimes
 from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
-from swim_server.sources.airports import load_airfields
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.hub import Hub
@@ -57,14 +48,9 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
-    from swim_server.gateway.authentication import Authentication
-    from swim_server.gateway.connection_log import ConnectionLog
     from swim_server.gateway.http.protocols import HttpProtocols
-    from swim_server.gateway.refusals import Refusals
-    from swim_server.gateway.registry import Gateway
     from swim_server.gateway.rpc import Rpc
-    from swim_server.gateway.tickets import Tickets
-    from swim_server.streaming.admission import Admission
+    from swim_server.state.kinds import Kind
 
 
 def build_components(
@@ -76,91 +62,74 @@ def build_components(
     notifier: Notifier,
     log_stream: LogStream | None = None,
 ) -> Components:
-    """Build every part and connect them. The broker is opened, and the hub told where it stands, by the service."""
+    """Build all parts and connect them. The service opens the broker and tells the hub where it stands."""
+    core = build_core(loaded, home, loop)
+    config, hub = loaded.config, core.hub
+    kinds = state_kinds(config.state)
+    http = HttpWiring(core, rpc, [kind.name for kind in kinds])
+    endpoints = build_endpoints(core, loop, rpc, http=http.build)
+    key_watch = KeyWatch(
+        endpoints.gateway, core.authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
+    )
+    tls = build_tls(config)
+    listeners = build_listeners(endpoints, tls)
+    guard = DescriptorGuard(listeners, core.tasks, get_logger("gateway"), reserve=config.server.descriptor_reserve)
+    endpoints.gateway.on_count = guard.counted
+    if core.cluster is not None:
+        watch_keys(core.cluster, core.authenticator, key_watch)
+    return Components(
+        config=core.config, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
+        catalogue=core.catalogue, tasks=core.tasks, wheel=core.wheel, loop_lag=LoopLagMonitor(core.wheel),
+        admission=core.admission, broker=core.broker, cluster=core.cluster, store=core.store,
+        authenticator=core.authenticator, sources=core.sources, hub=hub, conversation=core.conversation,
+        state_keeper=build_state_keeper(core, kinds), memory=MemoryBaseline(loop),
+        latency=Latency(hub, clock=SYSTEM_CLOCK, wall_ms=lambda: time.time() * 1000, call_soon=loop.call_soon),
+        throughput=Throughput(hub, clock=SYSTEM_CLOCK), metrics=http.metrics, sessions=http.sessions,
+        readiness=http.readiness, request_counts=http.request_counts, rpc=rpc, endpoints=endpoints,
+        gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
+    )  # fmt: skip
+
+
+def build_core(loaded: LoadedConfig, home: Home, loop: asyncio.AbstractEventLoop) -> Core:
+    """Build everything that moves and stores events and decides about keys."""
     config, running = loaded.config, RunningConfig(loaded)
-    catalogue, tasks = Catalogue(config.channels.families), Tasks(log_failure)
-    wheel, admission = TimerWheel(SYSTEM_CLOCK, on_failure=log_failure), build_admission(config)
-    broker = build_broker(config, home)
+    catalogue, tasks, admission = Catalogue(config.channels.families), Tasks(log_failure), build_admission(config)
+    broker, hub = build_broker(config, home), build_hub(catalogue, loop)
     store = KeyStore(open_database(config.database, home.database), clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
-    authenticator = build_authenticator(config, store)
     sources = RunningSources(running, home, catalogue, broker.publish, tasks)
-    hub = build_hub(catalogue, loop)
     cluster = build_cluster(broker, admission, tasks, hub, config)
     if cluster is not None:
         sources.wrap = lambda wanted, built: lease_sources(cluster, wanted, home, built)
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable = conversation.tell_unreadable
     broker.on_opened_late = hub.begin_after
-    kinds = state_kinds(config.state)
-    state_keeper = StateKeeper(
-        hub, broker, home.state, kinds=kinds, max_age_ms=_milliseconds(config.state.max_age),
-        is_publishing=lambda: sources.is_running, clock=SYSTEM_CLOCK, log=get_logger("state"),
-    )  # fmt: skip
-    exposition, request_counts, made = Exposition(), RequestCounts(), list[Readiness]()
-    operator_token = read_or_make_token(home.operator_token, get_logger("daemon"))
-    sessions = OperatorSessions(operator_token, clock=SYSTEM_CLOCK)
-
-    def build_http(
-        gateway: Gateway,
-        authentication: Authentication,
-        refusals: Refusals,
-        tickets: Tickets,
-        connection_log: ConnectionLog,
-    ) -> HttpServer:
-        readiness = build_readiness(
-            gateway, authenticator, broker, sources.statuses, is_state_loaded=lambda: hub.state.is_ready,
-            event_within_seconds=lambda: _seconds(running.values.expect.event_within), cluster=cluster,
-        )  # fmt: skip
-        made.append(readiness)
-        return HttpServer(HttpParts(
-            config=config.server, pages=config.pages, readiness=readiness, authentication=authentication,
-            gateway=gateway, hub=hub, broker=broker, conversation=conversation, metrics=exposition.write,
-            tickets=tickets, request_counts=request_counts, log=connection_log,
-            kinds=[kind.name for kind in kinds],
-            access=Access(
-                authentication, refusals, admission, allowed_origins=config.server.allowed_origins, clock=SYSTEM_CLOCK
-            ),
-            operator=OperatorAccess(operator_token, has_public_url=config.server.public_url is not None),
-            sessions=sessions, rpc=rpc, source_ages=sources.event_ages,
-            airports=lambda: asyncio.to_thread(load_airfields),
-            clock=SYSTEM_CLOCK,
-        ))  # fmt: skip
-
-    endpoints = build_endpoints(
-        config, loop, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
-        wheel=wheel, tasks=tasks, rpc=rpc, sources=sources,
-        http=build_http,
-    )  # fmt: skip
-    latency = Latency(hub, clock=SYSTEM_CLOCK, wall_ms=lambda: time.time() * 1000, call_soon=loop.call_soon)
-    key_watch = KeyWatch(
-        endpoints.gateway, authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
+    return Core(
+        config=running,
+        home=home,
+        catalogue=catalogue,
+        tasks=tasks,
+        wheel=TimerWheel(SYSTEM_CLOCK, on_failure=log_failure),
+        admission=admission,
+        broker=broker,
+        cluster=cluster,
+        store=store,
+        authenticator=build_authenticator(config, store),
+        sources=sources,
+        hub=hub,
+        conversation=conversation,
     )
-    tls = build_tls(config)
-    listeners = build_listeners(endpoints, tls)
-    guard = DescriptorGuard(listeners, tasks, get_logger("gateway"), reserve=config.server.descriptor_reserve)
-    endpoints.gateway.on_count = guard.counted
-    if cluster is not None:
-        watch_keys(cluster, authenticator, key_watch)
-    return Components(
-        config=running, home=home, log=get_logger("daemon"), log_stream=log_stream, notifier=notifier,
-        catalogue=catalogue, tasks=tasks, wheel=wheel, loop_lag=LoopLagMonitor(wheel), admission=admission,
-        broker=broker, cluster=cluster, store=store, authenticator=authenticator, sources=sources, hub=hub,
-        state_keeper=state_keeper, latency=latency, memory=MemoryBaseline(loop), metrics=exposition,
-        sessions=sessions, readiness=made[0],
-        request_counts=request_counts,
-        throughput=Throughput(hub, clock=SYSTEM_CLOCK), conversation=conversation, rpc=rpc,
-        endpoints=endpoints, gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
-    )  # fmt: skip
 
 
 def build_authenticator(config: Config, store: KeyStore) -> Authenticator:
-    """Build the authenticator with the times of ``[auth]``."""
+    """Build the authenticator with the settings of ``[auth]``."""
     return Authenticator(
         store,
         clock=SYSTEM_CLOCK,
-        cache_seconds=config.auth.cache_seconds,
-        negative_cache_seconds=config.auth.negative_cache_seconds,
-        stale_grace_seconds=config.auth.stale_grace_seconds,
+        times=CacheTimes(
+            cache_seconds=config.auth.cache_seconds,
+            negative_cache_seconds=config.auth.negative_cache_seconds,
+            stale_grace_seconds=config.auth.stale_grace_seconds,
+        ),
     )
 
 
@@ -189,31 +158,34 @@ def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -
     )
 
 
+def build_state_keeper(core: Core, kinds: Sequence[Kind]) -> StateKeeper:
+    """Build what loads the world, writes checkpoints and ends entries that have aged."""
+    return StateKeeper(
+        core.hub,
+        core.broker,
+        core.home.state,
+        kinds=kinds,
+        max_age_ms=int(parse_duration(core.config.values.state.max_age) * 1000),
+        is_publishing=lambda: core.sources.is_running,
+        clock=SYSTEM_CLOCK,
+        log=get_logger("state"),
+    )
+
+
 def build_endpoints(
-    config: Config,
-    loop: asyncio.AbstractEventLoop,
-    *,
-    hub: Hub,
-    admission: Admission,
-    authenticator: Authenticator,
-    conversation: Conversation,
-    wheel: TimerWheel,
-    tasks: Tasks,
-    rpc: Rpc,
-    sources: RunningSources,
-    http: Callable[[Gateway, Authentication, Refusals, Tickets, ConnectionLog], HttpProtocols],
+    core: Core, loop: asyncio.AbstractEventLoop, rpc: Rpc, *, http: Callable[[Shared], HttpProtocols]
 ) -> EndpointContext:
     """Build what all endpoints share."""
     return build_context(
-        config.server,
-        hub=hub,
-        admission=admission,
-        authenticator=authenticator,
-        conversation=conversation,
-        wheel=wheel,
-        tasks=tasks,
+        core.config.values.server,
+        hub=core.hub,
+        admission=core.admission,
+        authenticator=core.authenticator,
+        conversation=core.conversation,
+        wheel=core.wheel,
+        tasks=core.tasks,
         rpc=rpc,
-        source_ages=sources.event_ages,
+        source_ages=core.sources.event_ages,
         call_soon=loop.call_soon,
         clock=SYSTEM_CLOCK,
         log=get_logger("gateway"),
@@ -232,7 +204,7 @@ def build_tls(config: Config) -> TlsCertificate | None:
 
 
 def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> Listeners:
-    """Build the two ways in: each connection gets an endpoint of its own, behind its TLS handshake if there is one."""
+    """Build both listeners: each connection gets an endpoint of its own, after its TLS handshake if there is one."""
 
     def public() -> Endpoint:
         return Endpoint(endpoints, endpoints.public_kind)
@@ -248,11 +220,3 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> L
 def log_failure(error: BaseException) -> None:
     """Log a failure that nothing awaits: of a task, a timer or a method of the control socket."""
     get_logger("daemon").error("a task failed", exc_info=error)
-
-
-def _seconds(duration: str | None) -> float | None:
-    return None if duration is None else parse_duration(duration)
-
-
-def _milliseconds(duration: str) -> int:
-    return int(parse_duration(duration) * 1000)

@@ -1,1 +1,1 @@
-"""Pure detection: two snapshots of the world in, events out. No I/O, no clock."""
+"""Pure detection: two snapshots of the network in, events out. No I/O, no clock."""

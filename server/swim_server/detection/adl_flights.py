@@ -1,18 +1,19 @@
-"""Flights of the ADL tables against what is remembered of them. Pure.
+"""Compares flights of the ADL tables with the remembered ones. Pure.
 
-A reading holds every active flight, and of the others those that were seen, took off or came in lately. What the
-writer commits late, or with a time in the past, is news all the same: what was announced is remembered, not guessed.
+A reading holds every active flight, and inactive ones that were seen, departed or arrived recently. What the writer
+commits late, or with a time in the past, is still news: what was announced is remembered, not inferred.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import blake2s
 from typing import Any
 
 import msgspec
 
 from swim_server.detection.adl_rows import Fix, FlightRow
+from swim_server.detection.adl_state import OVERLAP_MS, AdlFlight, AdlReading, AdlState
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.event_data import PLAN_FIELDS, POSITION_FIELDS
 from swim_server.detection.ground_motion import SLOW_KTS
@@ -23,72 +24,18 @@ from swim_server.protocol.events import NewEvent
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.timestamps import format_ms
 
-OVERLAP_MS = 600_000
-"""How far a reading overlaps the previous one."""
 MAX_GAP_MS = 86_400_000
-"""After a longer silence the next reading resets the state."""
+"""After a longer gap the next reading resets the state."""
 REMEMBER_GONE_MS = 3 * OVERLAP_MS
 MAX_GONE = 50_000
 LATE_MS = 60_000
-"""A flight that came and went unseen is new when it was first seen so long before the last reading at most."""
-
-
-class AdlFlight(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What is remembered of a flight."""
-
-    callsign: str
-    is_active: bool
-    plan: Plan = NO_PLAN
-    plan_absences: int = 0
-    fix: Fix | None = None
-    artcc: str | None = None
-    is_off: bool | None = None
-    """Its take-off was announced, or was no news when it was seen first; None: the column could not be read then."""
-    is_in: bool | None = None
-    incarnation: int = 0
-    """How often it was deleted and became active again."""
-    updates: int = 0
-    gone_ms: int | None = None
-    """When it was found inactive, by the writer's clock."""
-
-
-class AdlState(msgspec.Struct, frozen=True, kw_only=True):
-    """All flights remembered; serialisable. Bounded by the number of rows that a reading may hold."""
-
-    scope: str = ""
-    """Goes in front of every event id."""
-    has_begun: bool = False
-    """The first reading has been made: what was there then was not announced."""
-    writer_ms: int | None = None
-    """The newest stamp of the writer that was read; None: there was none."""
-    flights: dict[int, AdlFlight] = {}
-
-    def since_ms(self) -> int | None:
-        """From when on the next reading needs inactive flights; None: not at all."""
-        return None if self.writer_ms is None else self.writer_ms - OVERLAP_MS
-
-    def active(self) -> set[int]:
-        """Return the flights that were active at the last reading."""
-        return {uid for uid, flight in self.flights.items() if flight.is_active}
+"""A flight that appeared and ended unseen is new if it was first seen at most this long before the last reading."""
 
 
 NO_AIRFIELDS = Airfields(())
-"""The tables tell of take-off and landing themselves. Only where a flight came in is not in them."""
+"""The tables contain take-offs and landings. Only the airport of an arrival is not in them."""
 
 LoadAirfields = Callable[[], Airfields]
-
-
-class AdlReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read at one moment."""
-
-    rows: Sequence[FlightRow]
-    knows_off: bool = True
-    """The column of take-offs could be read."""
-    knows_in: bool = True
-
-    def writer_ms(self) -> int | None:
-        """Return the newest stamp of the writer."""
-        return max((row.last_seen_ms for row in self.rows if row.last_seen_ms is not None), default=None)
 
 
 def compare_flights(
@@ -98,17 +45,17 @@ def compare_flights(
     with_positions: bool = True,
     airfields: LoadAirfields = lambda: NO_AIRFIELDS,
 ) -> tuple[list[NewEvent], AdlState]:
-    """Compare. The first reading, or one after a day's silence, sets the state and announces nothing.
+    """Compare a reading with the state. The first one, or one after a day's gap, only sets the state.
 
-    The same input gives the same output. Events are named by flight and what it did: what is found again, because the
-    state was not saved in time, has the same name. ``airfields`` is asked for only when a flight has come in.
+    The same input gives the same output. Event ids are made from the flight and what it did: what is found again,
+    because the state was not saved in time, has the same id. ``airfields`` is called only if a flight has arrived.
     """
     comparison = _Comparison(state, reading, airfields, with_positions=with_positions)
     return comparison.events(), comparison.state()
 
 
 class _Comparison:
-    """Compares once."""
+    """One comparison."""
 
     def __init__(self, state: AdlState, reading: AdlReading, airfields: LoadAirfields, *, with_positions: bool) -> None:
         self._before = state
@@ -159,7 +106,7 @@ class _Comparison:
         self._flights[row.uid] = now
 
     def _begin(self, row: FlightRow) -> AdlFlight:
-        """Begin a flight that nothing is remembered of: new, or gone before anybody looked."""
+        """Begin a flight that is not remembered: new, or gone before it was seen."""
         came_unseen = row.first_seen_ms is not None and row.first_seen_ms >= (self._before.writer_ms or 0) - LATE_MS
         is_news = row.is_active or came_unseen
         flight = AdlFlight(
@@ -178,7 +125,7 @@ class _Comparison:
         return flight
 
     def _was_before(self, moment: int | None) -> bool:
-        """Tell whether a time of a flight seen first is no news: the state is being set, or it is long past."""
+        """Tell whether a time of a newly seen flight is no news: the state is being set, or the time is long past."""
         return moment is not None and (self._is_first or moment < self._recent_ms)
 
     def _go_on(self, before: AdlFlight, row: FlightRow) -> AdlFlight:
@@ -219,7 +166,7 @@ class _Comparison:
         return now
 
     def _follow_times(self, row: FlightRow, now: AdlFlight) -> AdlFlight:
-        """Announce take-off and coming in, each once. What happens to their times later is no news."""
+        """Announce take-off and arrival, each once. Later changes of their times are no news."""
         if self._reading.knows_off:
             is_news = row.off_ms is not None and self._is_news(now.is_off, row.off_ms)
             now = now if now.is_off else msgspec.structs.replace(now, is_off=row.off_ms is not None)
@@ -239,7 +186,7 @@ class _Comparison:
         return not was_announced and (was_announced is False or moment >= self._recent_ms)
 
     def _miss_others(self) -> None:
-        """Flights that were remembered and have no row in this reading."""
+        """Handle remembered flights without a row in this reading."""
         if self._is_first:
             return
         for uid, before in self._before.flights.items():
@@ -253,7 +200,7 @@ class _Comparison:
                 self._flights[uid] = before
 
     def _announce(self, uid: int, now: AdlFlight, before: Fix | None) -> None:
-        """Collect the flight's position where it differs from the one before."""
+        """Collect the flight's position if it differs from the previous one."""
         if self._with_positions and now.fix is not None and now.fix != before:
             self._positions.append(
                 {
@@ -302,7 +249,7 @@ class _Comparison:
 
 
 def _phase(flight: AdlFlight) -> str | None:
-    """Return the phase as the tables tell it: by take-off, coming in and climb; None where they tell of no take-off."""
+    """Return the phase according to the tables: by take-off, arrival and climb; None if they have no take-off."""
     fix = flight.fix
     if flight.is_in:
         return ARRIVED
@@ -316,7 +263,7 @@ def _phase(flight: AdlFlight) -> str | None:
 
 
 def _arrival(flight: AdlFlight, load: LoadAirfields) -> dict[str, Any]:
-    """Tell where a flight has come in: by its place, as the tables name no field. Null where it is not seen there."""
+    """Return where a flight has arrived, by its position, as the tables don't say. Null if it is not seen there."""
     fix = flight.fix
     if fix is None or fix.groundspeed_kts is None or fix.groundspeed_kts > SLOW_KTS:
         return {"arrived_at": None, "diverted": None}

@@ -1,7 +1,7 @@
-"""Traffic management initiatives of the tables against what is remembered of them. Pure.
+"""Compares traffic management initiatives of the tables with the remembered ones. Pure.
 
-Issued: becomes ACTIVE. Released: one that was issued is COMPLETED, PURGED, SUPERSEDED or CANCELLED now, or its row is
-gone. PAUSED is neither: one that is paused or resumed is modified, as its status is another one.
+Issued: becomes ACTIVE. Released: was issued, and now is COMPLETED, PURGED, SUPERSEDED or CANCELLED, or its row is gone.
+PAUSED is neither: an initiative that is paused or resumed is modified, as its status changes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from swim_server.protocol.events import NewEvent
 ACTIVE = "ACTIVE"
 ENDED = frozenset({"COMPLETED", "PURGED", "SUPERSEDED", "CANCELLED"})
 GONE = "PURGED"
-"""The status of a released initiative whose row doesn't exist any more."""
+"""The status of a released initiative whose row no longer exists."""
 GONE_AFTER_ABSENCES = 2
 RECENT_MS = 3_600_000
-"""A row's stamp that is older tells when something else happened."""
+"""An older timestamp of a row is that of an earlier change."""
 MAX_ENDED = 5_000
 
 
@@ -30,7 +30,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     initiative: Initiative
     status: str
     issues: int = 1
-    """How many times it was issued."""
+    """How often it was issued."""
     modifications: int = 0
     absences: int = 0
     is_ended: bool = False
@@ -40,18 +40,18 @@ class ProgramBook(msgspec.Struct, frozen=True, kw_only=True):
     """All initiatives that were issued; serialisable."""
 
     scope: str = ""
-    """Goes in front of every event id."""
+    """Prefix of every event id."""
     has_begun: bool = False
-    """The first look has been made: what was in force then was not announced."""
+    """The first poll has been made: what was in force then was not announced."""
     programs: dict[str, Program] = {}
 
     def in_force(self) -> list[int | str]:
-        """Return the numbers of those that were issued and not released."""
+        """Return the ids of those that were issued and not released."""
         return [program.initiative.program_id for program in self.programs.values() if not program.is_ended]
 
 
 def compare_programs(book: ProgramBook, rows: Sequence[ProgramRow], now_ms: int) -> tuple[list[NewEvent], ProgramBook]:
-    """Compare. ``rows``: at least those that are ACTIVE, and those in force according to the book.
+    """Compare rows with the book. ``rows``: at least those that are ACTIVE, and those in force according to the book.
 
     The same input gives the same output; an event that is found again because the book was not saved keeps its id.
     """
@@ -112,7 +112,7 @@ def _miss(name: str, before: Program, events: list[NewEvent]) -> Program:
 
 
 def _bounded(programs: dict[str, Program]) -> dict[str, Program]:
-    """Forget the oldest of those that are over."""
+    """Forget the oldest of those that have ended."""
     ended = [key for key, program in programs.items() if program.is_ended]
     for key in ended[: max(0, len(ended) - MAX_ENDED)]:
         del programs[key]
@@ -120,7 +120,7 @@ def _bounded(programs: dict[str, Program]) -> dict[str, Program]:
 
 
 def _recent(moment: int | None, now_ms: int) -> int | None:
-    """Return a row's own stamp, if it can be that of what was just seen."""
+    """Return a row's own timestamp, if it can be that of the change just seen."""
     return moment if moment is not None and -RECENT_MS <= moment - now_ms <= 0 else None
 
 

@@ -1,11 +1,10 @@
-"""Rows of the ADL tables as values: what a database's driver gives, read tolerantly. Pure."""
+"""Rows of the ADL tables as values: a driver's results, read tolerantly. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -23,7 +22,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Fix(msgspec.Struct, frozen=True, gc=False):
-    """Where a flight is, as the tables tell it. Altitude in feet, speed in knots, climb in feet a minute."""
+    """A flight's position according to the tables. Altitude in feet, speed in knots, climb in feet per minute."""
 
     latitude: float
     longitude: float
@@ -34,7 +33,7 @@ class Fix(msgspec.Struct, frozen=True, gc=False):
 
 
 class FlightRow(msgspec.Struct, frozen=True, gc=False):
-    """One flight of now: the joined rows of the four tables."""
+    """One current flight: the joined rows of the four tables."""
 
     uid: int
     callsign: str
@@ -49,7 +48,7 @@ class FlightRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class ProgramRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One traffic management initiative of now."""
+    """One current traffic management initiative."""
 
     program_id: int | str
     status: str
@@ -70,26 +69,26 @@ FLIGHT_FIELDS = (
     *("lat", "lon", "altitude_ft", "groundspeed_kts", "vertical_rate_fpm", "heading_deg"),
     *("off_utc", "in_utc"),
 )
-"""The order in which the values of a flight's row are given."""
+"""The order of the values in a flight's row."""
 PROGRAM_FIELDS = (
     *("program_id", "program_type", "ctl_element", "start_utc", "end_utc", "status"),
     *("impacting_condition", "cause_text", "created_at", "updated_at"),
 )
-"""The order in which the values of an initiative's row are given."""
+"""The order of the values in an initiative's row."""
 MAX_REMEMBERED = 100_000
 
-Values = Sequence[Any]
+Values = Sequence[object]
 
 
 class FlightReader:
-    """Reads rows of flights. Most of a row is as it was a moment ago: what was read of it then is kept."""
+    """Reads rows of flights. Most of a row rarely changes: what was read of it is cached."""
 
     def __init__(self) -> None:
         self._plans: dict[int, tuple[Values, Plan]] = {}
         self._moments: dict[str, int | None] = {}
 
     def read(self, values: Values) -> FlightRow | None:
-        """Read a row; None when it has no number or no callsign, by which nobody could tell which flight it is."""
+        """Read a row; None if it has no number or no callsign, which identify a flight."""
         (uid, callsign, is_active, first_seen, last_seen, artcc), off, came_in = values[:6], values[16], values[17]
         uid, callsign = read_integer(uid), read_text(callsign, MAX_CODE)
         if uid is None or not 0 <= uid <= MAX_UID or callsign is None:
@@ -123,7 +122,7 @@ class FlightReader:
         self._plans[uid] = values, plan
         return plan
 
-    def _moment(self, value: Any) -> int | None:
+    def _moment(self, value: object) -> int | None:
         if not isinstance(value, str):
             return None if value is None else read_moment(value)
         if value not in self._moments:
@@ -133,8 +132,10 @@ class FlightReader:
         return self._moments[value]
 
 
-def read_fix(latitude: Any, longitude: Any, altitude: Any, speed: Any, climb: Any, heading: Any) -> Fix | None:
-    """Read a position; None when there is none."""
+def read_fix(
+    latitude: object, longitude: object, altitude: object, speed: object, climb: object, heading: object
+) -> Fix | None:
+    """Read a position; None if there is none."""
     latitude, longitude = read_number(latitude), read_number(longitude)
     if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         return None
@@ -150,7 +151,7 @@ def read_fix(latitude: Any, longitude: Any, altitude: Any, speed: Any, climb: An
 
 
 def read_program(values: Values) -> ProgramRow | None:
-    """Read a row; None when it has no number."""
+    """Read a row; None if it has no number."""
     number, program_type, element, start, end, status, condition, cause, created, updated = values
     whole = read_integer(number)
     program_id = whole if whole is not None else read_text(number, MAX_CODE)
@@ -170,8 +171,8 @@ def read_program(values: Values) -> ProgramRow | None:
     )
 
 
-def read_number(value: Any) -> float | None:
-    """Read a number, DECIMAL too; None for anything else."""
+def read_number(value: object) -> float | None:
+    """Read a number, including DECIMAL; None for anything else."""
     if type(value) is float:
         return value if abs(value) < 1e18 else None
     if isinstance(value, bool) or value is None:
@@ -183,7 +184,7 @@ def read_number(value: Any) -> float | None:
     return number if number is not None and abs(number) < 1e18 else None
 
 
-def read_integer(value: Any) -> int | None:
+def read_integer(value: object) -> int | None:
     """Read a whole number, rounding a fraction; None for anything else."""
     if type(value) is int:
         return value if -MAX_INTEGER < value < MAX_INTEGER else None
@@ -193,29 +194,29 @@ def read_integer(value: Any) -> int | None:
     return None if number is None else round(number)
 
 
-def read_flag(value: Any) -> bool:
-    """Read a BIT, as drivers give it."""
+def read_flag(value: object) -> bool:
+    """Read a BIT, as drivers return it."""
     if type(value) is int:
         return value == 1
     return value is not None and str(value).strip().lower() in {"1", "true", "t"}
 
 
-def read_text(value: Any, limit: int) -> str | None:
-    """Read a text without the blanks that CHAR columns are padded with; None when nothing remains."""
+def read_text(value: object, limit: int) -> str | None:
+    """Read a text, stripped of the padding of CHAR columns; None if nothing remains."""
     if value is None:
         return None
     text = value if type(value) is str else str(value)
     return text.strip("\0 \t\r\n")[:limit] or None
 
 
-def read_code(value: Any) -> str | None:
-    """Read a code in upper case. A number is a row's number somewhere else, no code."""
+def read_code(value: object) -> str | None:
+    """Read a code in upper case. A number is the id of a row elsewhere, not a code."""
     text = read_text(value, MAX_CODE) if isinstance(value, str) else None
     return None if text is None else text.upper()
 
 
-def read_moment(value: Any) -> int | None:
-    """Read a time in UTC as milliseconds since the epoch: what drivers give, or text as SQLite keeps it."""
+def read_moment(value: object) -> int | None:
+    """Read a UTC time as milliseconds since the epoch: what drivers return, or text as in SQLite."""
     if isinstance(value, datetime):
         moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return (moment - _EPOCH) // _MILLISECOND

@@ -1,4 +1,4 @@
-"""Airfields: where they are and how high they lie. A value: it is given its data, and never changes."""
+"""Airfields: their positions and elevations. An immutable value, given its data."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import msgspec
 from swim_server.detection.geodesy import distance_nm
 
 CELL_DEG = 0.25
-"""Airfields are kept by squares of this side: the ones around an aircraft hold a handful of them."""
+"""Airfields are stored by squares of this size: the squares around an aircraft hold a handful of them."""
 
 
 FIELD_NM = 5.0
-"""On the ground no farther than this from a field's reference point, an aircraft is at that field."""
+"""An aircraft on the ground is at a field if it is this close to its reference point."""
 
 
 class Airfield(msgspec.Struct, frozen=True, gc=False):
     """One airfield, of any size."""
 
     code: str
-    """ICAO code, or the code that is used in its place (``K39N``)."""
+    """ICAO code, or the code used instead (``K39N``)."""
     latitude: float
     longitude: float
     elevation_ft: float
 
 
 class Airfields:
-    """All airfields known, found by code or by place."""
+    """All known airfields, by code and by position."""
 
     def __init__(self, airfields: Iterable[Airfield], other_codes: Mapping[str, str] | None = None) -> None:
-        """``other_codes``: further codes (FAA, IATA, former ICAO ones) and the code they stand for."""
+        """Index the fields; ``other_codes`` maps further codes (FAA, IATA, old ICAO codes) to those they stand for."""
         self._by_code = {airfield.code: airfield for airfield in airfields}
         self._by_cell: dict[tuple[int, int], list[Airfield]] = {}
         for airfield in list(self._by_code.values()):
@@ -44,11 +44,11 @@ class Airfields:
         return len({airfield.code for airfield in self._by_code.values()})
 
     def get(self, code: str | None) -> Airfield | None:
-        """Find an airfield by a code as a flight plan has it, upper-cased; None for an unknown one."""
+        """Return the airfield with a code as in a flight plan, upper-cased; None if it is unknown."""
         return None if code is None else self._by_code.get(code)
 
     def nearest(self, latitude: float, longitude: float, within_nm: float) -> Airfield | None:
-        """Find the airfield nearest to a place, none farther than ``within_nm`` (at most 10)."""
+        """Return the airfield nearest to a position, at most ``within_nm`` (up to 10) away."""
         best, best_distance = None, within_nm
         for airfield in self._around(latitude, longitude):
             distance = distance_nm(latitude, longitude, airfield.latitude, airfield.longitude)
@@ -57,7 +57,7 @@ class Airfields:
         return best
 
     def at(self, latitude: float, longitude: float, *preferred: str | None) -> Airfield | None:
-        """Find the field that an aircraft on the ground is at; None where no field is near.
+        """Return the field that an aircraft on the ground is at; None if no field is near.
 
         ``preferred``: codes of fields that win over a nearer one, as they were filed; the likeliest first.
         """
@@ -70,7 +70,7 @@ class Airfields:
     def _around(self, latitude: float, longitude: float) -> Iterator[Airfield]:
         row, column = _cell(latitude, longitude)
         columns = round(360 / CELL_DEG)
-        # A degree of longitude shrinks towards the poles: more cells lie within the same distance there.
+        # A degree of longitude shrinks towards the poles: the same distance covers more cells there.
         reach = min(columns // 2, 1 + floor(1 / max(0.01, cos(radians(latitude)))))
         for near_row in (row - 1, row, row + 1):
             for near_column in range(column - reach, column + reach + 1):

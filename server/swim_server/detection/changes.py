@@ -8,7 +8,7 @@ from swim_server.detection.reading import is_same_plan, read_plan
 
 
 def goes_on(flight: Flight, pilot: FeedPilot, sent: FeedPlan | None) -> bool:
-    """Tell whether at most the position is new. So it is with nearly all, which is why they are told apart early."""
+    """Tell whether at most the position is new, which is true for nearly all flights and so checked first."""
     return (
         flight.report is not None
         and flight.is_connected
@@ -36,7 +36,7 @@ def plan_now(flight: Flight, sent: FeedPlan | None) -> tuple[Plan, int]:
 
 
 def is_elsewhere(announced: Report | None, report: Report) -> bool:
-    """Tell whether a report differs from the one published last in what a position tells."""
+    """Tell whether a report differs from the last published one in a field of a position."""
     return announced is None or not (
         announced.latitude == report.latitude
         and announced.longitude == report.longitude
@@ -47,7 +47,7 @@ def is_elsewhere(announced: Report | None, report: Report) -> bool:
 
 
 def is_parked(flight: Flight, before: Report, report: Report) -> bool:
-    """Tell whether an aircraft stands where it stood, before its first flight: nothing of it is new but the time."""
+    """Tell whether an aircraft stands where it stood before its first flight: only the time is new."""
     return (
         flight.ground_state is GROUND
         and report.latitude == before.latitude

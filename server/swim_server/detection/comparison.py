@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
-import msgspec
+from msgspec.structs import replace
 
 from swim_server.detection.airfields import Airfields
 from swim_server.detection.changes import goes_on, is_elsewhere, is_parked, plan_now
@@ -33,18 +33,18 @@ from swim_server.detection.report_clock import ReportClock
 from swim_server.protocol.events import NewEvent
 
 UID_BITS = 52
-"""Below 2^53: a number that JavaScript clients read without rounding."""
+"""Below 2^53, so that JavaScript clients read it without rounding."""
 
 
 def flight_key(cid: int, callsign: str) -> str:
-    """Build the key under which a flight is remembered: member and callsign."""
+    """Return the key under which a flight is remembered: member and callsign."""
     return f"{cid} {callsign}"
 
 
 def flight_uid(cid: int, callsign: str, began: str | None) -> int:
-    """Make the flight's number of member, callsign and the time it began: logon, for a prefile its filing.
+    """Compute the flight's number from member, callsign and the time it began: logon or, for a prefile, its filing.
 
-    The same input gives the same number on every machine. 0 is never given.
+    The same input gives the same number on every machine; never 0.
     """
     digest = sha256(f"{cid}|{callsign}|{began or ''}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - UID_BITS) or 1
@@ -52,14 +52,14 @@ def flight_uid(cid: int, callsign: str, began: str | None) -> int:
 
 DELETED_AFTER_ABSENCES = 2
 REMEMBER_GONE_MS = 3_600_000
-"""A deleted flight is remembered this long: the feed sometimes loses a connection that goes on."""
+"""How long a deleted flight is remembered: the feed sometimes loses connections that continue."""
 MAX_GONE = 20_000
 MANY_PREFILES = 20
-"""So many prefiles don't vanish in one step: a list that is suddenly empty was left out."""
+"""This many prefiles don't vanish at once: a list that is suddenly empty was left out."""
 
 
 class Comparison:
-    """Compares once. Made, asked for its events and its network state, and thrown away."""
+    """One comparison, used once for its events and its network state."""
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ class Comparison:
         self._compare()
 
     def events(self) -> list[NewEvent]:
-        """Tell what happened."""
+        """Return what happened."""
         return self._builder.events()
 
     def network_state(self) -> NetworkState:
-        """Give the network state as it is after this snapshot."""
+        """Return the network state after this snapshot."""
         before = self._before
         return NetworkState(
             version=STATE_VERSION,
@@ -110,13 +110,13 @@ class Comparison:
         for key, prefile in prefiles.items():
             if key not in pilots:
                 self._see_prefile(key, prefile)
-        for key, flight in self._before.flights.items():
-            if key not in self._flights:
-                self._miss(key, flight)
+        known, seen = self._before.flights, self._flights
+        for key in [key for key in known if key not in seen]:
+            self._miss(key, known[key])
         self._forget_gone()
 
     def _pilots(self) -> dict[str, FeedPilot]:
-        """Return the pilots by key. One that is listed twice counts with its newer report."""
+        """Return the pilots by key. Of one that is listed twice, the newer report counts."""
         listed = self._snapshot.pilots
         pilots = {f"{pilot.cid} {pilot.callsign}": pilot for pilot in listed}  # as flight_key makes them
         if len(pilots) < len(listed):
@@ -125,7 +125,7 @@ class Comparison:
         return pilots
 
     def _credible_prefiles(self) -> list[FeedPrefile] | None:
-        """Return the prefiles, or None where the snapshot tells nothing about them that can be believed."""
+        """Return the prefiles, or None if the snapshot's list is not credible."""
         if self._snapshot.prefiles:
             return self._snapshot.prefiles
         known = sum(not flight.is_connected for flight in self._before.flights.values())
@@ -140,18 +140,21 @@ class Comparison:
             self._create(key, self._begin(key, pilot, read_plan(sent_plan)), self._clock.read(pilot.last_updated))
             return
         if goes_on(flight, pilot, sent_plan):
+            if pilot.last_updated is not None and pilot.last_updated != flight.reported:  # so it is with nearly all
+                self._flights[key] = self._move(flight, pilot, self._clock.read(pilot.last_updated))
+                return
             followed = self._follow(flight, pilot)
             self._flights[key] = self._announce(flight) if followed is flight else followed
             return
         plan, plan_absences = plan_now(flight, sent_plan)
-        seen = msgspec.structs.replace(
+        seen = replace(
             flight, plan=plan, plan_absences=plan_absences, is_connected=True, logon=pilot.logon_time, absences=0
         )
         seen = self._follow(with_plan(flight, seen, self._airfields), pilot)
         self._flights[key] = self._announce(self._update(flight, seen, self._clock.read(pilot.last_updated)))
 
     def _follow(self, flight: Flight, pilot: FeedPilot) -> Flight:
-        """Take the report into account if it is a new one: by its time, or, where that stands still, by its place."""
+        """Process the report if it is new: by its time or, if that stands still, by its position."""
         if pilot.last_updated is None or pilot.last_updated != flight.reported:
             return self._move(flight, pilot, self._clock.read(pilot.last_updated))
         report = flight.report
@@ -160,11 +163,11 @@ class Comparison:
         return self._move(flight, pilot, self._snapshot.update_ms)
 
     def _begin(self, key: str, pilot: FeedPilot, plan: Plan) -> Flight:
-        """Give a pilot that is seen first its flight; the same connection seen again, the flight that it had."""
+        """Return the flight of a newly seen pilot; if the same connection was seen before, its previous flight."""
         at_ms = self._clock.read(pilot.last_updated)
         gone = self._gone.get(key)
         if gone is not None and gone.logon is not None and gone.logon == pilot.logon_time:
-            back = msgspec.structs.replace(
+            back = replace(
                 gone, plan=plan, plan_absences=0, is_connected=True, absences=0, incarnation=gone.incarnation + 1
             )
             return self._move(back, pilot, at_ms)
@@ -180,28 +183,28 @@ class Comparison:
         return self._move(flight, pilot, at_ms)
 
     def _move(self, flight: Flight, pilot: FeedPilot, at_ms: int) -> Flight:
-        """Take a new report into account. One that is older than the last is none."""
+        """Process a new report. One that is older than the last is ignored."""
         before = flight.report
         if before is not None and at_ms < before.at_ms:
-            return self._announce(msgspec.structs.replace(flight, reported=pilot.last_updated))
+            return self._announce(replace(flight, reported=pilot.last_updated))
         report = read_report(pilot, at_ms, before)
         if report is None:
-            return self._announce(msgspec.structs.replace(flight, reported=pilot.last_updated))
+            return self._announce(replace(flight, reported=pilot.last_updated))
         if before is not None:
             if flight.ground_state is GROUND and is_parked(flight, before, report):
-                return msgspec.structs.replace(flight, reported=pilot.last_updated, report=report)
+                return replace(flight, reported=pilot.last_updated, report=report)
             if is_jump(before, report):
-                before, report = None, msgspec.structs.replace(report, vertical_rate_fpm=None)
+                before, report = None, replace(report, vertical_rate_fpm=None)
             elif flight.ground_state is AIRBORNE and (report.groundspeed_kts or 0) > SLOW_KTS:
                 return self._fly_on(flight, pilot, report)
         judged = judge(flight.ground_state, flight.ground_ft, before, report, flight.plan, self._airfields)
         if judged is STILL_AIRBORNE and flight.ground_state is AIRBORNE:
             return self._fly_on(flight, pilot, report)
         departs, state = judged.departed_ms is not None, judged.ground_state
-        arrives = judged.landed_ms is not None and flight.plan.arr is not None  # who filed nothing arrives nowhere
+        arrives = judged.landed_ms is not None and flight.plan.arr is not None  # else it has no destination
         is_down = state is GROUND and (arrives or (flight.arrivals > 0 and flight.has_arrived))
         announced = flight.announced if is_down else self._announced(flight, report, state, has_arrived=False)
-        moved = msgspec.structs.replace(
+        moved = replace(
             flight,
             reported=pilot.last_updated,
             report=report,
@@ -221,11 +224,9 @@ class Comparison:
         return moved
 
     def _fly_on(self, flight: Flight, pilot: FeedPilot, report: Report) -> Flight:
-        """Take the report of one that flew and flies: so it is with most that move."""
+        """Process the report of a flight that remains airborne, as most moving ones do."""
         announced = self._announced(flight, report, AIRBORNE, has_arrived=False)
-        return msgspec.structs.replace(
-            flight, reported=pilot.last_updated, report=report, announced=announced, ground_ft=None
-        )
+        return replace(flight, reported=pilot.last_updated, report=report, announced=announced, ground_ft=None)
 
     def _see_prefile(self, key: str, prefile: FeedPrefile) -> None:
         flight = self._before.flights.get(key)
@@ -237,26 +238,24 @@ class Comparison:
         if not flight.is_connected and not flight.absences and plan == flight.plan:
             self._flights[key] = flight
             return
-        seen = msgspec.structs.replace(flight, plan=plan, plan_absences=0, is_connected=False, absences=0)
+        seen = replace(flight, plan=plan, plan_absences=0, is_connected=False, absences=0)
         self._flights[key] = self._update(flight, seen, self._clock.read(prefile.last_updated))
 
     def _begin_filed(self, key: str, prefile: FeedPrefile) -> Flight:
-        """Give a prefile that is seen first its flight; the same filing seen again, the flight that it had."""
+        """Return the flight of a newly seen prefile; if the same filing was seen before, its previous flight."""
         uid = flight_uid(prefile.cid, prefile.callsign, prefile.last_updated)
         plan = read_plan(prefile.flight_plan)
         gone = self._gone.get(key)
         if gone is None or gone.uid != uid:
             return Flight(uid=uid, cid=prefile.cid, callsign=prefile.callsign, plan=plan)
-        return msgspec.structs.replace(
-            gone, plan=plan, is_connected=False, absences=0, incarnation=gone.incarnation + 1
-        )
+        return replace(gone, plan=plan, is_connected=False, absences=0, incarnation=gone.incarnation + 1)
 
     def _miss(self, key: str, flight: Flight) -> None:
         if not flight.is_connected and self._prefiles is None:
             self._flights[key] = flight
             return
         absences = flight.absences + 1
-        missed = msgspec.structs.replace(flight, absences=absences)
+        missed = replace(flight, absences=absences)
         if absences < DELETED_AFTER_ABSENCES:
             self._flights[key] = missed
             return
@@ -281,22 +280,22 @@ class Comparison:
             changed += known_fields(now.report)
         if not changed:
             return now
-        now = msgspec.structs.replace(now, updates=now.updates + 1)
+        now = replace(now, updates=now.updates + 1)
         self._builder.updated(now, at_ms, changed)
         return now
 
     def _announce(self, flight: Flight) -> Flight:
-        """Collect the position of a flight that has no news, but had some that were held back."""
+        """Collect the position of a flight without news, if an earlier one was held back."""
         report = flight.report
         if report is None or report is flight.announced:
             return flight
         announced = self._announced(flight, report, flight.ground_state, has_arrived=flight.has_arrived)
-        return flight if announced is flight.announced else msgspec.structs.replace(flight, announced=announced)
+        return flight if announced is flight.announced else replace(flight, announced=announced)
 
     def _announced(
         self, flight: Flight, report: Report, ground_state: GroundState, *, has_arrived: bool
     ) -> Report | None:
-        """Collect a position where it differs from the one published last; give the one that is now the last."""
+        """Collect a position if it differs from the last published one; return what is now the last published one."""
         before = flight.announced
         if not self._with_positions:
             return before

@@ -16,19 +16,19 @@ from swim_server.protocol.events import NewEvent
 Skipped = Literal["repeated", "out of order", "truncated"]
 
 MAX_GAP_MS = 3_600_000
-"""After a longer silence the next snapshot resets the network state: too much happened unseen."""
+"""After a longer gap the next snapshot resets the network state: too much happened unseen."""
 
 MANY_FLIGHTS = 20
 NEARLY_EMPTY = 0.2
-"""Of many connected flights fewer than this part left in one step: the list was cut off."""
+"""If fewer than this share of many connected flights is left in one step, the list was cut off."""
 MAX_TRUNCATED = 3
-"""When so many in a row are nearly empty, the network is. The next one is believed."""
+"""After this many nearly empty snapshots in a row the network is really empty. The next one is believed."""
 MAX_OUT_OF_ORDER = 20
-"""When so many in a row are older, each newer than the one before: it was the network state's stamp that was wrong."""
+"""After this many older snapshots in a row, each newer than the one before, the network state's time was wrong."""
 
 
 class Detection(msgspec.Struct, frozen=True):
-    """What one snapshot brought."""
+    """The result of one snapshot."""
 
     events: list[NewEvent]
     """In this order: created, updated, departed and arrived by time, deleted, positions."""
@@ -46,12 +46,12 @@ def detect(
     regions: Regions | None = None,
     with_positions: bool = True,
 ) -> Detection:
-    """Compare a snapshot with the network state. Changes nothing of what it is given; the same input, the same output.
+    """Compare a snapshot with the network state. Changes none of its arguments; the same input, the same output.
 
-    The first snapshot, or one after an hour's silence, sets the network state and announces nothing. Event ids are made
-    of the state's scope, the flight and the count of what it did, not of the snapshot: a source that publishes, dies
-    before it saves the state, and detects again, be it from a later snapshot, gives the same event the same id.
-    ``with_positions=False`` keeps positions back until a call that has them.
+    The first snapshot, or one after an hour's gap, sets the network state and announces nothing. Event ids are made
+    from the state's scope, the flight and the count of what it did, not from the snapshot: a source that publishes,
+    dies before it saves the state, and detects again, even from a later snapshot, gives the same event the same id.
+    ``with_positions=False`` holds positions back until a call that has them.
     """
     skipped = _reason_to_skip(network_state, snapshot)
     if skipped is not None:
@@ -71,14 +71,14 @@ def _reason_to_skip(network_state: NetworkState, snapshot: Snapshot) -> Skipped 
         is_wrong = network_state.refused >= MAX_OUT_OF_ORDER and snapshot.update_ms > (network_state.refused_ms or 0)
         return None if is_wrong else "out of order"
     if len(snapshot.pilots) >= NEARLY_EMPTY * len(network_state.flights):
-        return None  # so it is nearly always: not fewer than of all that are known
+        return None  # the common case: no fewer than all known ones
     connected = sum(flight.is_connected and not flight.absences for flight in network_state.flights.values())
     is_nearly_empty = connected >= MANY_FLIGHTS and len(snapshot.pilots) < NEARLY_EMPTY * connected
     return "truncated" if is_nearly_empty and network_state.refused < MAX_TRUNCATED else None
 
 
 def _refuse(network_state: NetworkState, snapshot: Snapshot, skipped: Skipped) -> NetworkState:
-    """Count snapshots that are refused one after the other: a reason that persists is not accepted without limit."""
+    """Count consecutive refused snapshots: a reason that persists is not accepted without limit."""
     if skipped == "repeated" or snapshot.update_ms == network_state.refused_ms:
         return network_state
     goes_on = network_state.refused_ms is not None and snapshot.update_ms > network_state.refused_ms
@@ -88,7 +88,7 @@ def _refuse(network_state: NetworkState, snapshot: Snapshot, skipped: Skipped) -
 
 
 def _begin_anew(network_state: NetworkState, snapshot: Snapshot, airfields: Airfields) -> NetworkState:
-    """Start afresh, under the chosen scope. Connections that are still the same keep their numbers."""
+    """Reset the state under the given scope. Connections that continue keep their numbers."""
     logons = {flight_key(pilot.cid, pilot.callsign): pilot.logon_time for pilot in snapshot.pilots}
     known = {
         key: flight for key, flight in network_state.flights.items() if logons.get(key, flight.logon) == flight.logon

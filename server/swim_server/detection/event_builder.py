@@ -1,4 +1,4 @@
-"""What a comparison finds, as events: their data, their times, and names that a second detection gives them again."""
+"""Builds events from what a comparison finds: their data, their times, and reproducible event ids."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from swim_server.protocol.positions import POSITIONS
 class EventBuilder:
     """Collects the events of one snapshot.
 
-    An event is named by scope, flight and the count of what the flight did, not by the snapshot that showed it:
-    the same departure seen again from a later snapshot, as the state was not saved in time, has the same name.
+    An event id is made from scope, flight and the count of what the flight did, not from the snapshot: the same
+    departure found again in a later snapshot, because the state was not saved in time, has the same id.
     """
 
     def __init__(self, scope: str, update_ms: int, regions: Regions, airfields: Airfields) -> None:
@@ -36,7 +36,7 @@ class EventBuilder:
         self._positions: list[dict[str, Any]] = []
 
     def events(self) -> list[NewEvent]:
-        """Give all of them: created, updated, departed and arrived by time, deleted, and one batch of positions."""
+        """Return all events: created, updated, departed and arrived by time, deleted, and one batch of positions."""
         moved = sorted(self._moved, key=lambda event: event.timestamp_ms or 0)
         events = [*self._created, *self._updated, *moved, *self._deleted]
         if self._positions:
@@ -45,16 +45,16 @@ class EventBuilder:
         return events
 
     def created(self, flight: Flight, at_ms: int) -> None:
-        """Report a flight that was seen first, or again after it was deleted."""
+        """Report a flight that was first seen, or seen again after it was deleted."""
         name = f"{flight.uid}:{flight.incarnation}"
         self._created.append(
             self._event("flight.created", at_ms, name, flight_data(flight, self._regions, self._airfields))
         )
 
     def updated(self, flight: Flight, at_ms: int, changed: list[str]) -> None:
-        """Report that the wire fields ``changed`` of a flight have other values."""
+        """Report that the wire fields ``changed`` of a flight have new values."""
         data = {**flight_data(flight, self._regions, self._airfields), "changed": changed}
-        # The count alone could name two different edits when the first detection was lost.
+        # The count alone could give two different edits one id if the first detection was lost.
         said = blake2s(msgspec.json.encode([changed, flight.plan]), digest_size=4).hexdigest()
         self._updated.append(self._event("flight.updated", at_ms, f"{flight.uid}:{flight.updates}:{said}", data))
 
@@ -70,14 +70,14 @@ class EventBuilder:
         self._moved.append(self._event("flight.arrived", in_ms, f"{flight.uid}:{flight.arrivals}", data))
 
     def deleted(self, flight: Flight) -> None:
-        """Report that a flight went away."""
+        """Report that a flight is gone."""
         name = f"{flight.uid}:{flight.incarnation}"
         self._deleted.append(
             self._event("flight.deleted", self._update_ms, name, moment_data(flight, self._regions, self._airfields))
         )
 
     def position(self, flight: Flight, report: Report, phase: str | None) -> None:
-        """Report that a flight is at another place than was published last."""
+        """Report that a flight's position differs from the last published one."""
         self._positions.append(position_data(flight, report, self._regions, phase))
 
     def _event(self, type: str, at_ms: int, name: str, data: dict[str, Any]) -> NewEvent:

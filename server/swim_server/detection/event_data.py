@@ -1,4 +1,4 @@
-"""The ``data`` of detected events, as ``flight.*`` has them on the wire."""
+"""The ``data`` of detected events, in the form of ``flight.*`` on the wire."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POSITION_FIELDS = ("latitude", "longitude", "altitude_ft", "groundspeed_kts", "h
 
 
 def flight_data(flight: Flight, regions: Regions, airfields: Airfields) -> dict[str, Any]:
-    """Build the data of ``flight.created``; with ``changed`` also that of ``flight.updated``."""
+    """Build the data of ``flight.created`` or, with ``changed``, of ``flight.updated``."""
     plan = {"equipment": flight.plan.equipment, "route": flight.plan.route}
     return {**_identity(flight), **plan, **_where(flight, regions), "phase": phase_of(flight, airfields)}
 
@@ -47,12 +47,12 @@ def position_data(flight: Flight, report: Report, regions: Regions, phase: str |
 
 
 def plan_changes(before: Plan, now: Plan) -> list[str]:
-    """Name the wire fields in which two plans differ."""
+    """Return the wire fields in which two plans differ."""
     return [name for name in PLAN_FIELDS if getattr(before, name) != getattr(now, name)]
 
 
 def known_fields(report: Report) -> list[str]:
-    """Name the wire fields that a report fills."""
+    """Return the wire fields that a report fills."""
     return [name for name in POSITION_FIELDS if getattr(report, name) is not None]
 
 

@@ -1,7 +1,7 @@
-"""Snapshots of the VATSIM data feed, version 3: just the fields that are used, read quickly and tolerantly.
+"""Snapshots of the VATSIM data feed, version 3: only the fields that are used, read quickly and tolerantly.
 
-The fields are those of https://vatsim.dev/api/data-api/get-network-data. What one pilot sends wrong costs that pilot's
-field, or at most that pilot; only a document that is no feed at all is refused.
+The fields are those of https://vatsim.dev/api/data-api/get-network-data. An invalid value costs that field of one
+pilot, or at most that pilot; only a document that is not the feed at all is refused.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Meta
 
 MAX_PILOTS = 20_000
-"""What follows in a longer list is dropped: no VATSIM event ever came near, and memory stays bounded."""
+"""A longer list is cut, to bound memory: no VATSIM event ever came near."""
 
 MemberNumber = Annotated[int, Meta(ge=1, le=2**53)]
 Callsign = Annotated[str, Meta(min_length=1, max_length=24)]
-"""Without blanks; the decoder looks at all of a document at once."""
+"""Without blanks; the decoder checks all of a document at once."""
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Feet = Annotated[float, Meta(ge=-2_000, le=150_000)]
@@ -28,7 +28,7 @@ Fault = Literal["truncated", "not JSON", "not a feed"]
 
 
 class InvalidSnapshot(ValueError):
-    """A document that holds no snapshot: nothing of it can be used, the next one may be good again."""
+    """A document that is not a snapshot: nothing of it can be used, but the next one may be valid."""
 
     def __init__(self, reason: Fault, detail: str) -> None:
         self.reason = reason
@@ -77,7 +77,7 @@ class FeedPrefile(msgspec.Struct, gc=False):
 
 
 class FeedGeneral(msgspec.Struct):
-    """When the snapshot was taken, in the feed's two ways."""
+    """When the snapshot was taken, in the feed's two formats."""
 
     update_timestamp: str | None = None
     """RFC 3339 with six or seven fraction digits."""
@@ -89,9 +89,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     """The network at one moment."""
 
     update_ms: int
-    """The feed's own stamp, milliseconds since the epoch."""
+    """The feed's own timestamp, milliseconds since the epoch."""
     pilots: list[FeedPilot]
     prefiles: list[FeedPrefile] | None = None
-    """None: the document tells nothing about prefiles, which isn't the same as none."""
+    """None: the document does not mention prefiles, which differs from an empty list."""
     dropped: int = 0
     """Entries without a member number or callsign."""

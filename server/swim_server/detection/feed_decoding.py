@@ -1,4 +1,4 @@
-"""Decodes documents of the VATSIM feed: all at once, or entry by entry where something in one is malformed. Pure."""
+"""Decodes documents of the VATSIM feed: all at once, or entry by entry if one is malformed. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from swim_server.detection.feed import (
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 MAX_LOOKED_AT = 2 * MAX_PILOTS
-"""Malformed entries that are looked at, the good ones among them counted."""
+"""Maximum number of entries examined in a malformed document, including valid ones."""
 MAX_PARTS = 1_500_000
-"""Commas, brackets and braces of a document: several times what the largest one had. Each part costs memory, however
-short it is, where all of a document is built."""
+"""Maximum number of commas, brackets and braces in a document: several times that of the largest one. Each part costs
+memory, however short it is, when the whole document is built.
+"""
 UNCOUNTED_BYTES = 8 * 1024 * 1024
-"""Of a document that is no longer, what is used costs some ten times as much at most: its parts need not be counted."""
+"""Up to this size, a document takes at most some ten times as much memory: its parts need not be counted."""
 
 Entry = TypeVar("Entry", FeedPilot, FeedPrefile)
 
@@ -43,9 +44,9 @@ _decoder = msgspec.json.Decoder(_Document)
 
 
 def decode_snapshot(document: bytes) -> Snapshot:
-    """Decode one document of the feed. Raises InvalidSnapshot when it is cut off, no JSON, or no feed.
+    """Decode one document of the feed. Raises InvalidSnapshot if it is truncated, not JSON, or not the feed.
 
-    All at once when every entry is well-formed; else entry by entry, mending or dropping the malformed ones.
+    All at once if every entry is well-formed; otherwise entry by entry, repairing or dropping malformed ones.
     """
     if len(document) > UNCOUNTED_BYTES:
         _check_parts(document)
@@ -59,7 +60,7 @@ def decode_snapshot(document: bytes) -> Snapshot:
 
 
 def _check_parts(document: bytes) -> None:
-    """Refuse a document of too many parts, which take far more memory than it has bytes. Raises InvalidSnapshot."""
+    """Refuse a document with too many parts, which take far more memory than its bytes. Raises InvalidSnapshot."""
     if len(document) <= MAX_PARTS:
         return
     parts = sum(map(document.count, (b",", b"{", b"[")))
@@ -68,21 +69,21 @@ def _check_parts(document: bytes) -> None:
 
 
 def _has_blank(entries: Sequence[FeedPilot | FeedPrefile]) -> bool:
-    """Tell whether a callsign holds a blank. One search through all: a pattern for each costs a quarter of decoding."""
+    """Tell whether a callsign contains a blank. One search for all: a pattern for each costs a quarter of decoding."""
     return _BLANK.search("".join([entry.callsign for entry in entries])) is not None
 
 
 def snapshot_of(
     general: FeedGeneral, pilots: list[FeedPilot], prefiles: list[FeedPrefile] | None, dropped: int
 ) -> Snapshot:
-    """Put a snapshot together within its limits. Raises InvalidSnapshot when it doesn't report its time."""
+    """Build a snapshot within its limits. Raises InvalidSnapshot if it doesn't report its time."""
     kept_prefiles = None if prefiles is None else prefiles[:MAX_PILOTS]
     dropped += max(0, len(pilots) - MAX_PILOTS) + max(0, len(prefiles or ()) - MAX_PILOTS)
     return Snapshot(update_stamp_ms(general), pilots[:MAX_PILOTS], kept_prefiles, dropped)
 
 
 def update_stamp_ms(general: FeedGeneral) -> int:
-    """Read the stamp of a snapshot. Raises InvalidSnapshot when neither form of it can be read."""
+    """Read the timestamp of a snapshot. Raises InvalidSnapshot if neither form can be read."""
     for text in (general.update_timestamp, _rfc3339(general.update)):
         try:
             return parse_ms(text)
@@ -100,7 +101,7 @@ def _rfc3339(digits: str | None) -> str | None:
 
 
 def _decode_leniently(document: bytes) -> Snapshot:
-    """Decode entry by entry. An entry without member number or callsign is dropped, a wrong field becomes None.
+    """Decode entry by entry. An entry without member number or callsign is dropped, an invalid field becomes None.
 
     Raises InvalidSnapshot.
     """
@@ -124,9 +125,9 @@ def _decode_leniently(document: bytes) -> Snapshot:
 
 
 def _decode_json(document: bytes) -> tuple[object, bool]:
-    """Decode any JSON, also what the standard library accepts beyond it: NaN, infinities, halves of characters.
+    """Decode any JSON, including what the standard library accepts beyond it: NaN, infinities, lone surrogates.
 
-    The second value tells whether it is clean of those.
+    The second value tells whether it is free of those.
     """
     try:
         return msgspec.json.decode(document), True
@@ -159,7 +160,7 @@ def _repair_all(raw_entries: list[Any], entry_type: type[Entry], is_clean: bool)
     return [entry for entry in entries if entry is not None]
 
 
-def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
+def _repair(raw: object, entry_type: type[Entry], is_clean: bool) -> Entry | None:
     if not isinstance(raw, dict):
         return None
     if is_clean:
@@ -182,7 +183,7 @@ def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
 
 
 def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict[str, Any]:
-    """Keep the fields whose value is what the type asks for."""
+    """Keep the fields whose value has the right type."""
     kept = {}
     for field in msgspec.structs.fields(struct_type):
         value = _presentable(raw.get(field.name))
@@ -194,8 +195,8 @@ def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict
     return kept
 
 
-def _presentable(value: Any) -> Any:
-    """Turn what can't go to the wire into what can: no infinities, no halves of characters, no stray blanks."""
+def _presentable(value: object) -> Any:
+    """Replace what can't go to the wire: infinities, lone surrogates, surrounding blanks."""
     if isinstance(value, str):
         return value.strip().encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, float) and not isfinite(value):

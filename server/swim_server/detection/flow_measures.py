@@ -1,9 +1,9 @@
-"""Flow measures of the ECFMP API, version 1: the list of now against what is remembered, as ``tmi.*`` events. Pure.
+"""Flow measures of the ECFMP API, version 1: compares the list with the remembered one; gives ``tmi.*`` events. Pure.
 
-A measure counts as issued when it is first seen in the list and has not ended yet, be it notified (its start is still
-to come: ``status`` says NOTIFIED) or active: who plans a flight wants to know before. That its start passes is no event
-of its own, ``start_time`` has told it. It is released when it is withdrawn, when its end passes, or when two answers in
-a row do not have it; a measure that had ended before it was first seen is not announced.
+A measure counts as issued when it is first seen in the list and has not ended yet, whether notified (its start is in
+the future: ``status`` says NOTIFIED) or active: pilots want to know before they plan. Reaching its start is not an
+event, as ``start_time`` has announced it. It is released when it is withdrawn, when its end passes, or when two answers
+in a row lack it; a measure that had ended before it was first seen is not announced.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 MAX_MEASURES = 10_000
 WITHDRAWN_AFTER_ABSENCES = 2
 REMEMBER_ENDED_MS = 7 * 86_400_000
-"""A measure that is over is remembered so long, should it be served again."""
+"""How long a measure is remembered after its end, in case it is served again."""
 MAX_REASON = 2_000
 
 _ICAO = re.compile(r"[A-Z]{4}", re.ASCII)
 
 
 class InvalidMeasures(ValueError):
-    """A document that is no list of flow measures."""
+    """A document that is not a list of flow measures."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -43,7 +43,7 @@ class FlowFilter(msgspec.Struct, frozen=True):
 
 
 class FlowRule(msgspec.Struct, frozen=True):
-    """What it demands of them."""
+    """What it requires of them."""
 
     type: str | None = None
     """``minimum_departure_interval``, ``mandatory_route`` …"""
@@ -51,7 +51,7 @@ class FlowRule(msgspec.Struct, frozen=True):
 
 
 class FlowMeasure(msgspec.Struct, frozen=True, kw_only=True):
-    """One measure as the API answers it."""
+    """One measure as the API returns it."""
 
     id: int
     starttime: str
@@ -62,7 +62,7 @@ class FlowMeasure(msgspec.Struct, frozen=True, kw_only=True):
     measure: FlowRule = FlowRule()
     filters: list[FlowFilter] = []
     notified_flight_information_regions: list[int] = []
-    """Numbers in the API's list of FIRs."""
+    """Ids in the API's list of FIRs."""
     withdrawn_at: str | None = None
 
 
@@ -78,32 +78,32 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
     initiative: Initiative
     issues: int = 1
-    """How many times it was issued: once, unless it came back after it was over."""
+    """How often it was issued: once, unless it reappeared after its end."""
     modifications: int = 0
     absences: int = 0
     ended_ms: int | None = None
-    """When it was released; None: it holds."""
+    """When it was released; None: it is in force."""
     is_final: bool = False
-    """It was explicitly withdrawn: an outdated copy of the list does not issue it again."""
+    """Whether it was explicitly withdrawn: an outdated copy of the list does not issue it again."""
 
 
 class MeasureBook(msgspec.Struct, frozen=True, kw_only=True):
     """All measures announced; serialisable."""
 
     scope: str = ""
-    """Goes in front of every event id."""
+    """Prefix of every event id."""
     measures: dict[int, Remembered] = {}
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """What one look brought."""
+    """The result of one poll."""
 
     events: list[NewEvent]
     book: MeasureBook
 
 
 def decode_measures(document: bytes) -> tuple[list[FlowMeasure], int]:
-    """Decode an answer; the number is of entries that could not be read. Raises InvalidMeasures."""
+    """Decode an answer; return also how many entries could not be read. Raises InvalidMeasures."""
     try:
         rows = msgspec.json.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -122,7 +122,7 @@ def decode_measures(document: bytes) -> tuple[list[FlowMeasure], int]:
 
 
 def decode_regions(document: bytes) -> dict[int, str]:
-    """Decode the API's list of FIRs: identifiers by number. Raises InvalidMeasures."""
+    """Decode the API's list of FIRs: identifiers by id. Raises InvalidMeasures."""
     try:
         rows = msgspec.json.decode(document, type=list[_Region])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -133,11 +133,10 @@ def decode_regions(document: bytes) -> dict[int, str]:
 def compare_measures(
     book: MeasureBook, measures: Sequence[FlowMeasure] | None, now_ms: int, regions: Mapping[int, str] | None = None
 ) -> Compared:
-    """Compare the list of now with the book. ``None``: there was no answer, only time has passed.
+    """Compare the current list with the book. ``None``: there was no answer, only time has passed.
 
-    ``regions``: the identifiers of FIRs by their numbers.
-
-    The same input gives the same output; an event keeps its id when it is found again because the book was not saved.
+    ``regions``: the identifiers of FIRs by their ids. The same input gives the same output; an event keeps its id if it
+    is found again because the book was not saved.
     """
     regions = regions or {}
     events: list[NewEvent] = []
@@ -160,10 +159,10 @@ def compare_measures(
 
 
 def initiative_of(measure: FlowMeasure, regions: Mapping[int, str]) -> Initiative:
-    """Return what is announced of a measure. The aerodrome is its destination where it has one, else its departure.
+    """Return what is announced of a measure.
 
-    It may concern many: ``airports`` and ``firs`` have all of them, patterns (``EG**``) as they are. The order in
-    which the API lists anything says nothing, and is not kept.
+    The aerodrome is its destination if it has one, else its departure. It may concern many: ``airports`` and ``firs``
+    have all of them, patterns (``EG**``) as they are. The API's order of values means nothing, and is not kept.
     """
     departures, destinations = _aerodromes(measure, "ADEP"), _aerodromes(measure, "ADES")
     departure, destination = _only(departures), _only(destinations)
@@ -190,8 +189,8 @@ def initiative_of(measure: FlowMeasure, regions: Mapping[int, str]) -> Initiativ
     )
 
 
-def _in_order(value: Any) -> Any:
-    """Return a list in an order of its own; any other value as it is."""
+def _in_order(value: object) -> Any:
+    """Return a list in canonical order; any other value unchanged."""
     if not isinstance(value, list):
         return value
     return sorted(value, key=lambda item: msgspec.json.encode(item, order="sorted"))
@@ -207,7 +206,7 @@ def _follow(
     *,
     was_asked: bool,
 ) -> Remembered:
-    """See what became of a measure that was announced."""
+    """Follow a measure that was announced."""
     if known.ended_ms is not None:
         return known
     name = _name(book, int(known.initiative.program_id), known.issues)
@@ -252,7 +251,7 @@ def _name(book: MeasureBook, number: int, issues: int) -> str:
 
 
 def _moment(text: str, now_ms: int) -> int | None:
-    """Return the time of a withdrawal; one that can't be, or lies ahead, is none."""
+    """Return the time of a withdrawal; None if it is invalid or in the future."""
     try:
         moment = parse_ms(text)
     except InvalidTimestamp:
@@ -261,7 +260,7 @@ def _moment(text: str, now_ms: int) -> int | None:
 
 
 def _aerodromes(measure: FlowMeasure, kind: str) -> list[str]:
-    """Return the aerodromes, and patterns of them, that the filters of a kind name, in alphabetical order."""
+    """Return the aerodromes and patterns that the filters of a kind name, in alphabetical order."""
     values = [one.value for one in measure.filters if one.type.upper() == kind]
     codes = [code for value in values for code in (value if isinstance(value, list) else [value])]
     return sorted({code.strip().upper() for code in codes if isinstance(code, str) and code.strip()})

@@ -1,4 +1,4 @@
-"""Distances and places on the globe, in nautical miles and degrees. A sphere is exact enough for all of it."""
+"""Distances and positions on the globe, in nautical miles and degrees. A sphere is exact enough for all uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ EARTH_RADIUS_NM = 3440.065
 
 
 def distance_nm(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Measure the great circle between two places (haversine: well behaved for near and for far ones)."""
+    """Return the great-circle distance between two places (haversine: stable for small and large distances)."""
     phi, other_phi = radians(latitude), radians(other_latitude)
     sine_phi = sin((other_phi - phi) / 2)
     sine_lambda = sin(radians(other_longitude - longitude) / 2)
@@ -17,7 +17,7 @@ def distance_nm(latitude: float, longitude: float, other_latitude: float, other_
 
 
 def bearing_deg(latitude: float, longitude: float, other_latitude: float, other_longitude: float) -> float:
-    """Tell in which direction (0 <= degrees true < 360) the great circle to the other place sets out."""
+    """Return the initial direction (0 <= degrees true < 360) of the great circle to the other place."""
     phi, other_phi = radians(latitude), radians(other_latitude)
     change = radians(other_longitude - longitude)
     east = sin(change) * cos(other_phi)
@@ -26,7 +26,7 @@ def bearing_deg(latitude: float, longitude: float, other_latitude: float, other_
 
 
 def destination(latitude: float, longitude: float, bearing: float, distance: float) -> tuple[float, float]:
-    """Find the place that lies ``distance`` NM away in direction ``bearing``; longitude in -180 .. 180."""
+    """Return the place ``distance`` NM away in direction ``bearing``; longitude in -180 .. 180."""
     phi, theta, angle = radians(latitude), radians(bearing), distance / EARTH_RADIUS_NM
     sine = sin(phi) * cos(angle) + cos(phi) * sin(angle) * cos(theta)
     there = asin(max(-1.0, min(1.0, sine)))

@@ -1,9 +1,9 @@
-"""Judges whether an aircraft left the ground or came to it. All rules of departures and arrivals live here.
+"""Judges whether an aircraft left or reached the ground. All rules of departures and arrivals are here.
 
-A single report is believed where it is clear: high and fast, or low and slow. Where it is doubtful (a taxi at 45 kt, a
-bump in the scenery, a hover, a low pass) the state stays as it was until the next report of that aircraft agrees.
-Heights are over the place where the aircraft itself stood, else over the field: the elevations of airfields are wrong
-by a thousand feet here and there (LRBV, SEQM), an aircraft's own altitude on the ground is not.
+A single report is believed if it is clear: high and fast, or low and slow. If it is doubtful (a taxi at 45 kt, a bump
+in the scenery, a hover, a low pass) the state stays as it was until the next report agrees. Heights are above the place
+where the aircraft itself stood, else above the field: listed elevations are wrong by up to a thousand feet (LRBV,
+SEQM), an aircraft's own altitude on the ground is not.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from swim_server.detection.rotorcraft import is_rotorcraft
 
 MAX_ELEVATION_ERROR_FT = 3_000
 MAX_FIELD_FT = 16_000
-"""No airfield lies higher: what stands still above is a simulator that is paused."""
+"""No airfield is higher: what stands still above it is a paused simulator."""
 MAX_PLATFORM_FT = 400
-"""No helicopter deck at sea lies higher."""
+"""No helicopter deck at sea is higher."""
 
 FAST_KTS = 190
 """Nothing rolls this fast for two reports."""
 HOVER_KTS, HOVER_TAXI_KTS = 5, 15
-"""A rotorcraft that comes down upright was not faster before."""
+"""A rotorcraft that descends vertically was not faster before."""
 UNSEEN_SECONDS = 45
-"""After this long without reports, how it came down is unknown."""
+"""After this long without reports, the way it came down is unknown."""
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
@@ -50,9 +50,9 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     ground_state: GroundState
     ground_ft: int | None
     departed_ms: int | None = None
-    """The time of the first report that showed it airborne; set once, in the judgement that believes it."""
+    """The time of the first report that showed it airborne; set once, in the judgement that accepts it."""
     landed_ms: int | None = None
-    """The time of the first report that showed it slow on the ground, wherever that is."""
+    """The time of the first report that showed it slow on the ground, anywhere."""
 
 
 STILL_AIRBORNE = Judgement(AIRBORNE, None)
@@ -67,17 +67,17 @@ def judge(
     plan: Plan,
     airfields: Airfields,
 ) -> Judgement:
-    """Judge the newest report of an aircraft against what was known and the report before.
+    """Judge the newest report of an aircraft against its known state and the previous report.
 
-    ``before`` is None for the first report, and for one that does not continue the one before because the aircraft
-    was set to another place: what it is now says nothing about how it came there.
+    ``before`` is None for the first report, and for one that does not continue the previous one because the aircraft
+    was moved to another place: what it is now says nothing about how it got there.
     """
     if before is None:
         judgement = first_judgement(None, now, plan, airfields)
         was_in_air = ground_state is AIRBORNE and judgement.ground_state is GroundState.UNKNOWN
         return Judgement(AIRBORNE, ground_ft) if was_in_air else judgement
     speed = now.groundspeed_kts
-    if speed is not None:  # nearly all aircraft cruise or are parked: they are told apart first
+    if speed is not None:  # nearly all aircraft cruise or are parked: they are handled first
         if ground_state is AIRBORNE and speed > SLOW_KTS:
             return STILL_AIRBORNE
         is_unmoved = ground_state is GROUND and now.altitude_ft == before.altitude_ft == ground_ft
@@ -91,7 +91,7 @@ def judge(
 
 
 def first_judgement(before: Report | None, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
-    """Judge an aircraft of which nothing is known yet: no departure or arrival can come of it."""
+    """Judge an aircraft without a known state: it gives no departure or arrival."""
     speed, altitude = now.groundspeed_kts, now.altitude_ft
     if speed is None or altitude is None:
         return Judgement(GroundState.UNKNOWN, None)
@@ -136,7 +136,7 @@ def _judge_on_ground(ground_ft: int, before: Report, now: Report, plan: Plan, ai
     if _still_stands(ground_ft, before, now, plan, airfields):
         return Judgement(GROUND, now.altitude_ft)
     if now.groundspeed_kts > 60 and now.altitude_ft < ground_ft - 150:
-        return Judgement(AIRBORNE, None)  # it sinks at speed: what was taken for the ground was not
+        return Judgement(AIRBORNE, None)  # it descends at speed: what seemed to be the ground was not
     if _may_be_airborne(before, ground_ft) and _may_be_airborne(now, ground_ft):
         return Judgement(AIRBORNE, None, before.at_ms)
     return Judgement(GROUND, ground_ft)
@@ -150,7 +150,7 @@ def _is_clearly_airborne(report: Report, ground_ft: int) -> bool:
 
 
 def _climbs_away(before: Report, now: Report, ground_ft: int) -> bool:
-    """Tell whether a slow aircraft rises as no runway does."""
+    """Tell whether a slow aircraft climbs more steeply than any runway."""
     is_higher = now.altitude_ft is not None and now.altitude_ft - ground_ft >= 100
     climb = climb_ft(before, now)
     return is_higher and climb is not None and climb >= 80 and climbs_or_sinks(before, now)
@@ -166,8 +166,8 @@ def _may_be_airborne(report: Report, ground_ft: int) -> bool:
 def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfields: Airfields) -> bool:
     """Tell whether a slow aircraft is on the ground at the altitude that it now reports.
 
-    The ground rises under a taxi; and a simulator that loads its scenery puts the aircraft first at sea level, then
-    at the altitude of the field.
+    The ground rises during a taxi; and a simulator that loads its scenery puts the aircraft first at sea level, then at
+    the altitude of the field.
     """
     if not was(now, SLOW_KTS) or now.altitude_ft is None:
         return False
@@ -184,7 +184,7 @@ def _still_stands(ground_ft: int, before: Report, now: Report, plan: Plan, airfi
 
 
 def _judge_in_air(sunk_to_ft: int | None, before: Report, now: Report, plan: Plan, airfields: Airfields) -> Judgement:
-    """Judge one that flew. ``sunk_to_ft``: the altitude to which a rotorcraft has come down upright."""
+    """Judge an airborne aircraft. ``sunk_to_ft``: the altitude to which a rotorcraft has descended vertically."""
     if now.altitude_ft is None or not was(now, SLOW_KTS):
         return STILL_AIRBORNE
     field = airfields.at(now.latitude, now.longitude, plan.arr, plan.dep)
@@ -200,7 +200,7 @@ def _judge_in_air(sunk_to_ft: int | None, before: Report, now: Report, plan: Pla
 
 
 def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
-    """Return since when an aeroplane has been on a strip, or on water, that is not listed."""
+    """Return since when an aeroplane has been on an unlisted strip, or on water."""
     if now.altitude_ft is None or now.altitude_ft > MAX_FIELD_FT:
         return None
     if taxies(before, now, plan) or rolls_out(before, now):
@@ -211,16 +211,16 @@ def _landed_off_field_ms(before: Report, now: Report, plan: Plan) -> int | None:
 
 
 def _landed_on_platform_ms(sunk_to_ft: int | None, before: Report, now: Report) -> int | None:
-    """Tell since when a rotorcraft is on a platform or a ship; higher up it may as well hover.
+    """Return since when a rotorcraft has been on a platform or ship; higher up it might be hovering.
 
-    Standing is no proof, as it may be paused: it has come down upright before, which what is paused does not.
+    Standing is no proof, as it may be paused: it has descended vertically before, which a paused one has not.
     """
     is_low = now.altitude_ft is not None and now.altitude_ft <= MAX_PLATFORM_FT
     return before.at_ms if is_low and sunk_to_ft is not None and stands_still(before, now) else None
 
 
 def _sunk_to_ft(sunk_to_ft: int | None, before: Report, now: Report) -> int | None:
-    """Tell to which altitude a rotorcraft has come down upright; None when it moves."""
+    """Return the altitude to which a rotorcraft has descended vertically; None if it moves."""
     change = climb_ft(before, now)
     if change is None or change > 5 or not was(now, HOVER_KTS):
         return None
@@ -229,7 +229,7 @@ def _sunk_to_ft(sunk_to_ft: int | None, before: Report, now: Report) -> int | No
 
 
 def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int | None:
-    """Tell since when a slow aircraft is on the ground; None: it isn't, or one report alone doesn't prove it."""
+    """Return since when a slow aircraft has been on the ground; None: it isn't, or one report is not enough."""
     if is_rotorcraft(plan.aircraft):
         return _rotorcraft_landed_ms(height_ft, before, now)
     if was(now, TAXI_KTS) and -400 <= height_ft <= 120:
@@ -237,7 +237,7 @@ def _landed_ms(height_ft: float, before: Report, now: Report, plan: Plan) -> int
     if not is_level(before, now, 40):
         return None
     if height_ft < -400 and was(before, SLOW_KTS):
-        return before.at_ms  # under the ground nobody flies: its altitude is wrong, or the field's elevation
+        return before.at_ms  # nothing flies underground: its altitude is wrong, or the field's elevation
     if was(now, 40) and -400 <= height_ft <= 100 and was(before, 100):
         return slow_since_ms(before, now)
     if was(before, SLOW_KTS) and -400 <= height_ft <= 120:

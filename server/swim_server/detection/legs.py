@@ -29,11 +29,11 @@ from swim_server.detection.regions import Place
 
 STANDING_KTS = 3
 STOP_MS = 180_000
-"""A stop this long ends the leg: any later movement begins another one. Holding short of a runway is shorter."""
+"""A stop this long ends the leg: any later movement begins another one. Holding short of a runway takes less."""
 
 
 class Leg(Enum):
-    """Where a flight is in its present leg."""
+    """The state of a flight's current leg."""
 
     BEFORE = "before"
     FLYING = "flying"
@@ -41,17 +41,18 @@ class Leg(Enum):
 
 
 class Arrival(NamedTuple):
-    """Where a flight came to the ground."""
+    """Where a flight reached the ground."""
 
     field: str | None
     """Code of the airfield; None if it is not listed."""
     is_diverted: bool | None
-    """Elsewhere than filed. None if unknown: the code filed is on no list; or the aircraft was first seen in
-    the air and lands where its plan begins, which is a return, or the next leg's plan was filed early."""
+    """Whether it is elsewhere than filed. None if unknown: the filed code is unlisted; or the aircraft was first seen
+    in the air and lands where its plan begins, which is a return, or the next leg's plan was filed early.
+    """
 
 
 def leg_of(flight: Flight) -> Leg:
-    """Tell where a flight is in its leg."""
+    """Return the state of a flight's leg."""
     if flight.ground_state is GroundState.AIRBORNE:
         return Leg.FLYING
     return Leg.ARRIVED if flight.has_arrived else Leg.BEFORE
@@ -67,7 +68,7 @@ def _is_near(place: Place, field: Airfield) -> bool:
 
 
 def arrival_of(flight: Flight, report: Report, airfields: Airfields) -> Arrival:
-    """Tell where a flight that has just come to the ground is, and whether it had filed to go there."""
+    """Return where a flight that has just reached the ground is, and whether it had filed that."""
     bound_for = _legs(flight).bound_for or flight.plan.arr
     return arrival_at(
         (report.latitude, report.longitude), flight.plan, airfields, bound_for=bound_for, took_off=flight.departures > 0
@@ -75,7 +76,7 @@ def arrival_of(flight: Flight, report: Report, airfields: Airfields) -> Arrival:
 
 
 def arrival_at(place: Place, plan: Plan, airfields: Airfields, *, bound_for: str | None, took_off: bool) -> Arrival:
-    """Tell where an aircraft on the ground at a place is. ``took_off``: known to have flown, so a return is one."""
+    """Return where an aircraft on the ground is. ``took_off``: known to have flown, so that a return is one."""
     destination = airfields.get(bound_for)
     if destination is not None and _is_near(place, destination):
         return Arrival(destination.code, False)
@@ -89,7 +90,7 @@ def arrival_at(place: Place, plan: Plan, airfields: Airfields, *, bound_for: str
 
 
 def with_plan(before: Flight, now: Flight, airfields: Airfields) -> Flight:
-    """Take another plan into account: ``now`` is the flight with it, otherwise as ``before``."""
+    """Process a new plan: ``now`` is the flight with it, otherwise equal to ``before``."""
     old, new = before.plan, now.plan
     if (old.dep, old.arr) == (new.dep, new.arr):
         return now
@@ -102,17 +103,17 @@ def with_plan(before: Flight, now: Flight, airfields: Airfields) -> Flight:
 
 
 def begin_leg(flight: Flight) -> Flight:
-    """Let what a flight has flown belong to earlier legs."""
+    """Count what a flight has flown towards earlier legs."""
     return msgspec.structs.replace(flight, legs=Legs(flight.arrivals))
 
 
 def after_departure(flight: Flight) -> Flight:
-    """Begin a leg where one took off after an arrival, without another plan or a stop."""
+    """Begin a leg if it took off after an arrival, without another plan or a stop."""
     return flight if flight.legs is None and not flight.arrivals else begin_leg(flight)
 
 
 def after_stop(flight: Flight, airfields: Airfields) -> Flight:
-    """Take into account that a flight which has arrived stands or moves; ``flight`` is already at its newest report."""
+    """Process that an arrived flight stands or moves; ``flight`` has its newest report."""
     report, legs = flight.report, _legs(flight)
     if report is None or report.groundspeed_kts is None:
         return flight
@@ -138,7 +139,7 @@ def _with_legs(flight: Flight, legs: Legs) -> Flight:
 
 
 def _with_plan_in_flight(before: Flight, now: Flight) -> Flight:
-    """Keep the destination of the plan before where the new one begins there: it is the next leg's."""
+    """Keep the previous plan's destination if the new one begins there: it is for the next leg."""
     legs = _legs(before)
     destination = legs.bound_for or before.plan.arr
     is_next = destination is not None and now.plan.dep == destination and now.plan.dep != before.plan.dep
@@ -150,7 +151,7 @@ def _with_plan_in_flight(before: Flight, now: Flight) -> Flight:
 
 
 def _files_from_here(flight: Flight, airfields: Airfields) -> bool:
-    """Tell whether the plan begins where the aircraft stands, or may: at a field that nobody has listed."""
+    """Tell whether the plan begins where the aircraft stands, or may: at an unlisted field."""
     if flight.report is None or flight.plan.dep is None or flight.plan.arr is None:
         return False
     departure = airfields.get(flight.plan.dep)

@@ -1,4 +1,4 @@
-"""What two reports of one aircraft say about its motion: climb, level flight, and jumps that no aircraft makes."""
+"""What two reports of an aircraft say about its motion: climb, level flight, and impossible jumps."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from swim_server.detection.network_state import Report
 
 MAX_VERTICAL_RATE_FPM = 20_000
 MIN_CLIMB_MS, MAX_CLIMB_MS = 1_000, 180_000
-"""Over less time the rounding of altitudes decides, over more the mean tells nothing about now."""
+"""Over less time the rounding of altitudes dominates, over more the mean says nothing about the present."""
 
 MIN_COVERED_SECONDS, MAX_COVERED_SECONDS = 8, 60
-"""Over less time the stamps of reports decide, over more it may have gone there and back."""
+"""Over less time the reports' timestamps dominate, over more it may have gone there and back."""
 
 STANDSTILL_KTS = 40
 ACCELERATION_KTS_PER_SECOND = 4.0
-"""More than airliners reach on a runway; fighters do, but hardly for long before a report shows them moving."""
+"""More than airliners reach on a runway; fighters do, but rarely for long before a report shows them moving."""
 STOOD_KTS = 10
 JUMP_ACCELERATION_SECONDS, JUMP_SPEED_KTS = 40, 200
-"""Standing, and this fast so soon: a simulator that was paused in flight, or set to another place."""
+"""Standing, and this fast so soon after: a simulator that was paused in flight, or moved to another place."""
 FLOWN_NM, FLOWN_NM_PER_KT_MS = 1.5, 1.25 / 3_600_000
 LEAST_REACH_NM = 1.0
-"""Nothing that near is a jump."""
+"""A shorter distance is never a jump."""
 
 
 def elapsed_seconds(before: Report, now: Report) -> float:
-    """Tell how much later ``now`` is; at least a millisecond."""
+    """Return by how much ``now`` is later; at least a millisecond."""
     return max(0.001, (now.at_ms - before.at_ms) / 1000)
 
 
 def vertical_rate_fpm(before: Report, at_ms: int, altitude_ft: int | None) -> int | None:
-    """Tell the climb (negative: descent) since the report before; None where it can't be told."""
+    """Return the climb (negative: descent) since the previous report; None if it is unknown."""
     if before.altitude_ft is None or altitude_ft is None:
         return None
     milliseconds = at_ms - before.at_ms
@@ -42,7 +42,7 @@ def vertical_rate_fpm(before: Report, at_ms: int, altitude_ft: int | None) -> in
 
 
 def climb_ft(before: Report | None, now: Report) -> int | None:
-    """Tell by how much the altitude changed; None where either is missing."""
+    """Return by how much the altitude changed; None if either is missing."""
     if before is None or before.altitude_ft is None or now.altitude_ft is None:
         return None
     return now.altitude_ft - before.altitude_ft
@@ -55,7 +55,7 @@ def is_level(before: Report | None, now: Report, within_ft: int) -> bool:
 
 
 def speed_between_kts(before: Report, now: Report) -> float | None:
-    """Tell how fast the aircraft came from one place to the other; None where the time between tells too little."""
+    """Return the speed from one position to the other; None if the time between them is unsuitable."""
     seconds = elapsed_seconds(before, now)
     if not MIN_COVERED_SECONDS <= seconds <= MAX_COVERED_SECONDS:
         return None
@@ -63,12 +63,12 @@ def speed_between_kts(before: Report, now: Report) -> float | None:
 
 
 def is_jump(before: Report, now: Report) -> bool:
-    """Tell whether the aircraft was set to another place, rather than having moved there."""
-    # A degree is 60 NM at most: nearly all aircraft are acquitted without trigonometry.
+    """Tell whether the aircraft was moved to another place, rather than having flown there."""
+    # A degree is at most 60 NM: nearly all aircraft pass without trigonometry.
     at_most_nm = (abs(now.latitude - before.latitude) + abs(now.longitude - before.longitude)) * 60
     speed = before.groundspeed_kts
     if speed is not None and speed > STANDSTILL_KTS and now.groundspeed_kts is not None:
-        if at_most_nm <= FLOWN_NM + FLOWN_NM_PER_KT_MS * speed * (now.at_ms - before.at_ms):  # it comes so far at least
+        if at_most_nm <= FLOWN_NM + FLOWN_NM_PER_KT_MS * speed * (now.at_ms - before.at_ms):  # it gets this far
             return False
     elif (now.groundspeed_kts or 0) >= JUMP_SPEED_KTS and _stood(before) and _is_soon(before, now):
         return True
@@ -78,12 +78,12 @@ def is_jump(before: Report, now: Report) -> bool:
 
 
 def _flown_nm(speed_kts: float, milliseconds: float) -> float:
-    """How far an aircraft that flies can have come, with some allowance for wind and late positions."""
+    """Return how far a flying aircraft can have come, with some allowance for wind and late positions."""
     return FLOWN_NM + FLOWN_NM_PER_KT_MS * speed_kts * milliseconds
 
 
 def _reach_nm(before: Report, now: Report) -> float:
-    """How far it can have come, with some allowance for wind, turns of speed in between, and late positions."""
+    """Return how far it can have come, with some allowance for wind, speed changes and late positions."""
     seconds = elapsed_seconds(before, now)
     if before.groundspeed_kts is None or now.groundspeed_kts is None:
         return 1.5 + 700 * seconds / 3600

@@ -1,4 +1,4 @@
-"""The network state: all that is remembered of the flights between two snapshots. Values, serialisable by msgspec."""
+"""The network state: everything remembered of flights between two snapshots. Values, serialisable by msgspec."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class GroundState(IntEnum):
 
 
 GROUND, AIRBORNE = GroundState.GROUND, GroundState.AIRBORNE
-"""Looked at several times for each aircraft of a snapshot: names of their own are found sooner than members."""
+"""Used several times for each aircraft of a snapshot: module names are faster than enum members."""
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """A flight plan as the wire has it; what is absent is None."""
+    """A flight plan as on the wire; what is absent is None."""
 
     dep: str | None = None
     arr: str | None = None
@@ -30,14 +30,14 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     """``H/B77W/L``, else just the type."""
     route: str | None = None
     aircraft: str | None = None
-    """Type designator: ``B77W``. Tells a helicopter; not on the wire."""
+    """Type designator: ``B77W``. Identifies helicopters; not on the wire."""
 
 
 NO_PLAN = Plan()
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):
-    """What an aircraft told of itself at one moment. It has a position; the other values may be missing."""
+    """What an aircraft reported at one moment. It has a position; the other values may be missing."""
 
     at_ms: int
     latitude: float
@@ -47,32 +47,32 @@ class Report(msgspec.Struct, frozen=True, gc=False):
     groundspeed_kts: int | None = None
     heading_deg: int | None = None
     vertical_rate_fpm: int | None = None
-    """From this report and the one before; None where there was none to compare with."""
+    """From this report and the previous one; None if there was none to compare with."""
 
 
 class Legs(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What has to be remembered of a flight that flies more than one leg, or has ended one. See ``legs``."""
+    """Remembered of a flight that flies more than one leg, or has ended one. See ``legs``."""
 
     earlier_arrivals: int = 0
-    """How many of its arrivals belong to legs before the present one."""
+    """How many of its arrivals belong to earlier legs."""
     bound_for: str | None = None
-    """Where the present leg leads, when the plan is the next leg's already."""
+    """The current leg's destination, if the plan is already the next leg's."""
     stands_since_ms: int | None = None
-    """Since when it stands, having arrived."""
+    """Since when it has been standing after an arrival."""
 
 
 FIRST_LEG = Legs()
 
 
 class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename={"ground_state": "footing"}):
-    """One flight: a member under a callsign, from its first sight until it is deleted."""
+    """One flight: a member under a callsign, from first sight until it is deleted."""
 
     uid: int
     cid: int
     callsign: str
     plan: Plan = NO_PLAN
     plan_absences: int = 0
-    """Snapshots in a row in which the pilot was there without the plan known before."""
+    """Snapshots in a row with the pilot but without the previously known plan."""
     is_connected: bool = False
     """False for a prefile."""
     logon: str | None = None
@@ -84,45 +84,46 @@ class Flight(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename={"groun
     """The last report that was published as a position."""
     ground_state: GroundState = GroundState.UNKNOWN
     ground_ft: int | None = None
-    """Altitude at which it last stood or taxied; there is one whenever the ground state is GROUND. Of a rotorcraft in
-    the air: to which it has come down upright."""
+    """Altitude at which it last stood or taxied; always set if the ground state is GROUND. Of an airborne rotorcraft:
+    the altitude to which it has descended vertically.
+    """
     absences: int = 0
     """Snapshots in a row without it."""
     incarnation: int = 0
-    """How often it was deleted and came back as the same connection."""
+    """How often it was deleted and reappeared as the same connection."""
     updates: int = 0
     departures: int = 0
     arrivals: int = 0
-    """How many of each were announced. They name the events, so that a second detection gives the same names."""
+    """How many of each were announced; part of the event ids, so that a second detection gives the same ids."""
     legs: Legs | None = None
-    """None while it is on its first leg and its plan is that of this leg: so nearly all are."""
+    """None while it is on its first leg and its plan is that leg's, as nearly always."""
 
     @property
     def has_arrived(self) -> bool:
-        """On the ground after the present leg."""
+        """Whether it is on the ground after the current leg."""
         return self.arrivals > (0 if self.legs is None else self.legs.earlier_arrivals)
 
 
 class NetworkState(msgspec.Struct, frozen=True, kw_only=True):
-    """The network as of the last snapshot used. Bounded by the number of pilots that a snapshot may hold."""
+    """The network as of the last used snapshot. Bounded by the number of pilots in a snapshot."""
 
     version: int = STATE_VERSION
     scope: str = ""
-    """Goes in front of every event id: chosen by the source, one for each time it sets the network state."""
+    """Prefix of every event id: chosen by the source each time it sets the network state."""
     born_ms: int | None = None
-    """Stamp of the snapshot that set the network state; None: no snapshot has been seen."""
+    """Timestamp of the snapshot that set the network state; None: no snapshot has been seen."""
     update_ms: int | None = None
-    """Stamp of the last snapshot used."""
+    """Timestamp of the last used snapshot."""
     flights: dict[str, Flight] = {}
     """By ``flight_key``."""
     gone: dict[str, Flight] = {}
-    """Deleted a short while ago: one that comes back as the same connection keeps its number."""
+    """Deleted recently: one that reappears as the same connection keeps its number."""
     gone_ms: dict[str, int] = {}
     """When they were deleted."""
     refused: int = 0
-    """Snapshots in a row that were skipped for one and the same reason to doubt them."""
+    """Consecutive snapshots that were refused for the same reason."""
     refused_ms: int | None = None
-    """Stamp of the last one."""
+    """Timestamp of the last one."""
 
 
 EMPTY_STATE = NetworkState()

@@ -1,4 +1,4 @@
-"""Turns what the feed sent of one pilot into what is remembered of it: plan and report."""
+"""Converts what the feed sent of a pilot into what is remembered: plan and report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MAX_AERODROME = 8
 MAX_EQUIPMENT = 400
 """As filed, with all codes of item 10: recorded ones have up to 51 characters."""
 MAX_ROUTE = 4_000
-"""Longer texts are cut off: what is remembered of a flight stays small, whatever is sent."""
+"""Longer texts are cut, so that what is remembered of a flight stays small."""
 
 
 def read_plan(sent: FeedPlan | None) -> Plan:
-    """Read a plan: codes upper-cased, what is empty None. Thousands of flights share some hundred codes."""
+    """Read a plan: codes in upper case, empty values None. Thousands of flights share some hundred codes."""
     if sent is None:
         return NO_PLAN
     aircraft = _text(sent.aircraft_short, MAX_AERODROME)
@@ -30,7 +30,7 @@ def read_plan(sent: FeedPlan | None) -> Plan:
 
 
 def is_same_plan(sent: FeedPlan, plan: Plan) -> bool:
-    """Tell cheaply that a plan is the one known already. False says nothing: it then has to be read."""
+    """Tell quickly that a plan is the known one. False means unknown: it must be read."""
     return (
         sent.route == plan.route
         and sent.departure == plan.dep
@@ -41,9 +41,9 @@ def is_same_plan(sent: FeedPlan, plan: Plan) -> bool:
 
 
 def read_report(pilot: FeedPilot, at_ms: int, before: Report | None = None) -> Report | None:
-    """Read a report; None when it has no position. Where both degrees are nought a simulator has yet to load.
+    """Read a report; None if it has no position. Both degrees are 0 while a simulator is loading.
 
-    ``before``: the report of which it is the continuation, if it is one; it gives the climb.
+    ``before``: the report that it continues, if any; it gives the climb.
     """
     if pilot.latitude is None or pilot.longitude is None or pilot.latitude == 0 == pilot.longitude:
         return None

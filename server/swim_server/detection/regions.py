@@ -1,4 +1,4 @@
-"""Regions of airspace: which centre and which FIR a place lies in. Who knows the boundaries is given from outside."""
+"""Regions of airspace: which centre and FIR a place is in. The boundaries are supplied from outside."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 
 
 class Region(msgspec.Struct, frozen=True):
-    """The airspace around a place; None where it isn't known."""
+    """The airspace around a place; None if unknown."""
 
     artcc: str | None = None
-    """Centre code as filters have it: ``ZNY``."""
+    """Centre code as in filters: ``ZNY``."""
     fir: str | None = None
     """FIR code: ``CZQX``."""
     sector: str | None = None
-    """The part of the FIR that has a boundary of its own, the smallest one: ``EGTL``."""
+    """The smallest part of the FIR with a boundary of its own: ``EGTL``."""
 
 
 UNKNOWN = Region()
@@ -27,22 +27,22 @@ Place = tuple[float, float]
 
 
 class Regions(Protocol):
-    """Finds the region of a place. Called for each position announced, so it has to be quick; must not raise."""
+    """Finds the region of a place. Called for each announced position, so it must be fast; must not raise."""
 
     def around(self, places: Iterable[Place]) -> Regions:
-        """Look up at once the places that will be asked for soon; the answer knows all others, too."""
+        """Look up these places together; the result also knows all others."""
 
     def locate(self, latitude: float, longitude: float) -> Region:
-        """Tell the region of a place; ``UNKNOWN`` where no boundary holds it."""
+        """Return the region of a place; ``UNKNOWN`` if no boundary contains it."""
 
 
 class NoRegions:
-    """Knows no boundaries: every place is of an unknown region."""
+    """Knows no boundaries: every region is unknown."""
 
     def around(self, places: Iterable[Place]) -> Regions:
-        """Tell nothing about all of them."""
+        """Return itself."""
         return self
 
     def locate(self, latitude: float, longitude: float) -> Region:
-        """Tell that nothing is known."""
+        """Return ``UNKNOWN``."""
         return UNKNOWN

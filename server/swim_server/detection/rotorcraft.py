@@ -1,4 +1,4 @@
-"""Which aircraft can fly slowly or stand in the air: type designators as ICAO Doc 8643 has them."""
+"""Which aircraft can fly slowly or hover, by type designators of ICAO Doc 8643."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ ROTORCRAFT = frozenset(_DESIGNATORS.split())
 
 
 def is_rotorcraft(aircraft: str | None) -> bool:
-    """Tell whether a type is one that needs no speed to fly. An unknown or missing type is taken for an aeroplane."""
+    """Tell whether a type needs no speed to fly. An unknown or missing type counts as an aeroplane."""
     return aircraft in ROTORCRAFT

@@ -1,4 +1,4 @@
-"""Traffic management initiatives as ``tmi.*`` events have them, wherever they were noticed."""
+"""Traffic management initiatives in the form of ``tmi.*`` events, whatever their source."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
 
 RELEASED_FIELDS = ("program_id", "program_type", "airport", "status", "end_time", "airports", "firs")
-"""Whom it concerned is told again, so that the filters that let it be issued let it be released."""
+"""What it concerned is repeated, so that the same filters pass the issue and the release."""
 
 
 class Initiative(msgspec.Struct, frozen=True, kw_only=True):
-    """What is announced of one: a programme, a ground stop, a flow measure."""
+    """What is announced of a programme, a ground stop or a flow measure."""
 
     program_id: int | str
     program_type: str | None = None
@@ -41,23 +41,23 @@ class Initiative(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def terms(self) -> str:
-        """Name the terms: two initiatives with the same name differ in nothing that is announced."""
+        """Return a digest of the terms: equal digests mean that nothing announced differs."""
         return blake2s(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
 
 
 def issued(name: str, initiative: Initiative, status: str | None, at_ms: int | None) -> NewEvent:
-    """Report that an initiative holds from now on. ``name`` tells it, and this issue of it, from all others."""
+    """Report that an initiative is in force from now on. ``name`` identifies it and this issue of it."""
     return NewEvent(type="tmi.issued", data=initiative.data(status), timestamp_ms=at_ms, event_id=f"{name}:issued")
 
 
 def modified(name: str, initiative: Initiative, status: str | None, at_ms: int | None, number: int) -> NewEvent:
-    """Report new terms of an initiative that holds. ``number``: how many times it was modified, this one counted."""
+    """Report new terms of an initiative in force. ``number``: how often it was modified, including now."""
     event_id = f"{name}:modified:{number}:{initiative.terms()}"
     return NewEvent(type="tmi.modified", data=initiative.data(status), timestamp_ms=at_ms, event_id=event_id)
 
 
 def released(name: str, initiative: Initiative, status: str | None, at_ms: int | None) -> NewEvent:
-    """Report that an initiative is over."""
+    """Report that an initiative has ended."""
     data = {field: value for field, value in initiative.data(status).items() if field in RELEASED_FIELDS}
     return NewEvent(type="tmi.released", data=data, timestamp_ms=at_ms, event_id=f"{name}:released")
 

@@ -1,1 +1,1 @@
-"""Opens files that others may have planted safely; replaces files so that no power cut undoes or tears them."""
+"""Safely opens files that others may have planted; replaces files so that a power cut neither undoes nor tears them."""

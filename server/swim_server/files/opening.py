@@ -1,7 +1,8 @@
-"""Opens files in folders that others may write to: never through a link, never a FIFO, only what is a regular file.
+"""Opens files in folders that others may write to: only regular files, never through a link, never a FIFO.
 
-Whoever may write to a folder may plant a link to a file of ours, a second name for it, a FIFO or a folder under a
-name that we are about to open. Each function refuses such a file by UnsafeFile, before a byte is read or written.
+A user with write access to a folder may plant a link to one of our files, a second name for it, a FIFO or a folder
+under a name that we are about to open. Each function refuses such a file with UnsafeFile, before a byte is read or
+written.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_LINKS = 16
-"""A link to a link to …"""
+"""Maximum length of a chain of links."""
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
 class UnsafeFile(OSError):
-    """What stands under a name is no file of its own: it isn't opened. ``reason`` says what it is."""
+    """Not a regular file of its own: it isn't opened. ``reason`` says what it is."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(errno.EPERM, f"it is {reason}: not opened", str(path))
@@ -29,9 +30,10 @@ class UnsafeFile(OSError):
 def open_descriptor(
     path: Path, flags: int, mode: int = 0o600, *, may_have_links: bool = False, is_ours: bool = False
 ) -> int:
-    """Open a regular file; ``flags`` as of ``os.open``. Raises UnsafeFile, OSError.
+    """Open a regular file; ``flags`` as for ``os.open``. Raises UnsafeFile, OSError.
 
-    ``may_have_links``: also a file that has several names. ``is_ours``: only a file that belongs to this user.
+    ``may_have_links``: also accept a file with several names. ``is_ours``: only accept a file that belongs to this
+    user.
     """
     truncates = flags & os.O_TRUNC
     try:
@@ -64,7 +66,7 @@ def open_to_read(path: Path, *, may_have_links: bool = False) -> BinaryIO:
 
 
 def follow_own_links(path: Path) -> Path:
-    """Follow links that this user or root has made, as an operator may; one of anybody else stays where it leads."""
+    """Follow links created by this user or root, as an operator may; links of other users are not followed."""
     for _ in range(MAX_LINKS):
         try:
             found = path.lstat()
@@ -77,17 +79,17 @@ def follow_own_links(path: Path) -> Path:
 
 
 def open_new(path: Path, mode: int = 0o600) -> BinaryIO:
-    """Make a file that must not exist yet, not as a link either. Raises FileExistsError, OSError."""
+    """Create a file that must not exist yet, not even as a link. Raises FileExistsError, OSError."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, mode), "wb")
 
 
 def open_to_append(path: Path, mode: int = 0o600) -> BinaryIO:
-    """Open a file of ours to write at its end; make it where it is missing. Raises UnsafeFile, OSError."""
+    """Open one of our files for appending; create it if it is missing. Raises UnsafeFile, OSError."""
     return os.fdopen(open_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, mode, is_ours=True), "ab")
 
 
 def look_at(path: Path) -> os.stat_result:
-    """Look at what stands under a name, and not at what it leads to. Raises UnsafeFile, OSError."""
+    """Examine the file with this name, not what a link leads to. Raises UnsafeFile, OSError."""
     found = path.lstat()
     reason = kind_of(found.st_mode)
     if reason is None and found.st_nlink > 1:
@@ -98,14 +100,14 @@ def look_at(path: Path) -> os.stat_result:
 
 
 def kind_of(mode: int) -> str | None:
-    """Name what isn't a regular file by its mode; None: it is one."""
+    """Return what kind of file this is by its mode; None: a regular file."""
     kinds = ((stat.S_ISREG, None), (stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"),
              (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))  # fmt: skip
     return next((kind for is_kind, kind in kinds if is_kind(mode)), "a device")
 
 
 def _reason_of(path: Path, error: OSError) -> str | None:
-    """Why an open failed that a regular file would not have made fail; None: for another reason."""
+    """Return why an open failed that would not have failed for a regular file; None: for another reason."""
     if error.errno not in {errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK}:
         return None
     try:

@@ -21,12 +21,12 @@ def replace_durably(
     follows_link: bool = False,
     like: Path | None = None,
 ) -> None:
-    """Put ``content`` in the place of a file, or make it; returns when that is on the disk. Raises OSError.
+    """Replace a file's content, or create it; returns when that is on the disk. Raises OSError.
 
-    Owner, group and mode stay those of the file that was there; a new one takes them from ``like``, else ``mode``
-    (0600) and, made by root in another user's folder, the folder's owner. ``follows_link``: where the name is a
-    link, the file that it leads to is replaced and the link stays; only for names that nobody but the operator can
-    plant. Without it a link, or anything else that is no regular file, is refused by UnsafeFile.
+    Owner, group and mode of an existing file are kept; a new one takes them from ``like``, otherwise ``mode`` (0600)
+    and, if root creates it in another user's folder, the folder's owner. ``follows_link``: if the name is a link, the
+    file that it leads to is replaced and the link kept; only for names that only the operator can plant. Without it a
+    link, or anything else that is not a regular file, is refused with UnsafeFile.
     """
     target = _end_of_links(path) if follows_link else path
     before = _stat_of(target)
@@ -49,7 +49,7 @@ def replace_durably(
 
 
 def put_in_place(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Put a file of ours under a name that others may have planted: whatever it was, its name goes. Raises OSError."""
+    """Rename one of our files to a name that others may have planted, replacing whatever it was. Raises OSError."""
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         with open_new(temporary, mode) as file:
@@ -65,13 +65,13 @@ def put_in_place(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 
 
 def rename_durably(path: Path, target: Path) -> None:
-    """Rename within one folder, over what is there; returns when that is on the disk. Raises OSError."""
+    """Rename within one folder, replacing an existing file; returns when that is on the disk. Raises OSError."""
     path.replace(target)
     sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk. A file system that knows no such wait needs none."""
+    """Wait until the names in a folder are on the disk. A file system that does not support that needs no wait."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -92,7 +92,7 @@ def sync_file(path: Path) -> None:
 
 
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP}
-"""What network and user-space file systems answer."""
+"""Errors of network and user-space file systems."""
 
 
 def _end_of_links(path: Path) -> Path:
@@ -104,7 +104,7 @@ def _end_of_links(path: Path) -> Path:
 
 
 def _stat_of(path: Path) -> os.stat_result | None:
-    """Look at what is there now. Raises UnsafeFile where it is no regular file."""
+    """Examine the existing file. Raises UnsafeFile if it is not a regular file."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -116,7 +116,7 @@ def _stat_of(path: Path) -> os.stat_result | None:
 
 
 def _take_owner(descriptor: int, folder: Path, before: os.stat_result | None, mode: int | None) -> None:
-    """Give a new file the owner and the mode of the one in whose place it comes."""
+    """Give a new file owner and mode of the one that it replaces."""
     if before is not None:
         owner, group, bits = before.st_uid, before.st_gid, stat.S_IMODE(before.st_mode)
     else:
@@ -130,7 +130,7 @@ def _take_owner(descriptor: int, folder: Path, before: os.stat_result | None, mo
 
 
 def _change_owner(descriptor: int, owner: int, group: int) -> None:
-    """Change it as far as this user may: root both, others only to a group of theirs."""
+    """Change owner and group as far as this user may: root both, others only to one of their groups."""
     with contextlib.suppress(PermissionError):
         os.fchown(descriptor, owner, group)
         return

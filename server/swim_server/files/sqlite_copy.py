@@ -1,8 +1,8 @@
-"""Whether an SQLite file is damaged, told only by what could be read of it.
+"""Checks an SQLite file for damage, judging only what could be read of it.
 
-SQLite tells a read that failed with EIO as a malformed database (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT where a
-statement runs). A copy into memory is no statement: what can't be read is told as such there, and the copy can be
-looked at without a disk.
+SQLite reports a read that failed with EIO as a malformed database (SQLITE_IOERR_CORRUPTFS becomes SQLITE_CORRUPT when a
+statement runs). Copying into memory is not a statement: what can't be read is reported as such there, and the copy can
+be checked without a disk.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLI
 
 
 def find_damage_in_copy(path: Path, check: str = "PRAGMA quick_check(1)") -> str:
-    """Return what SQLite's check says of a file as of one moment; empty: all is well. Blocks.
+    """Return what SQLite's check finds in a file as of one moment; empty: nothing. Blocks.
 
-    Takes as much memory as the file is large. Raises sqlite3.Error, OSError where it can't be read at the moment.
+    Takes as much memory as the file is large. Raises sqlite3.Error, OSError if it can't be read at the moment.
     """
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5)) as source, closing(sqlite3.connect(":memory:")) as copy:

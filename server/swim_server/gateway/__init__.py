@@ -1,1 +1,1 @@
-"""The WebSocket endpoint and the control socket: where bytes meet the service."""
+"""The WebSocket endpoint, plain HTTP and the control socket: where bytes meet the service."""

@@ -1,4 +1,4 @@
-"""Connections not yet admitted: how many there may be, per address and in all, and what they may hold."""
+"""Connections not yet admitted: how many there may be, per address and in total, and how much they may send."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from swim_server.gateway.registry import Peer
 
 GRACE_SECONDS = 1.0
-"""So long a connection may be silent before it has to give way to one that has just come."""
+"""How long a connection may be silent before it can be dropped in favour of a new one."""
 
 
 class ArrivalLimits(Protocol):
-    """How many connections may wait for admission, and how much they may send before."""
+    """How many connections may wait for admission, and how much they may send before it."""
 
     max_arriving: int
     max_arriving_per_address: int
@@ -30,31 +30,31 @@ class _Arrival:
     def __init__(self, since: float, group: str | None) -> None:
         self.since = since
         self.group = group
-        """By what it counts to an address; None: it does not, as a proxy stands for many."""
+        """The address that it counts towards; None: none, as a proxy stands for many."""
         self.held_bytes = 0
 
 
 class Arrivals:
-    """Counts who arrives. Where there are too many, who was silent for longest is dropped, else who came last."""
+    """Counts arriving connections. If there are too many, the one silent for longest is dropped, else the newest."""
 
     def __init__(self, limits: ArrivalLimits, trusted_proxies: Sequence[str], *, clock: Clock) -> None:
         self.dropped = 0
-        """How many had to go since the start."""
+        """Connections dropped since the start."""
         self._limits = limits
         self._trusted_proxies = tuple(trusted_proxies)
         self._monotonic = clock.monotonic
         self._arrivals: dict[Peer, _Arrival] = {}
         self._silent: dict[Peer, None] = {}
-        """Those whose request has not come as a whole, the oldest first."""
+        """Connections whose request is not complete, oldest first."""
         self._by_group: dict[str, dict[Peer, None]] = {}
         self._held_bytes = 0
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return len(self._arrivals)
 
     def add(self, peer: Peer, address: str | None) -> None:
-        """Take in a connection that was just made; drops one, perhaps this one, where there are too many."""
+        """Register a new connection; drops one, perhaps this one, if there are too many."""
         group = None if address is None or is_within(address, self._trusted_proxies) else group_of(address)
         self._arrivals[peer] = _Arrival(self._monotonic(), group)
         self._silent[peer] = None
@@ -68,11 +68,11 @@ class Arrivals:
             self._drop(self._oldest_silent(self._silent) or peer)
 
     def request_read(self, peer: Peer) -> None:
-        """Note that a request has come as a whole: whatever it takes now, takes it here."""
+        """Note that a request is complete: any further delay is on our side."""
         self._silent.pop(peer, None)
 
     def hold(self, peer: Peer, size_bytes: int) -> None:
-        """Note what a connection has sent that is kept until it is admitted; drops it if that is too much."""
+        """Note bytes that are kept until the connection is admitted; drops it if there are too many."""
         arrival = self._arrivals.get(peer)
         if arrival is None:
             return
@@ -82,7 +82,7 @@ class Arrivals:
             self._drop(peer)
 
     def remove(self, peer: Peer) -> None:
-        """Forget a connection: it is admitted, refused or gone. Idempotent."""
+        """Forget a connection that was admitted, refused or lost. Idempotent."""
         arrival = self._arrivals.pop(peer, None)
         if arrival is None:
             return

@@ -1,4 +1,4 @@
-"""From an API key to a place in its tier, or to a refusal: what is decided of a client once its request is read."""
+"""From an API key to a slot in its tier, or to a refusal: decides about a client once its request is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TurnedAway(msgspec.Struct, frozen=True):
-    """A client that is not admitted: the error that it is sent, and the code with which it is closed."""
+    """A client that is not admitted: the error that it is sent, and its close code."""
 
     close_code: CloseCode
     error_code: ErrorCode
@@ -28,7 +28,7 @@ class TurnedAway(msgspec.Struct, frozen=True):
 
 
 class Authentication:
-    """Looks up whose key it is, slows down guessing, and counts admitted clients."""
+    """Looks up keys, slows down guessing, and counts admitted clients."""
 
     def __init__(
         self, authenticator: Authenticator, admission: Admission, refusals: Refusals, gateway: Gateway
@@ -39,11 +39,11 @@ class Authentication:
         self._gateway = gateway
 
     def cached(self, api_key: str, address: str) -> Decision | None:
-        """Return what is known of a key without asking."""
+        """Return the decision about a key if it is known without asking."""
         return self._authenticator.cached(api_key, address)
 
     async def decide(self, api_key: str, address: str, decision: Decision | None) -> Decision:
-        """Ask the database unless a decision is known, or hold a refusal back."""
+        """Decide about a key, asking the database if needed; delays refusals."""
         if decision is None:
             decision = await self._authenticator.authenticate(api_key, address)
         if isinstance(decision, Refused) and not self._authenticator.probes.is_announced(api_key):
@@ -51,13 +51,13 @@ class Authentication:
         return decision
 
     def is_remembered(self, api_key: str, address: str) -> bool:
-        """Tell whether a key is known to be good, without asking."""
+        """Tell whether a key is known to be valid, without asking."""
         return self._authenticator.is_remembered(api_key, address)
 
     def identify(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:
-        """Say whose key it is, or why who brings it is turned away. Nobody is counted in.
+        """Return whose key it is, or why the client is turned away. Nobody is counted.
 
-        ``key_place``: where in the request the key stood.
+        ``key_place``: where in the request the key was.
         """
         if isinstance(decision, Granted):
             self._refusals.succeeded(address)
@@ -72,13 +72,13 @@ class Authentication:
         return TurnedAway(CloseCode.TRY_AGAIN_LATER, ErrorCode.AUTH_UNAVAILABLE, text)
 
     def admit(self, decision: Decision, address: str, key_place: str = "") -> KeyRecord | TurnedAway:
-        """Count a client with a good key in, or say why it is turned away. Whoever is counted in is released once."""
+        """Admit a client with a valid key, or return why it is turned away. An admitted client is released once."""
         if isinstance(decision, Granted):
             return self.admit_key(decision.key, address)
         return self.identify(decision, address, key_place)
 
     def admit_key(self, key: KeyRecord, address: str) -> KeyRecord | TurnedAway:
-        """Count a client whose key is good in, or say that there is no room."""
+        """Admit a client whose key is valid, or return which limit is reached."""
         self._refusals.succeeded(address)
         reached = self._admission.admit(key.tier, key.id)
         if reached is not None and self._evict_probe_client(key, reached):
@@ -92,19 +92,19 @@ class Authentication:
 
     @property
     def must_claim(self) -> bool:
-        """Tell whether a client's place must be claimed before it is admitted: other nodes count too."""
+        """Tell whether a slot must be claimed before a client is admitted: other nodes count too."""
         return self._admission.is_shared
 
     async def claim(self, key: KeyRecord) -> None:
-        """Ask for a place. What was claimed is admitted or abandoned once."""
+        """Claim a slot. A claimed slot is admitted or abandoned, once."""
         await self._admission.claim(key.tier, key.id)
 
     def abandon(self, key: KeyRecord) -> None:
-        """Give a claimed place back."""
+        """Give back a claimed slot."""
         self._admission.abandon(key.tier, key.id)
 
     def release(self, key: KeyRecord) -> None:
-        """Give the place of a key that was admitted back."""
+        """Give back the slot of a key that was admitted."""
         self._admission.release(key.tier, key.id)
 
     def _evict_probe_client(self, key: KeyRecord, reached: LimitReached) -> bool:
@@ -113,7 +113,7 @@ class Authentication:
         return self._gateway.evict_probe_client(key)
 
     def _note_limit(self, address: str, reached: LimitReached, key_id: int) -> None:
-        """Note a client with a good key that found its tier or key full."""
+        """Note that a client with a valid key found its tier or key full."""
         if is_probe_id(key_id):
             return
         self._refusals.note("limit", address, key_id=key_id, tier=reached.tier)

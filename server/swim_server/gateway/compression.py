@@ -1,4 +1,4 @@
-"""permessage-deflate (RFC 7692): what clients are offered, so that one compressed frame serves them all."""
+"""permessage-deflate (RFC 7692): what is negotiated, so that one compressed frame serves all clients."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from websockets.typing import ExtensionParameter
 from swim_server.streaming.framed_event import PLAIN
 
 WINDOW_BITS = 12
-"""4 KiB: a batch of positions gets no smaller with more, and nearly all clients get the same bytes."""
+"""4 KiB: a larger window makes batches of positions no smaller, and nearly all clients get the same bytes."""
 
 
 class _Factory(ServerPerMessageDeflateFactory):
-    """Answers with ``server_max_window_bits`` only who offered it (RFC 7692, section 7.1.2.1).
+    """Sends ``server_max_window_bits`` only to clients that offered it (RFC 7692, section 7.1.2.1).
 
-    Some clients refuse it otherwise; any client can read what was compressed with a smaller window than its own.
+    Some clients reject it otherwise; any client can read what was compressed with a smaller window than its own.
     """
 
     def process_request_params(
@@ -30,14 +30,14 @@ class _Factory(ServerPerMessageDeflateFactory):
 
 
 def extensions() -> list[ServerExtensionFactory]:
-    """Return what to negotiate: no context is taken over in either direction, so that none is kept."""
+    """Return what to negotiate: no context takeover in either direction, so that no context is kept."""
     return [
         _Factory(server_no_context_takeover=True, client_no_context_takeover=True, server_max_window_bits=WINDOW_BITS)
     ]
 
 
 def negotiated_window_bits(accepted: Sequence[Extension]) -> int:
-    """Return the window for which events to a client are compressed; ``PLAIN`` when it did not ask for that."""
+    """Return the window with which a client's events are compressed; ``PLAIN`` if it did not negotiate compression."""
     for extension in accepted:
         if isinstance(extension, PerMessageDeflate):
             return extension.local_max_window_bits

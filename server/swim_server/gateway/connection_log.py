@@ -1,10 +1,10 @@
-"""What is logged and remembered of connections that come, end or are refused. Never a key."""
+"""What is logged and recorded of connections that open, close or are refused. Never a key."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from websockets.frames import Close
 
     from swim_server.concurrency.clock import Clock
+    from swim_server.logs import Logger
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.explain.session_log import SessionLog
 
@@ -33,11 +34,11 @@ class Eviction(msgspec.Struct, frozen=True):
 
 
 class ConnectionLog:
-    """Writes a line when a client is admitted and one when it has gone; counts those that could not keep up."""
+    """Logs clients when they are admitted and when they leave; counts those that could not keep up."""
 
     def __init__(
         self,
-        log: Any,
+        log: Logger,
         *,
         session_log: SessionLog | None,
         clock: Clock,
@@ -45,7 +46,7 @@ class ConnectionLog:
         self.slow_consumers = 0
         """Clients closed with 4008 since the start."""
         self.evictions: deque[Eviction] = deque(maxlen=50)
-        """The last of them."""
+        """The most recent of them."""
         self._log = log
         self._session_log = session_log
         self._monotonic = clock.monotonic
@@ -64,7 +65,7 @@ class ConnectionLog:
         )
 
     def disconnected(self, connection: Connection, sent: Close | None, received: Close | None) -> None:
-        """Log a client that has gone, with the close frames that were sent and received."""
+        """Log a client that has left, with the close frames that were sent and received."""
         if sent is not None and sent.code == CloseCode.SLOW_CONSUMER:
             self._remember_eviction(connection, sent.reason)
         close = sent or received
@@ -79,7 +80,7 @@ class ConnectionLog:
         )
 
     def ended(self, connection: Connection, code: int, reason: str) -> None:
-        """Remember how a connection ends, for those who ask later."""
+        """Record how a connection ends, for ``explain``."""
         if self._session_log is not None and connection.session is not None:
             self._session_log.closed(connection.session, int(code), reason)
 
@@ -96,8 +97,7 @@ class ConnectionLog:
             )
         )
 
-    def _level_of(self, connection: Connection) -> Callable[..., None]:
-        """Our own commands come and go all the time: only who looks for them sees them."""
+    def _level_of(self, connection: Connection) -> Callable[..., object]:
+        """Return the log level: debug for our own commands, which connect all the time."""
         is_ours = connection.key is None or is_probe_id(connection.key.id)
-        log: Callable[..., None] = self._log.debug if is_ours else self._log.info
-        return log
+        return self._log.debug if is_ours else self._log.info

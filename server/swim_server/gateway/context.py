@@ -1,10 +1,10 @@
-"""What all endpoints share, put together from the parts of the service."""
+"""What all endpoints share, built from the parts of the service."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from websockets.typing import Origin
 
@@ -30,15 +30,27 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
+    from swim_server.logs import Logger
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.conversation import Conversation
     from swim_server.streaming.hub import Hub
 
 HARD_LIMIT_BYTES = 1024 * 1024
-"""A longer message is not even read to its end: the library closes with 1009 (RFC 6455, section 7.4.1)."""
+"""A longer message is not read to its end: the library closes with 1009 (RFC 6455, section 7.4.1)."""
 LOCAL_LIMIT_BYTES = 16 * 1024 * 1024
 HIGH_WATER_BYTES = 64 * 1024
-"""What a transport may hold before its client counts as lagging."""
+"""How many bytes a transport may hold before its client counts as lagging."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What WebSockets and plain HTTP have in common: who is connected, who may connect, and who was refused."""
+
+    gateway: Gateway
+    authentication: Authentication
+    refusals: Refusals
+    tickets: Tickets
+    log: ConnectionLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +60,13 @@ class EndpointContext:
     public_kind: ListenerKind
     local_kind: ListenerKind
     settings: ServerConfig
-    """How long things may take, how much may wait, and what one client may cost."""
+    """Timeouts, limits of what may wait, and what one client may cost."""
     high_water_bytes: int
     gateway: Gateway
     handshake_rules: HandshakeRules
     arrivals: Arrivals
     http: HttpProtocols | None
-    """Who answers requests that want no WebSocket."""
+    """Answers requests that are not for a WebSocket."""
     handshake_queue: WorkQueue
     reading_queues: ReadingQueues
     authentication: Authentication
@@ -82,18 +94,19 @@ def build_context(
     source_ages: Callable[[], Mapping[str, float | None]],
     call_soon: Callable[[Callable[[], None]], object],
     clock: Clock,
-    log: Any,
-    http: Callable[[Gateway, Authentication, Refusals, Tickets, ConnectionLog], HttpProtocols] | None = None,
+    log: Logger,
+    http: Callable[[Shared], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, clock=clock)
     refusals = Refusals(config.trusted_proxies, clock=clock, log=log)
-    authentication = Authentication(authenticator, admission, refusals, gateway)
-    tickets = Tickets(clock=clock)
-    connection_log = ConnectionLog(log, session_log=hub.session_log, clock=clock)
-    origins: list[Origin | None] | None = None
-    if config.allowed_origins:  # programs send no Origin: only browsers can be told apart by it
-        origins = [None, *(Origin(origin) for origin in (*config.allowed_origins, *_own_origins(config)))]
+    shared = Shared(
+        gateway=gateway,
+        authentication=Authentication(authenticator, admission, refusals, gateway),
+        refusals=refusals,
+        tickets=Tickets(clock=clock),
+        log=ConnectionLog(log, session_log=hub.session_log, clock=clock),
+    )
     hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
     return EndpointContext(
         public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
@@ -101,30 +114,21 @@ def build_context(
         settings=config,
         high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
         gateway=gateway,
-        handshake_rules=HandshakeRules(
-            refusals,
-            origins=origins,
-            is_draining=lambda: gateway.is_draining,
-            is_good=authenticator.is_remembered,
-            tickets=tickets,
-            clock=clock,
-            max_head_bytes=config.max_head_bytes,
-            serves_http=http is not None,
-        ),
+        handshake_rules=_handshake_rules(config, shared, authenticator, clock, serves_http=http is not None),
         arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
-        http=http(gateway, authentication, refusals, tickets, connection_log) if http is not None else None,
+        http=http(shared) if http is not None else None,
         handshake_queue=WorkQueue(call_soon=call_soon, clock=clock),
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),
             heavy=WorkQueue(call_soon=call_soon, clock=clock),
             monotonic=clock.monotonic,
         ),
-        authentication=authentication,
+        authentication=shared.authentication,
         dispatcher=Dispatcher(conversation, rpc, admission, tasks, abuse_factor=config.abuse_factor, clock=clock),
         conversation=conversation,
         heartbeats=Heartbeats(gateway, conversation, source_ages, clock=clock),
         hub=hub,
-        log=connection_log,
+        log=shared.log,
         refusals=refusals,
         wheel=wheel,
         tasks=tasks,
@@ -132,8 +136,26 @@ def build_context(
     )
 
 
+def _handshake_rules(
+    config: ServerConfig, shared: Shared, authenticator: Authenticator, clock: Clock, *, serves_http: bool
+) -> HandshakeRules:
+    origins: list[Origin | None] | None = None
+    if config.allowed_origins:  # programs send no Origin: only browsers can be recognised by it
+        origins = [None, *(Origin(origin) for origin in (*config.allowed_origins, *_own_origins(config)))]
+    return HandshakeRules(
+        shared.refusals,
+        origins=origins,
+        is_draining=lambda: shared.gateway.is_draining,
+        is_good=authenticator.is_remembered,
+        tickets=shared.tickets,
+        clock=clock,
+        max_head_bytes=config.max_head_bytes,
+        serves_http=serves_http,
+    )
+
+
 def _own_origins(config: ServerConfig) -> list[str]:
-    """Return the origin of the service's own pages, where it is known under which address they are opened."""
+    """Return the origin of the service's own pages, if the address under which they are opened is known."""
     if config.public_url is None:
         return []
     scheme, _, rest = config.public_url.partition("://")

@@ -1,34 +1,35 @@
-"""Stops accepting before the process runs out of file descriptors: what is left is for history, keys and commands."""
+"""Stops accepting before the process runs out of file descriptors: the rest is for history, keys and commands."""
 
 from __future__ import annotations
 
 import resource
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.gateway.listeners import Listeners
+    from swim_server.logs import Logger
 
 RESUME_SHARE = 0.95
-"""Accepting goes on when no more than this share of the connections is left, so that it doesn't come and go."""
+"""Accepting resumes at this share of the maximum number of connections, so that it doesn't alternate quickly."""
 MOST_RESERVED = 0.25
-"""Of all descriptors: where there are few, most are for clients all the same."""
+"""Maximum share of all descriptors that is reserved: if there are few, most are still for clients."""
 
 
 def descriptor_limit() -> int:
-    """Return how many descriptors this process may have."""
+    """Return how many descriptors this process may open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 class DescriptorGuard:
-    """Told how many connections there are, whenever that changes."""
+    """Notified of the number of connections whenever it changes."""
 
     def __init__(
         self,
         listeners: Listeners,
         tasks: Tasks,
-        log: Any,
+        log: Logger,
         *,
         reserve: int,
         limit: Callable[[], int] = descriptor_limit,
@@ -42,12 +43,12 @@ class DescriptorGuard:
 
     @property
     def max_connections(self) -> int:
-        """How many connections there may be."""
+        """The maximum number of connections."""
         limit = self._limit()
         return limit - min(self._reserve, int(limit * MOST_RESERVED))
 
     def counted(self, connections: int) -> None:
-        """Stop accepting where there are too many connections, go on where there is room again."""
+        """Stop accepting if there are too many connections, resume when there are fewer."""
         if not self._is_full and connections >= self.max_connections:
             self._is_full = True
             self._listeners.hold_back()

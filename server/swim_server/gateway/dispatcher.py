@@ -1,4 +1,4 @@
-"""What becomes of a client's message: judged by rate and size, then answered by the conversation or by JSON-RPC."""
+"""Handles a client's message: checks rate and size, then passes it to the conversation or to JSON-RPC."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 
 class Sender(Protocol):
-    """Where a message came from, and what is counted of it."""
+    """The endpoint a message came from, with its counters."""
 
     kind: ListenerKind
     inbound: InboundLimit
 
     def publications(self) -> InboundLimit:
-        """How much the client publishes: counted apart from its other messages."""
+        """Return the counter of the client's publications, which are counted apart from its other messages."""
 
     def rest_until_next_second(self) -> None:
-        """Don't read for what is left of this second."""
+        """Stop reading for the rest of this second."""
 
     def close_abuser(self, reason: str) -> None:
-        """Close with 4002 and look at nothing more of what comes."""
+        """Close with 4002 and ignore everything that still comes."""
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Begin the closing handshake; idempotent."""
 
 
 class Dispatcher:
-    """Reads the messages of all clients. Holds nothing of a single one."""
+    """Reads the messages of all clients. Keeps nothing about a single one."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Dispatcher:
         self._monotonic = clock.monotonic
 
     def count_frame(self, sender: Sender, connection: Connection, opcode: int, size_bytes: int) -> None:
-        """Count a frame of whatever kind and what it has cost, inflated. Pings are messages: they have an answer."""
+        """Count a frame of any kind and its cost, inflated. Pings count as messages: they are answered."""
         if sender.kind.is_local:
             return
         limits, publishing = self._admission.limits[connection.tier], self._conversation.publishing
@@ -83,9 +83,9 @@ class Dispatcher:
     def dispatch(
         self, sender: Sender, connection: Connection, payload: bytes, size_bytes: int, *, is_text: bool
     ) -> None:
-        """Judge one message, have it answered, and keep the record of a client that sends nonsense.
+        """Check one message, have it answered, and track clients that send invalid ones.
 
-        Of one that is longer than any limit, ``payload`` is only the beginning.
+        Of a message longer than any limit, ``payload`` is only the beginning.
         """
         if not sender.kind.is_local and not self._is_within_rate(sender, connection, payload):
             return
@@ -108,12 +108,12 @@ class Dispatcher:
             sender.inbound.record()
 
     def too_large(self, kind: ListenerKind) -> bytes:
-        """Make the error before a close with 1009: the message was longer than what is even read to be refused."""
+        """Return the error sent before a close with 1009: the message was too long to be read at all."""
         refused = _too_large(kind.max_message_bytes, None)
         return self._conversation.error(refused.code, refused.message, refused.data)
 
     def _size_limit(self, sender: Sender, connection: Connection, payload: bytes) -> int:
-        """Events of providers have a limit of their own."""
+        """Return the maximum size of a message; providers' events have a limit of their own."""
         publishing = self._conversation.publishing
         is_publication = not sender.kind.is_local and publishing.governs(connection.tier, payload)
         return publishing.max_event_bytes if is_publication else sender.kind.max_message_bytes

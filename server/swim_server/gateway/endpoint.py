@@ -1,11 +1,10 @@
-"""One client's TCP connection: the library's WebSocket protocol inside an asyncio.Protocol of ours."""
+"""One client's TCP connection: the library's Sans-I/O WebSocket protocol inside an asyncio.Protocol."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import os
-import random
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, cast
@@ -14,6 +13,7 @@ from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.protocol import SEND_EOF, State
 
 from swim_server.concurrency.timer_wheel import Alarm
+from swim_server.gateway.closing import close_due, close_reason, move_time, write_eof
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.entry import Entry
 from swim_server.gateway.frames.reader import FrameReader
@@ -32,35 +32,27 @@ if TYPE_CHECKING:
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.keys.records import KeyRecord
 
-LONGEST_REASON_BYTES = 123
-"""A close frame holds 125 bytes, two of them the code (RFC 6455, section 5.5)."""
-PEER_TIMEOUT_HEARTBEATS = 2.5
-"""A client of which nothing is heard for so many heartbeats, each with a ping, is gone."""
 HTTP_IDLE_SECONDS = 35.0
-"""A plain HTTP connection of which nothing is heard for so long is dropped, unless it takes what it is sent."""
-MOVE_SPREAD = 0.1
-"""Clients that connected together are asked to reconnect spread over this share of their connection time."""
-MOVE_FIRST_MS = 100
-MOVE_LAST_MS = 2000
+"""A plain HTTP connection is dropped after so long without input, unless it is receiving an answer."""
 
 
 class Phase(Enum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     ARRIVING = "arriving"
     """Not admitted yet."""
     OPEN = "open"
     HTTP = "http"
-    """Its request wants no WebSocket: the plain HTTP server answers it, and those that follow."""
+    """Its request is not for a WebSocket: the plain HTTP server answers it and those that follow."""
     CLOSING = "closing"
     LOST = "lost"
 
 
 class Endpoint(asyncio.Protocol):
-    """Reads requests and messages, writes answers; hands events' frames through untouched.
+    """Reads requests and messages, writes answers; passes events' frames through unchanged.
 
-    The upgrade is accepted first and then authenticated, as browsers see nothing of a refused one. Nothing that the
-    client sends is looked at before it is admitted.
+    The upgrade is accepted first and then authenticated, because browsers can't see why one is refused. Nothing that
+    the client sends is read before it is admitted.
     """
 
     __slots__ = (
@@ -73,7 +65,7 @@ class Endpoint(asyncio.Protocol):
         self.kind = kind
         self.connection: Connection | None = None
         self.address = "local"
-        """The client's address as it is logged and judged: behind a trusted proxy, the one that the proxy names."""
+        """The client's address for logs and limits: behind a trusted proxy, the one that the proxy reports."""
         self.inbound = InboundLimit()
         self._publications: InboundLimit | None = None
         self.last_seen = 0.0
@@ -83,19 +75,19 @@ class Endpoint(asyncio.Protocol):
         self._monotonic = context.clock.monotonic
         self._phase = Phase.ARRIVING
         self._entry: Entry | None = None
-        """From the first byte until it is decided whose it is."""
+        """Handles the connection from its first byte until the client is admitted or refused."""
         self._plain: PlainConnection | None = None
-        """Where its request wants no WebSocket."""
+        """Set if its request is not for a WebSocket."""
         self._move_at = math.inf
-        """``monotonic`` when it is asked to reconnect."""
+        """``monotonic`` when the client is asked to reconnect."""
         self.is_plain = False
         """A plain HTTP request, such as a health check, which does not count as a client."""
         self._protocol: ServerProtocol | None = None
-        """The library's; from the upgrade on."""
+        """The library's protocol, from the upgrade on."""
         self._answer = b""
-        """The answer to the upgrade, until it is written: with what follows it, where that follows at once."""
+        """The answer to the upgrade, until it is written together with what follows at once."""
         self._reader: FrameReader | None = None
-        """From the upgrade on."""
+        """Set from the upgrade on."""
         self._rest_alarm: Alarm | None = None
         self._admitted: KeyRecord | None = None
 
@@ -105,12 +97,12 @@ class Endpoint(asyncio.Protocol):
         return self._protocol
 
     def publications(self) -> InboundLimit:
-        """How much the client publishes: counted apart from its other messages."""
+        """Return the counter of the client's publications, which are counted apart from its other messages."""
         if self._publications is None:
             self._publications = InboundLimit()
         return self._publications
 
-    # The transport's side.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         context = self._context
@@ -133,11 +125,11 @@ class Endpoint(asyncio.Protocol):
             self._entry.receive(data)
         elif self._phase is Phase.HTTP:
             self._receive_plain(data)
-        elif self._reader is not None:  # else it is what follows a request that was rejected
+        elif self._reader is not None:  # else it follows a request that was rejected
             self._reader.receive(data)
 
     def eof_received(self) -> bool:
-        """Let a client that sends no more go; the transport closes when what was written before has reached it."""
+        """Release a client that sends no more; the transport closes once everything written has been sent."""
         if self._plain is not None:
             return self._plain.receive_eof()
         if self._protocol is not None:
@@ -161,11 +153,11 @@ class Endpoint(asyncio.Protocol):
         self._release()
         if self.connection is not None:
             self._context.log.disconnected(self.connection, self._ws.close_sent, self._ws.close_rcvd)
-        # The library's parser and its protocol hold each other, and so do the two sides of a client: let them go now,
-        # as the garbage collector looks through old objects once a day only.
+        # Break the reference cycles of the library's parser and protocol, and of a client's two sides, now:
+        # the garbage collector examines old objects only once a day.
         if self._protocol is not None:
             self._protocol.parser.close()
-        if self._reader is not None:  # what it holds may stand in a queue for its turn
+        if self._reader is not None:  # it may still be queued for its turn
             self._reader.discard()
         self.connection = self._reader = None
 
@@ -184,7 +176,7 @@ class Endpoint(asyncio.Protocol):
         if self.connection is not None and self._phase is Phase.OPEN:
             self.connection.resume()
 
-    # What is due: the handshake's end, a heartbeat, or the end of our patience.
+    # What is due: the end of the handshake's time, a heartbeat, or a close.
 
     def on_due(self) -> None:
         context, heartbeat_seconds = self._context, self._context.settings.heartbeat_seconds
@@ -192,34 +184,32 @@ class Endpoint(asyncio.Protocol):
             self._entry.give_up()
         elif self._entry is not None and (refused := self._entry.too_slow()) is not None:
             self._transport.write(refused.answer)
-            self._transport.close()  # it has had its time: its end isn't waited for
+            self._transport.close()  # its time is over: it is not waited for
             self._begin_closing()
         elif self._plain is not None and self._plain.is_taken():
             context.wheel.schedule(self, HTTP_IDLE_SECONDS)
         elif self._phase is not Phase.OPEN:
             self.abort()
-        elif self._monotonic() - self.last_seen > PEER_TIMEOUT_HEARTBEATS * heartbeat_seconds:
-            self.close(CloseCode.SLOW_CONSUMER, "no answer to pings")
-        elif self._monotonic() >= self._move_at:
-            pause_ms = random.randint(MOVE_FIRST_MS, MOVE_LAST_MS)
-            text = f"maximum connection time reached; reconnect; retry_ms={pause_ms}"
-            self.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
+        elif due := close_due(
+            self._monotonic(), last_seen=self.last_seen, move_at=self._move_at, heartbeat_seconds=heartbeat_seconds
+        ):
+            self.close(due.code, due.reason, retry_ms=due.retry_ms)
         else:
             assert self.connection is not None, "an open endpoint has its connection"
             context.wheel.schedule(self, heartbeat_seconds)
             self.connection.send_frame(context.heartbeats.current())
 
-    # What the entry finds (EntryOwner).
+    # Called by the entry (EntryOwner).
 
     def reject(self, answer: bytes) -> None:
-        """Answer a request that is not served, and close the connection."""
+        """Answer a request that is refused, and close the connection."""
         self._entry = None
         self._transport.write(answer)
-        self._write_eof()
+        write_eof(self._transport)
         self._begin_closing()
 
     def upgrade(self, accepted: Accepted) -> None:
-        """Speak WebSocket from here on. The answer to the upgrade goes out with what follows it at once."""
+        """Speak WebSocket from here on. The answer to the upgrade is written with what follows at once."""
         self._protocol, self._answer = accepted.protocol, accepted.answer
         self._reader = FrameReader(
             accepted.protocol,
@@ -237,7 +227,7 @@ class Endpoint(asyncio.Protocol):
         self.write(answer + data)
 
     def admit(self, accepted: Accepted, key: KeyRecord | None) -> None:
-        """Make it a client: of a key, which is counted in its tier, or of the control socket."""
+        """Admit the client: with its key, which is counted in its tier, or on the control socket."""
         context = self._context
         early = self._end_entry()
         self._admitted = key
@@ -255,9 +245,8 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.OPEN
         context.arrivals.remove(self)
         context.hub.add(self.connection)
-        if context.settings.max_connection_hours and not self.kind.is_local:
-            longest = context.settings.max_connection_hours * 3600
-            self._move_at = self._monotonic() + longest * random.uniform(1 - MOVE_SPREAD, 1)
+        if not self.kind.is_local:
+            self._move_at = move_time(self._monotonic(), context.settings.max_connection_hours)
         context.wheel.schedule(self, context.settings.heartbeat_seconds)
         context.log.connected(self.connection)
         self.connection.answer(context.conversation.greeting(self.connection))
@@ -266,10 +255,10 @@ class Endpoint(asyncio.Protocol):
         self._receive_what_came_early(early)
 
     def turn_away(self, refused: TurnedAway) -> None:
-        """Tell a refused client why, and close."""
+        """Tell a refused client the reason, and close."""
         early, conversation = self._end_entry(), self._context.conversation
         self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
-        self._ws.send_close(refused.close_code, _reason(refused.message))
+        self._ws.send_close(refused.close_code, close_reason(refused.message))
         self.flush()
         self._begin_closing()
         self._receive_what_came_early(early)
@@ -283,10 +272,10 @@ class Endpoint(asyncio.Protocol):
         if early and self._reader is not None:
             self._reader.receive(early)
 
-    # Plain HTTP. The connection stays one that is not let in, with all its limits.
+    # Plain HTTP. The connection still counts as not admitted, with all the limits of that.
 
     def serve_http(self, data: bytes) -> None:
-        """Have a request that wants no WebSocket answered, and those that follow on its connection."""
+        """Have a request that is not for a WebSocket answered, and those that follow on its connection."""
         assert self._context.http is not None, "requests are handed on only where plain HTTP is served"
         self._entry = None
         self._phase, self.is_plain = Phase.HTTP, True
@@ -303,19 +292,19 @@ class Endpoint(asyncio.Protocol):
             self._plain.receive(data)
 
     def read_plain(self) -> None:
-        """Resume reading: there is a protocol to take the bytes."""
+        """Resume reading: the HTTP protocol is ready."""
         self._gate.remove(Hold.UNADMITTED)
 
     def stay_plain(self) -> None:
-        """Go on for a while: something is being sent to a client that says nothing."""
+        """Extend the deadline: the client is being sent something and sends nothing itself."""
         self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
 
     def admit_stream(self) -> None:
-        """Count it no longer to those that are not let in: it has a place in its tier."""
+        """Stop counting it as not admitted: it has a slot in its tier."""
         self._context.arrivals.remove(self)
 
     def shake_hands(self, head: bytes) -> None:
-        """Take the connection back: a request on it wants a WebSocket."""
+        """Take the connection back: the next request on it is for a WebSocket."""
         self._phase, self._plain, self.is_plain = Phase.ARRIVING, None, False
         self._entry = Entry(self._context, self.kind, self, self._gate, self._transport.get_extra_info("peername"))
         self._context.wheel.schedule(self, self._context.settings.handshake_timeout_seconds)
@@ -324,17 +313,17 @@ class Endpoint(asyncio.Protocol):
     # Messages (FrameOwner, Sender).
 
     def count_frame(self, opcode: int, size_bytes: int) -> None:
-        """Note a frame and what it has cost in bytes, inflated."""
+        """Count a frame and its inflated size in bytes."""
         assert self.connection is not None, "frames are counted only of an admitted client"
         self._context.dispatcher.count_frame(self, self.connection, opcode, size_bytes)
 
     def on_message(self, payload: bytes, size_bytes: int, *, is_text: bool) -> None:
-        """Answer a whole message."""
+        """Answer a complete message."""
         assert self.connection is not None, "messages are read only of an admitted client"
         self._context.dispatcher.dispatch(self, self.connection, payload, size_bytes, is_text=is_text)
 
     def leave(self) -> None:
-        """Follow the library, which has begun to close: the client asked, or broke the rules of the protocol."""
+        """Follow the library, which has begun to close: the client asked for it, or violated the protocol."""
         sent = self._ws.close_sent if self._ws.close_rcvd is None else None
         if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
             self.connection.answer(self._context.dispatcher.too_large(self.kind))
@@ -343,18 +332,18 @@ class Endpoint(asyncio.Protocol):
         self._begin_closing()
 
     def rest_until_next_second(self) -> None:
-        """Don't read for what is left of this second."""
+        """Stop reading for the rest of this second."""
         if self._rest_alarm is None:
             self._rest_alarm = Alarm(lambda: self._read_on(Hold.RATE))
         self._gate.add(Hold.RATE)
         self._context.wheel.schedule(self._rest_alarm, 1 - self._monotonic() % 1)
 
     def hold_reading(self) -> None:
-        """Don't read: as much of it as is allowed waits for an answer."""
+        """Stop reading: as much as is allowed waits for an answer."""
         self._gate.add(Hold.UNANSWERED)
 
     def release_reading(self) -> None:
-        """Read again: what waited is answered."""
+        """Resume reading: what waited is answered."""
         self._read_on(Hold.UNANSWERED)
 
     def _read_on(self, hold: Hold) -> None:
@@ -364,7 +353,7 @@ class Endpoint(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Admitted, and neither side has begun to close."""
+        """Whether it is admitted and neither side has begun to close."""
         return self._phase is Phase.OPEN
 
     @property
@@ -372,7 +361,7 @@ class Endpoint(asyncio.Protocol):
         """Whether its admission is still undecided."""
         return self._phase is Phase.ARRIVING
 
-    # The way out (ClientTransport).
+    # Called by the connection (ClientTransport).
 
     def peer(self) -> tuple[str, int] | None:
         found = self._transport.get_extra_info("peername")
@@ -384,7 +373,7 @@ class Endpoint(asyncio.Protocol):
     def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
         """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent.
 
-        One that has not yet sent its request is dropped: there is nothing to shake hands over.
+        A connection that has not sent its request yet is dropped without a handshake.
         """
         if self._plain is not None and self._plain.close(code, reason, retry_ms=retry_ms):
             return
@@ -399,33 +388,33 @@ class Endpoint(asyncio.Protocol):
             self._context.hub.flush_and_remove(self.connection)
             self._context.log.ended(self.connection, code, reason)
         early = self._end_entry()
-        self._ws.send_close(code, _reason(reason))
+        self._ws.send_close(code, close_reason(reason))
         self.flush()
         self._begin_closing()
         self._receive_what_came_early(early)
 
     def close_abuser(self, reason: str) -> None:
-        """Close with 4002 and look at nothing more of what comes."""
+        """Close with 4002 and ignore everything that still comes."""
         self.close(CloseCode.LIMIT, reason)
         self._gate.add(Hold.ABUSE)
 
     def yield_slot(self) -> None:
-        """Leave at once so that another may have the place."""
+        """Leave at once to free the slot for another client."""
         self._release()
         self.close(CloseCode.LIMIT, "gave way to a client")
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection without a closing handshake."""
         self._begin_closing()
         self._transport.abort()
 
     def _begin_closing(self) -> None:
-        """Be no client any more: nothing follows the close frame, as the hub writes to nobody it has forgotten."""
+        """Stop being a client: nothing may follow the close frame, so the hub forgets it."""
         self._phase = Phase.CLOSING
         self._context.arrivals.remove(self)
         self._end_entry()
         self._leave_hub()
-        self._read_on(Hold.RATE | Hold.UNANSWERED | Hold.UNADMITTED)  # the answer to our close stands behind
+        self._read_on(Hold.RATE | Hold.UNANSWERED | Hold.UNADMITTED)  # the answer to our close comes after what is held
         self._context.wheel.schedule(self, self._context.settings.close_timeout_seconds)
 
     def _leave_hub(self) -> None:
@@ -433,30 +422,17 @@ class Endpoint(asyncio.Protocol):
             self._context.hub.remove(self.connection)
 
     def _release(self) -> None:
-        """Give the place in the tier back. Idempotent."""
+        """Give back the slot in the tier. Idempotent."""
         if self._admitted is not None:
             key, self._admitted = self._admitted, None
             self._context.authentication.release(key)
 
     def flush(self) -> None:
-        """Write what the library has to say: handshake, pongs, close frames; behind the events that precede it."""
+        """Write what the library wants to send (pongs, close frames), after the events that precede it."""
         for data in self._ws.data_to_send():
             if data != SEND_EOF:
                 if self.connection is not None and self.connection.group is not None:
                     self.connection.group.flush_to(self.connection)
                 self.write(data)
             else:
-                self._write_eof()
-
-    def _write_eof(self) -> None:
-        if self._transport.is_closing():
-            return
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        else:  # TLS has no half of a close
-            self._transport.close()
-
-
-def _reason(text: str) -> str:
-    """Cut a text to what a close frame holds, between characters."""
-    return text.encode()[:LONGEST_REASON_BYTES].decode(errors="ignore")
+                write_eof(self._transport)

@@ -1,7 +1,7 @@
-"""One connection's way in: from its first bytes until it is admitted or refused.
+"""One connection from its first bytes until it is admitted or refused.
 
-The upgrade is accepted first and then authenticated, as browsers see nothing of a refused one. Nothing that the client
-sends is looked at before it is admitted.
+The upgrade is accepted first and then authenticated, because browsers can't see why one is refused. Nothing that the
+client sends is read before it is admitted.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
 
 MAX_EARLY_BYTES = 64 * 1024
-"""When a client has sent so much before it is admitted, the rest waits on its side."""
+"""Beyond this many bytes sent before admission, the connection is not read."""
 PATIENCE = 3
-"""Times ``handshake_timeout_seconds`` that a client waits for what is decided of its key."""
+"""How many times ``handshake_timeout_seconds`` a client waits for the decision about its key."""
 
 
 class EntryOwner(Peer, Timed, Protocol):
-    """The endpoint whose way in it is. It is told one outcome, and an upgrade before that."""
+    """The endpoint that the entry works for. It is told one outcome, preceded by ``upgrade`` for a WebSocket."""
 
     address: str
-    """The client's address as it is logged and judged."""
+    """The client's address for logs and limits."""
 
     def reject(self, answer: bytes) -> None:
-        """Answer a request that is not served, and close the connection."""
+        """Answer a request that is refused, and close the connection."""
 
     def serve_http(self, data: bytes) -> None:
-        """Have a request that wants no WebSocket answered."""
+        """Have a request that is not for a WebSocket answered."""
 
     def upgrade(self, accepted: Accepted) -> None:
         """Speak WebSocket from here on."""
 
     def admit(self, accepted: Accepted, key: KeyRecord | None) -> None:
-        """Make it a client: of a key, which is counted in its tier, or of the control socket."""
+        """Admit the client: with its key, which is counted in its tier, or on the control socket."""
 
     def turn_away(self, refused: TurnedAway) -> None:
-        """Tell a refused client why, and close."""
+        """Tell a refused client the reason, and close."""
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the transport, behind what was not written yet."""
+        """Write bytes after everything not written yet."""
 
 
 class Entry:
-    """Reads a request's head and finds out whose the upgrade is. Done with after its owner is told, or has ended it."""
+    """Reads the head of a request and finds out whose it is. Not used after it has told its owner, or was ended."""
 
     __slots__ = (
         "_accepted", "_auth_task", "_claimed", "_context", "_early", "_gate", "_handshake", "_is_over", "_kind",
@@ -80,20 +80,20 @@ class Entry:
         self._early = bytearray()
         self._auth_task: asyncio.Task[None] | None = None
         self._claimed: KeyRecord | None = None
-        """Whose place was asked for, where other nodes count too."""
+        """The key for which a slot was claimed, if other nodes count too."""
         self._is_over = False
 
     @property
     def is_upgraded(self) -> bool:
-        """It speaks WebSocket, and waits for what is decided of its key."""
+        """Whether it has been upgraded and waits for the decision about its key."""
         return self._accepted is not None
 
     def too_slow(self) -> Rejected | None:
-        """Refuse a request that has begun and did not come to its end in time; None: nothing has come at all."""
+        """Refuse a request that was begun but not completed in time; None: nothing was received."""
         return self._handshake.too_slow()
 
     def receive(self, data: bytes) -> None:
-        """Take what came: the request's head in its turn, and what follows it unread until the client is admitted."""
+        """Process the head of the request in its turn; keep what follows it until the client is admitted."""
         has_waited = bool(self._early)
         self._early += data
         self._context.arrivals.hold(self._owner, len(data))
@@ -104,7 +104,7 @@ class Entry:
             self._context.handshake_queue.submit(self._enter)
 
     def end(self) -> bytes:
-        """Look at nothing more; return what came behind the head. Idempotent."""
+        """Stop; return what was received after the head. Idempotent."""
         self._is_over = True
         if self._auth_task is not None:
             self._auth_task.cancel()
@@ -112,11 +112,11 @@ class Entry:
         return early if self.is_upgraded else b""
 
     def give_up(self) -> None:
-        """Turn a client away of whose key nothing could be decided in time."""
+        """Turn away a client whose key could not be decided in time."""
         self._decided(Unavailable("no answer in time"))
 
     def _enter(self) -> None:
-        """Give the handshake what has come; the one place at which a connection enters."""
+        """Pass what was received to the handshake."""
         if self._is_over:
             return
         data, self._early = bytes(self._early), bytearray()
@@ -143,7 +143,7 @@ class Entry:
             return
         self._authenticate(accepted)
         if not self._is_over:
-            self._owner.write(b"")  # the answer, which waits for what follows at once
+            self._owner.write(b"")  # the answer, which was held for what might follow at once
 
     def _authenticate(self, accepted: Accepted) -> None:
         context, api_key = self._context, accepted.credential.api_key
@@ -181,7 +181,7 @@ class Entry:
             self._owner.admit(self._accepted, admitted)
 
     async def _claim(self, decision: Granted) -> None:
-        """Ask for a place, which other nodes count too; then decide without an await in between."""
+        """Claim a slot, as other nodes count too; then decide without an await in between."""
         await self._context.authentication.claim(decision.key)
         self._auth_task = None
         if self._is_over:
@@ -191,7 +191,7 @@ class Entry:
         self._decided(decision)
 
     def _authenticate_again(self) -> None:
-        """After it was held: what was decided of the key then may no longer be so."""
+        """Decide again after admission was paused: the earlier decision may be outdated."""
         if not self._is_over:
             assert self._accepted is not None, "only an upgrade is held"
             self._authenticate(self._accepted)

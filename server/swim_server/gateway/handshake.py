@@ -43,39 +43,39 @@ _library_log = logging.getLogger("websockets.server")
 
 
 class Accepted(msgspec.Struct):
-    """The request may be upgraded; whose it is, is found out next."""
+    """The request may be upgraded; its key is checked next."""
 
     answer: bytes
-    """The 101: written before anything else."""
+    """The 101 response: written before anything else."""
     protocol: ServerProtocol
-    """The library's, which reads the frames that follow."""
+    """The library's protocol, which reads the frames that follow."""
     credential: Credential
     address: str
     user_agent: str | None
     max_message_bytes: str | None
-    """As the query asks for it."""
+    """As given in the query."""
     rest: bytes
-    """What came behind the head: of a connection that is not yet admitted."""
+    """What came after the head, from a connection that is not yet admitted."""
 
 
 class Rejected(msgspec.Struct):
-    """Nothing to upgrade: the answer is written and the connection closed."""
+    """No upgrade: the answer is written and the connection closed."""
 
     answer: bytes
     address: str | None = None
-    """Where it came from, if that was looked into."""
+    """The client's address, if it was determined."""
 
 
 class PlainRequest(msgspec.Struct):
-    """A request that wants no WebSocket: it is answered by the plain HTTP server."""
+    """A request that is not for a WebSocket: the plain HTTP server answers it."""
 
     data: bytes
-    """All that has come."""
+    """Everything received so far."""
     address: str | None = None
 
 
 class HandshakeRules:
-    """What holds for all handshakes: who may come in at all, before anybody's key is looked at."""
+    """The rules for all handshakes: which requests are accepted, before any key is checked."""
 
     def __init__(
         self,
@@ -91,19 +91,19 @@ class HandshakeRules:
     ) -> None:
         self.max_head_bytes = max_head_bytes
         self.serves_http = serves_http
-        """Plain HTTP requests are served."""
+        """Whether plain HTTP requests are served."""
         self.refusals = refusals
         self.origins = origins
         """The browser origins that may connect, and None for programs; None: any."""
         self.is_draining = is_draining
         self.tickets = tickets
         self.is_good = is_good
-        """Whether a key is cached as valid for an address; does not query the database."""
+        """Tells whether a key is cached as valid for an address, without querying the database."""
         self._now_ms = clock.now_ms
         self._http_date = (-1, "")
 
     def http_date(self) -> str:
-        """Now, as HTTP writes it (RFC 9110, section 5.6.7); formatted once a second."""
+        """Return the current time in HTTP's format (RFC 9110, section 5.6.7); formatted once a second."""
         second = self._now_ms() // 1000
         if second != self._http_date[0]:
             self._http_date = (second, formatdate(second, usegmt=True))
@@ -111,7 +111,7 @@ class HandshakeRules:
 
 
 class Handshake:
-    """Reads one request's head, in however many pieces it comes, and answers it. Used until there is an outcome."""
+    """Reads the head of one request, in any number of pieces, and answers it. Used until there is an outcome."""
 
     __slots__ = ("_address", "_head", "_kind", "_peer", "_rules")
 
@@ -123,7 +123,7 @@ class Handshake:
         self._address: str | None = None
 
     def receive(self, data: bytes) -> Accepted | Rejected | PlainRequest | None:
-        """Read the next bytes; None while the head is not whole. Nothing behind the head is looked at."""
+        """Read the next bytes; None while the head is incomplete. Nothing after the head is processed."""
         searched = max(len(self._head) - len(END_OF_HEAD), 0)
         self._head += data
         found = self._head.find(END_OF_HEAD, searched)
@@ -139,11 +139,11 @@ class Handshake:
         return outcome or self._read_by_library(head, rest)
 
     def too_slow(self) -> Rejected | None:
-        """Refuse a head that has begun and did not come to its end in time; None: nothing has come at all."""
+        """Refuse a head that was begun but not completed in time; None: nothing was received."""
         return self._reject(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW, Headers()) if self._head else None
 
     def _read_part(self) -> Rejected | None:
-        """Look at a head that is not whole: refuse what can't become one."""
+        """Check an incomplete head: refuse what can't become a valid one."""
         if len(self._head) > self._rules.max_head_bytes:
             return self._reject(*TOO_LONG)
         line, newline, _ = bytes(self._head[:MAX_LINE_BYTES]).partition(b"\n")
@@ -152,7 +152,7 @@ class Handshake:
         return None
 
     def _read_everyday(self, head: bytes, rest: bytes) -> Accepted | Rejected | None:
-        """Answer an everyday request; None when it is for the library to read, or to refuse what it negotiates."""
+        """Answer a common request; None if the library must read it, or refuse what it negotiates."""
         upgrade = read_upgrade(head)
         if upgrade is None:
             return None
@@ -175,7 +175,7 @@ class Handshake:
                 return self._answer(protocol, event, rest)
         if protocol.handshake_exc is None or isinstance(
             protocol.handshake_exc, InvalidMessage
-        ):  # it says nothing to that
+        ):  # it has no opinion on that
             return self._reject(HTTPStatus.BAD_REQUEST, NO_REQUEST, Headers())
         return Rejected(b"".join(protocol.data_to_send()))
 
@@ -201,7 +201,7 @@ class Handshake:
         )
 
     def _credential(self, request: Request | Upgrade) -> Credential:
-        """Read the key of a request, or of the ticket that stands in its place."""
+        """Return the key of a request, or the one that its ticket stands for."""
         found, ticket = presented_key(request.path, request.headers), query_value(request.path, "ticket")
         if found.api_key or ticket is None:
             return found
@@ -222,11 +222,11 @@ class Handshake:
         )
 
     def _brings_good_key(self, request: Request | Upgrade) -> bool:
-        """Tell whether a client's key is known to be valid, even if others at its address guess keys."""
+        """Tell whether the client's key is known to be valid, even if others at its address guess keys."""
         return self._rules.is_good(presented_key(request.path, request.headers).api_key, self._address)
 
     def _refusal(self, request: Request | Upgrade) -> tuple[HTTPStatus, str, Headers] | None:
-        """Why a request is refused before its key is looked at: status, text and further headers."""
+        """Return why a request is refused before its key is checked: status, text and further headers."""
         rules = self._rules
         if not is_known_path(request.path):
             return HTTPStatus.NOT_FOUND, "There is nothing at this path; connect to /api/swim/v1/ws\n", Headers()
@@ -247,5 +247,5 @@ class Handshake:
 
 
 def is_plain(head: bytes) -> bool:
-    """Tell a request of HTTP/1 that asks for no WebSocket, not even in a wrong way."""
+    """Tell whether this is an HTTP/1 request that does not ask for a WebSocket, not even incorrectly."""
     return _PLAIN_LINE.match(head) is not None and _OF_A_WEBSOCKET.search(head) is None

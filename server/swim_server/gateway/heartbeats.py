@@ -1,4 +1,4 @@
-"""The heartbeat that every client is sent, made once for all who are due at about the same time."""
+"""The heartbeats that every client is sent, each built once for all that are due at about the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRESH_SECONDS = 0.1
 
 
 class Heartbeats:
-    """Makes heartbeats: each a ``system.heartbeat`` message and a ping in one, ready to be written."""
+    """Builds heartbeats: each a ``system.heartbeat`` message and a ping in one, ready to be written."""
 
     def __init__(
         self,

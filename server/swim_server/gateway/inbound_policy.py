@@ -1,4 +1,4 @@
-"""How much a client may ask: messages, frames and bytes a second, and how many bad ones before it is turned away."""
+"""How much a client may send: messages, frames and bytes per second, and how many bad messages before it is closed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RATE_STRIKES = 10
 MALFORMED_STRIKES = 10
 """Messages in a row that are no JSON objects after which the client is closed."""
 REFUSED_STRIKES = 100
-"""Messages in a row that were refused for whatever reason after which the client is closed."""
+"""Messages in a row that were refused for any reason after which the client is closed."""
 
 
 class RateDecision(Enum):
@@ -17,13 +17,13 @@ class RateDecision(Enum):
 
     TAKE = "take"
     REFUSE = "refuse"
-    """Over the rate: say so, once a second, and ignore the message."""
+    """Over the rate: tell the client, once a second, and ignore the message."""
     IGNORE = "ignore"
     CLOSE = "close"
 
 
 class InboundLimit:
-    """One client's rate and record. The moment is an argument: it holds no clock."""
+    """The rate and record of one client. Times are arguments: it has no clock."""
 
     __slots__ = ("_bytes", "_count", "_frames", "_is_over", "_malformed", "_refused", "_second", "_seconds_over")
 
@@ -38,7 +38,7 @@ class InboundLimit:
         self._refused = 0
 
     def judge(self, moment: float, messages_per_second: int) -> RateDecision:
-        """Count one message at ``moment`` (seconds, monotonic) and say what becomes of it."""
+        """Count one message at ``moment`` (seconds, monotonic) and decide what to do with it."""
         self._begin(moment)
         self._count += 1
         if self._count <= messages_per_second:
@@ -50,7 +50,7 @@ class InboundLimit:
         return RateDecision.CLOSE if self._seconds_over >= RATE_STRIKES else RateDecision.REFUSE
 
     def count_frame(self, moment: float, size_bytes: int) -> tuple[int, int]:
-        """Count one frame of whatever kind; return how many frames and bytes this second has had."""
+        """Count one frame of any kind; return the frames and bytes of this second so far."""
         self._begin(moment)
         self._frames += 1
         self._bytes += size_bytes
@@ -65,7 +65,7 @@ class InboundLimit:
         self._second, self._count, self._frames, self._bytes, self._is_over = second, 0, 0, 0, False
 
     def record(self, *, is_malformed: bool = False, is_refused: bool = False) -> bool:
-        """Remember how a message fared. True when the client has had its chances: close with 4003."""
+        """Record the result of a message. True if the client must be closed with 4003."""
         self._malformed = self._malformed + 1 if is_malformed else 0
         self._refused = self._refused + 1 if is_malformed or is_refused else 0
         return self._malformed >= MALFORMED_STRIKES or self._refused >= REFUSED_STRIKES

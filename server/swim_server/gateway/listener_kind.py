@@ -1,4 +1,4 @@
-"""The ways in: what is allowed and negotiated on each."""
+"""The two kinds of listeners, and what is allowed and negotiated on each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 
 
 class ListenerKind(msgspec.Struct, frozen=True):
-    """One way in: the public one, or the control socket, where the file system is the access control."""
+    """The public listener, or the control socket, whose access control is the file system."""
 
     is_local: bool
     max_message_bytes: int
     hard_limit_bytes: int
-    """A longer message is not even read to its end."""
+    """A longer message is not read to its end."""
     extensions: Sequence[ServerExtensionFactory] | None = None
-    """What is negotiated with clients: compression, where it saves anything."""
+    """What is negotiated with clients: compression, where it saves bytes."""
 
     @property
     def kept_bytes(self) -> int:
-        """Return how much of a message is kept: as much as may be answered, an event that is published included."""
+        """How much of a message is kept: the longest that may be answered, including published events."""
         return max(self.max_message_bytes, MAX_MESSAGE_BYTES)

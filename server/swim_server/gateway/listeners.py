@@ -15,7 +15,7 @@ from swim_server.errors import OperatorError
 BACKLOG = 4096
 FREE_PORT_TRIES = 10
 NO_SUCH_ADDRESS = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
-"""What binding one of several addresses of a name fails with where this machine has no IPv6, or no IPv4."""
+"""How binding one address of several fails if this machine has no IPv6, or no IPv4."""
 
 
 class CannotListen(OperatorError):
@@ -36,14 +36,14 @@ class CannotListen(OperatorError):
 
 
 class Serving(Protocol):
-    """What accepts on one socket."""
+    """A server that accepts on one socket."""
 
     def close(self) -> None:
         """Stop accepting; existing connections stay."""
 
 
 def plain_server(endpoint: Callable[[], asyncio.Protocol]) -> Callable[[socket.socket], Awaitable[Serving]]:
-    """Let each connection to a socket have an endpoint of its own."""
+    """Return a server that gives each connection an endpoint."""
 
     async def serve(listener: socket.socket) -> Serving:
         return await asyncio.get_running_loop().create_server(endpoint, sock=listener, backlog=BACKLOG)
@@ -52,53 +52,53 @@ def plain_server(endpoint: Callable[[], asyncio.Protocol]) -> Callable[[socket.s
 
 
 class Listeners:
-    """Opens the sockets that clients and ``swimctl`` come in by, and closes them for new ones."""
+    """Opens the sockets for clients and ``swimctl``, and stops accepting on them."""
 
     def __init__(
         self, serve: Callable[[socket.socket], Awaitable[Serving]], local: Callable[[], asyncio.Protocol]
     ) -> None:
         self._serve = serve
-        """Begins to accept on a public socket, which is its to close."""
+        """Starts to accept on a public socket, which it then owns."""
         self._local = local
         self._public_servers: list[Serving] = []
         self._local_server: asyncio.Server | None = None
         self._is_paused = False
         self._is_held_back = False
         self.sockets: list[socket.socket] = []
-        """The public listening sockets, all of one port. Clients may connect as long as they are open, and wait while
-        nobody accepts."""
+        """The public listening sockets, all with one port. While they are open, clients wait if nobody accepts.
+        """
 
     async def listen(self, host: str, port: int) -> int:
-        """Bind the public address, every one that the name stands for; return the port. Raises CannotListen."""
+        """Bind every address that the public name resolves to; return the port. Raises CannotListen."""
         return await self.adopt(_bind(host, port))
 
     async def adopt(self, sockets: list[socket.socket]) -> int:
-        """Accept on sockets that are bound already, own ones or those of a process that hands over; return the port."""
+        """Accept on sockets that are already bound, ours or those of a process that hands over; return the port."""
         self.sockets = sockets
         await self.resume()
         return int(sockets[0].getsockname()[1])
 
     async def resume(self) -> None:
-        """Accept who waits on the public sockets, and who comes. Idempotent."""
+        """Accept clients that wait on the public sockets, and new ones. Idempotent."""
         self._is_paused = False
         if self._is_held_back:
             return
         for each in self.sockets[len(self._public_servers) :]:
-            # A server closes its socket when it ends: it gets a descriptor of its own.
+            # A server closes its socket when it ends, so it gets its own descriptor.
             self._public_servers.append(await self._serve(each.dup()))
 
     def pause(self) -> None:
-        """Let those who come wait: the sockets stay open, another process may accept on them."""
+        """Stop accepting: the sockets stay open, and another process may accept on them."""
         self._is_paused = True
         self._stop_accepting()
 
     def hold_back(self) -> None:
-        """Let those who come wait until ``accept_again``, whatever else is paused and resumed meanwhile."""
+        """Stop accepting until ``accept_again``, even if the listeners are paused and resumed meanwhile."""
         self._is_held_back = True
         self._stop_accepting()
 
     async def accept_again(self) -> None:
-        """There is room again."""
+        """Accept again: there are descriptors left."""
         self._is_held_back = False
         if not self._is_paused:
             await self.resume()
@@ -109,9 +109,9 @@ class Listeners:
         self._public_servers.clear()
 
     async def listen_locally(self, path: Path) -> None:
-        """Bind the control socket, readable by its owner alone.
+        """Bind the control socket, accessible to its owner only.
 
-        Takes the place, in one step, of one that a killed daemon left, or of this one's own.
+        Atomically replaces one that a killed daemon left, or this daemon's own.
         """
         temporary = path.with_name(f".{os.getpid()}")  # no longer than the name: a socket's path has a limit
         temporary.unlink(missing_ok=True)
@@ -144,7 +144,7 @@ class Listeners:
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
-    """Bind every address of the host, to one port. One that this machine can't have is left out if another can."""
+    """Bind every address of the host to one port. One that this machine can't have is skipped if another works."""
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -158,7 +158,7 @@ def _bind(host: str, port: int) -> list[socket.socket]:
         for listener in sockets:
             listener.close()
         if port or failures[0].errno != errno.EADDRINUSE:
-            break  # else the free port of the first address was taken on another one: look for a freer one
+            break  # else the free port of the first address was taken on another one: try another port
     failure = failures[0]
     raise CannotListen(host, port, failure.strerror or str(failure), is_taken=failure.errno == errno.EADDRINUSE)
 
@@ -178,7 +178,7 @@ def _bind_each(addresses: Sequence[tuple[Any, Any]]) -> tuple[list[socket.socket
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind((address[0], port, *address[2:]))
-            listener.listen(BACKLOG)  # only now it is known whether somebody else listens there
+            listener.listen(BACKLOG)  # only now is it known whether another process listens there
             listener.setblocking(False)
             sockets.append(listener)
         except OSError as error:

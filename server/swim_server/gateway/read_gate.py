@@ -1,4 +1,4 @@
-"""Whether a client is read at the moment: several may want it to wait, each for a reason of its own."""
+"""Pauses and resumes reading from a client; several parts may pause it, each for its own reason."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ class Hold(Flag):
     """Why a client isn't read."""
 
     UNREAD = auto()
-    """What came before is still to be worked off, in turns of the loop to come."""
+    """What came before is still to be processed, in later turns of the loop."""
     UNADMITTED = auto()
-    """It sends a lot before it is admitted."""
+    """It sends too much before it is admitted."""
     UNWRITTEN = auto()
-    """It doesn't take what it is sent: each of its questions would add an answer."""
+    """It doesn't receive what it is sent: each of its requests would add an answer."""
     UNANSWERED = auto()
-    """Many of its questions wait for history to be looked into."""
+    """Many of its requests wait for history."""
     RATE = auto()
     """It has sent as many bytes as one second allows."""
     ABUSE = auto()
-    """It is being closed for what it sends: nothing more of it is looked at."""
+    """It is being closed for abuse: nothing more of it is processed."""
 
 
 NONE = Hold(0)
 
 
 class ReadGate:
-    """Pauses reading from a transport while there is any reason, and resumes when the last one is gone."""
+    """Pauses reading from a transport while there is any reason, and resumes when the last one is removed."""
 
     __slots__ = ("_holds", "_transport")
 
@@ -36,17 +36,17 @@ class ReadGate:
         self._holds = NONE
 
     def has(self, holds: Hold) -> bool:
-        """Whether one of these holds."""
+        """Tell whether any of these reasons is set."""
         return bool(self._holds & holds)
 
     def add(self, hold: Hold) -> None:
-        """Don't read, for this reason. Idempotent."""
+        """Pause reading for this reason. Idempotent."""
         if not self._holds and not self._transport.is_closing():
             self._transport.pause_reading()
         self._holds |= hold
 
     def remove(self, hold: Hold) -> None:
-        """Take a reason away. Idempotent."""
+        """Remove a reason. Idempotent."""
         if not self._holds & hold:
             return
         self._holds &= ~hold

@@ -1,4 +1,4 @@
-"""Refused connections: counted, slowed where they come too often, and logged without letting anyone fill the log."""
+"""Refused connections: counted, slowed down if there are too many, and logged without letting anyone fill the log."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from swim_server.keys.throttle import Attempts, client_address, group_of
 
 if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
+    from swim_server.logs import Logger
 
 LOG_EVERY_SECONDS = 10.0
-"""One line an address and so long; what it leaves out, the next one counts."""
+"""One line per address in this time; what it leaves out is counted in the next one."""
 MOST_LINES = 50
-"""For all addresses together in that time; how many were left out, the first line after it tells."""
+"""Maximum lines for all addresses in that time; the first line after it says how many were left out."""
 REMEMBERED_ADDRESSES = 1000
 NO_GUESSES = frozenset({"missing", "malformed", "checksum"})
-"""Refusals that no secret can be learned from: an address's second one counts little."""
+"""Refusals from which no secret can be learned, so that repeated ones count little."""
 
 
 REMEMBERED_REFUSALS = 5000
 
 
 class Refusals:
-    """What is known of addresses whose keys were refused. Takes a clock."""
+    """What is known of addresses whose keys were refused."""
 
-    def __init__(self, trusted_proxies: Sequence[str], *, clock: Clock, log: Any) -> None:
+    def __init__(self, trusted_proxies: Sequence[str], *, clock: Clock, log: Logger) -> None:
         self.counts: Counter[str] = Counter()
         self._recent: deque[tuple[float, str, int | None]] = deque(maxlen=REMEMBERED_REFUSALS)
         """Refused connections since the start, by reason."""
@@ -38,30 +39,30 @@ class Refusals:
         self._monotonic = clock.monotonic
         self._log = log
         self._logged: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By address or network: when a line was written last, and how many refusals it has had since."""
+        """By address or network: when a line was last written, and how many refusals there were since."""
         self._window_began = -LOG_EVERY_SECONDS
         self._lines = 0
         self._unlogged = 0
 
     def address_of(self, peer: Sequence[object] | None, forwarded_for: Sequence[str]) -> str:
-        """Where a client comes from: the peer, or what trusted proxies say of it."""
+        """Return the address of a client: the peer's, or the one that trusted proxies report."""
         return client_address(str(peer[0]), forwarded_for, self.trusted_proxies) if peer else "unknown"
 
     def retry_after(self, address: str) -> int | None:
-        """Seconds after which this address may try again; None: it may now.
+        """Return the seconds after which this address may try again; None: it may now.
 
-        A trusted proxy's own address stands for everybody behind it: there, answers to bad keys are only slowed.
+        A trusted proxy's own address stands for everyone behind it: there, answers to bad keys are only delayed.
         """
         if is_within(address, self.trusted_proxies):
             return None
         return self._attempts.retry_after(address, self._monotonic())
 
     def succeeded(self, address: str) -> None:
-        """Note that a good key came from there."""
+        """Note a valid key from this address."""
         self._attempts.succeeded(address, self._monotonic())
 
     def failed(self, address: str, api_key: str, refused: Refused) -> float:
-        """Count a refused key; return for how many seconds its answer is to be held back."""
+        """Count a refused key; return for how many seconds its answer must be delayed."""
         now = self._monotonic()
         guess = refused.reason if refused.reason in NO_GUESSES else hashlib.sha256(api_key.encode()).digest()
         self._attempts.failed(address, now, guess)
@@ -84,12 +85,12 @@ class Refusals:
             self._logged.popitem(last=False)
 
     def recent(self, seconds: float) -> Counter[tuple[str, int | None]]:
-        """Count the refusals of the last so many seconds, by reason and key; the newest thousands at most."""
+        """Count the refusals of the last ``seconds``, by reason and key; at most the newest thousands."""
         since = self._monotonic() - seconds
         return Counter((reason, key_id) for at, reason, key_id in self._recent if at >= since)
 
     def _may_log(self, now: float) -> bool:
-        """Take one of the lines that all addresses have together."""
+        """Take one of the log lines that all addresses share."""
         if now - self._window_began >= LOG_EVERY_SECONDS:
             if self._unlogged:
                 self._log.info(

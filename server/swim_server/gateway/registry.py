@@ -1,4 +1,4 @@
-"""Who is connected, and whether anybody may still come in."""
+"""Who is connected, and whether further clients may be admitted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.005
 
 
 class Peer(Protocol):
-    """One TCP connection, as everybody but itself sees it."""
+    """One TCP connection, as seen by everything but itself."""
 
     kind: ListenerKind
     is_plain: bool
@@ -34,24 +34,24 @@ class Peer(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Admitted, and neither side has begun to close."""
+        """Whether it is admitted and neither side has begun to close."""
 
     @property
     def is_arriving(self) -> bool:
         """Whether its admission is still undecided."""
 
     def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
-        """Begin the closing handshake; idempotent. ``retry_ms``: with 1012, after how long the client may come back."""
+        """Begin the closing handshake; idempotent. ``retry_ms``: with 1012, after how long the client may reconnect."""
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection without a closing handshake."""
 
     def yield_slot(self) -> None:
-        """Leave at once so that another may have the place."""
+        """Leave at once to free the slot for another client."""
 
 
 class Gateway:
-    """All connections. Endpoints add themselves; the daemon looks them up, holds them back and closes them."""
+    """All connections. Endpoints add themselves; the daemon looks them up, holds and closes them."""
 
     def __init__(self, hub: Hub, admission: Admission, *, clock: Clock) -> None:
         self.peers: set[Peer] = set()
@@ -60,14 +60,14 @@ class Gateway:
         self.gone = 0
         """Public connections that have ended, admitted or not, since the start."""
         self.on_count: Callable[[int], None] | None = None
-        """Told how many connections there are, when one is made or gone."""
+        """Called with the number of connections whenever it changes."""
         self._hub = hub
         self._admission = admission
         self._monotonic = clock.monotonic
         self._now_ms = clock.now_ms
         self._started = clock.monotonic()
         self._held: list[Callable[[], None]] | None = None
-        """While a list, clients with a good key wait in it for ``resume_admission``."""
+        """While admission is paused: the clients with a valid key that wait for ``resume_admission``."""
         self._gone_waiter: asyncio.Future[None] | None = None
 
     @property
@@ -76,15 +76,15 @@ class Gateway:
         return self.is_draining or self._held is not None
 
     def uptime_seconds(self) -> float:
-        """Since this process began to serve."""
+        """Return how long this process has been serving."""
         return self._monotonic() - self._started
 
     def clients(self) -> int:
-        """Admitted clients at this moment, those of the control socket not counted."""
+        """Return the number of admitted clients, excluding those of the control socket."""
         return sum(self._admission.current(tier) for tier in self._admission.limits)
 
     def add(self, peer: Peer) -> None:
-        """Take in a connection that was just made."""
+        """Register a new connection."""
         self.peers.add(peer)
         self._tell_count()
 
@@ -102,13 +102,13 @@ class Gateway:
             self.on_count(len(self.peers))
 
     async def all_gone(self) -> None:
-        """Wait until no client is connected. For one caller, at the end of the service."""
+        """Wait until no client is connected. For a single caller, at the end of the service."""
         if self.peers:
             self._gone_waiter = asyncio.get_running_loop().create_future()
             await self._gone_waiter
 
     def evict_probe_client(self, key: KeyRecord) -> bool:
-        """Where the doctor fills a tier to try its limit, its connections give way to clients. True when one did."""
+        """Close one of the doctor's connections, which fill a tier to test its limit. True if there was one."""
         for peer in self.peers:
             holder = peer.connection.key if peer.connection is not None and peer.is_open else None
             if holder is not None and is_probe_id(holder.id) and holder.tier is key.tier:
@@ -116,32 +116,32 @@ class Gateway:
                 return True
         return False
 
-    # Standing aside for another process.
+    # Handing over to another process.
 
     async def handshakes_done(self, seconds: float) -> None:
-        """Wait until every client that has connected is admitted or refused, but no longer than ``seconds``."""
+        """Wait until every connected client is admitted or refused, at most ``seconds``."""
         deadline = self._monotonic() + seconds
         while self._monotonic() < deadline and any(peer.is_arriving for peer in self.peers):  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_SECONDS)  # for once in a restart an event would cost every client
+            await asyncio.sleep(LOOK_SECONDS)  # polling: restarts are rare, and an event would cost every client
 
     def pause_admission(self) -> None:
-        """Stop admitting clients until ``resume_admission``: exactly those admitted now count."""
+        """Stop admitting clients until ``resume_admission``: exactly those already admitted count."""
         self._held = []
 
     def hold(self, admit: Callable[[], None]) -> bool:
-        """Keep a client waiting while admission is paused. False when it is not: then it may be admitted now."""
+        """Keep a client waiting while admission is paused; False: it is not paused, the client may be admitted now."""
         if self._held is None:
             return False
         self._held.append(admit)
         return True
 
     def resume_admission(self) -> None:
-        """Let in who was held."""
+        """Admit the clients that were held."""
         held, self._held = self._held or [], None
         for admit in held:
             admit()
 
-    # All of one key.
+    # Connections of one key.
 
     def live_keys(self) -> set[int]:
         """Return the ids of the keys that hold connections."""
@@ -152,9 +152,9 @@ class Gateway:
         return list(self._hub.by_key.get(key_id, {}).values())
 
     async def close_revoked(self, connections: Sequence[Connection], refused: Refused) -> AsyncIterator[Connection]:
-        """Close connections whose key no longer lets them in; tell of each that was live until then, as it is closed.
+        """Close connections that their key no longer allows; yield each that was open, as it is closed.
 
-        For good (4001), unless the key is of another tier now: then they may connect again at once.
+        For good (4001), unless the key has another tier now: then they may reconnect at once.
         """
         farewell, code = b"", CloseCode.SERVICE_RESTART
         if refused.reason != "tier_changed":

@@ -1,4 +1,4 @@
-"""Reading an upgrade request: its path, its key, where it comes from. Pure."""
+"""Reads an upgrade request: its path, its key, and where it comes from. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MAX_QUERY_FIELDS = 50
 
 
 def is_known_path(target: str) -> bool:
-    """Tell whether a request target leads to the service, with or without a trailing slash."""
+    """Tell whether a request target is the service's path, with or without a trailing slash."""
     if target in PATHS:
         return True
-    if target.startswith("//"):  # to urlsplit a host would follow
+    if target.startswith("//"):  # urlsplit would take what follows for a host
         return False
     try:
         path = urlsplit(target).path
@@ -30,7 +30,7 @@ def is_known_path(target: str) -> bool:
 
 
 class Credential(NamedTuple):
-    """An API key as a request presents it, and where it stands in the request."""
+    """An API key in a request, and where in the request it is."""
 
     api_key: str
     place: str
@@ -40,9 +40,10 @@ NO_CREDENTIAL = Credential("", "")
 
 
 def presented_key(target: str, headers: RequestHeaders) -> Credential:
-    """Return the API key of a request: of several, in the order of the protocol, the first that looks like one of ours.
+    """Return the API key of a request: of several, the first in the protocol's order that looks like one of ours.
 
-    A proxy may have put a token of its own into a header, so what merely stands first is taken where none does.
+    A proxy may have put a token of its own into a header, so one that does not look like ours is taken only if there is
+    no other.
     """
     candidates = list(_candidates(target, headers))
     ours = (each for each in candidates if each.api_key.startswith(KEY_PREFIX))
@@ -50,7 +51,7 @@ def presented_key(target: str, headers: RequestHeaders) -> Credential:
 
 
 def query_value(target: str, name: str) -> str | None:
-    """Return the first value of a query parameter, if it is there."""
+    """Return the first value of a query parameter, if there is one."""
     return next(iter(_query(target).get(name, ())), None)
 
 

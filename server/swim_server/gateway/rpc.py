@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 on the control socket: how ``swimctl`` asks and tells the running daemon."""
+"""JSON-RPC 2.0 on the control socket: how ``swimctl`` talks to the running daemon."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 UNAVAILABLE = -32000
-"""The daemon can't do it at the moment; asking again later is safe."""
+"""The daemon can't do it at the moment; retrying later is safe."""
 
-Method = Callable[[Mapping[str, Any]], Awaitable[Any]]
+Method = Callable[[Mapping[str, object]], Awaitable[object]]
 
 _encoder = msgspec.json.Encoder()
 
@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 class RpcError(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, code: int, message: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: int, message: str, data: Mapping[str, object] | None = None) -> None:
         self.code = code
         self.message = message
         self.data = data
@@ -37,20 +37,20 @@ class RpcError(Exception):
 
 
 class _Envelope(msgspec.Struct):
-    """What makes a message a request. Everything else in it is passed over unread."""
+    """What makes a message a request. Other members are ignored."""
 
     jsonrpc: Any = msgspec.UNSET
 
 
 class Rpc:
-    """The methods there are. The daemon fills it; each takes the params as a mapping and answers JSON values."""
+    """The methods. Registered by the daemon; each takes the params as a mapping and returns JSON values."""
 
     def __init__(self, on_failure: Callable[[BaseException], None]) -> None:
         self.methods: dict[str, Method] = {}
         self._on_failure = on_failure
 
     def is_request(self, payload: bytes) -> bool:
-        """Tell a request from a message of the wire protocol. What can't be read is one where it speaks of JSON-RPC."""
+        """Tell a request from a message of the wire protocol. Unreadable input is one if it mentions JSON-RPC."""
         if b'"jsonrpc"' not in payload:
             return False
         try:
@@ -59,7 +59,7 @@ class Rpc:
             return True
 
     async def answer(self, connection: Connection, payload: bytes) -> None:
-        """Perform one request and answer it on the same connection; a notification, which has no id, isn't answered."""
+        """Perform a request and answer it on the same connection; a notification, which has no id, is not answered."""
         request: dict[str, Any] = {"id": None}
         try:
             request = _read(payload)
@@ -72,7 +72,7 @@ class Rpc:
         if "id" in request:
             connection.answer(reply)
 
-    async def _perform(self, request: Mapping[str, Any]) -> Any:
+    async def _perform(self, request: Mapping[str, object]) -> object:
         name, params = request.get("method"), request.get("params", {})
         if not isinstance(name, str):
             raise RpcError(INVALID_REQUEST, "a request is an object with a method")
@@ -84,7 +84,7 @@ class Rpc:
         return await method(params)
 
 
-def _failed(request: Mapping[str, Any], error: RpcError) -> bytes:
+def _failed(request: Mapping[str, object], error: RpcError) -> bytes:
     told = {"code": error.code, "message": error.message, "data": error.data}
     return _encoder.encode({"jsonrpc": "2.0", "id": request.get("id"), "error": told})
 

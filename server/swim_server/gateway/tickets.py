@@ -1,4 +1,4 @@
-"""Tickets for browsers, which can't set headers: each stands for a key, once, for a short while, in an address."""
+"""Tickets for browsers, which can't set headers: each stands for a key in an address, once and for a short time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 LIFE_SECONDS = 30.0
 MAX_TICKETS = 10_000
-"""Not redeemed yet; then the oldest go."""
+"""Maximum number of unredeemed tickets; the oldest are dropped."""
 TOKEN_BYTES = 24
 
 
 class Tickets:
-    """In memory alone: after a restart a browser asks for another one."""
+    """In memory only: after a restart a browser requests another one."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._monotonic = clock.monotonic
         self._keys: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def issue(self, api_key: str) -> str:
-        """Make a ticket for a key that was found to be good."""
+        """Issue a ticket for a key that was found valid."""
         ticket = secrets.token_urlsafe(TOKEN_BYTES)
         self._keys[ticket] = (api_key, self._monotonic() + LIFE_SECONDS)
         while len(self._keys) > MAX_TICKETS:
@@ -31,6 +31,6 @@ class Tickets:
         return ticket
 
     def redeem(self, ticket: str) -> str:
-        """Return the key that a ticket stands for, once; empty where there is none, or no longer."""
+        """Return the key that a ticket stands for, once; empty if there is none, or it has expired."""
         api_key, deadline = self._keys.pop(ticket, ("", 0.0))
         return api_key if self._monotonic() < deadline else ""

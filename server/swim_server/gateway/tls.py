@@ -1,21 +1,24 @@
-"""TLS of our own: the certificate that clients are shown, taken up again when its files change."""
+"""Our own TLS: the certificate shown to clients, reloaded when its files change."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.errors import OperatorError
 
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
+
 LOOK_SECONDS = 10.0
-"""So often the files are looked at."""
+"""Interval at which the files are checked."""
 Signature = tuple[tuple[int, int, int], ...]
 
 
 class CertificateUnusable(OperatorError):
-    """The certificate or its key can't be read, or they don't belong together."""
+    """The certificate or its key can't be read, or they don't match."""
 
     def __init__(self, certificate: Path, key: Path, reason: str) -> None:
         self.certificate = certificate
@@ -29,16 +32,16 @@ class CertificateUnusable(OperatorError):
 
 
 class CertificateIncomplete(OperatorError):
-    """One of certificate and key is configured, and not the other."""
+    """Only one of certificate and key is configured."""
 
     def __str__(self) -> str:
         return "[server] tls_certificate and tls_key belong together: set both, or neither"
 
 
 class TlsCertificate:
-    """One certificate, for all the names that it has. The context stays the same; what it shows may change."""
+    """One certificate, for all names in it. The context stays the same; the certificate may change."""
 
-    def __init__(self, certificate: Path, key: Path, log: Any) -> None:
+    def __init__(self, certificate: Path, key: Path, log: Logger) -> None:
         """Load the certificate. Raises CertificateUnusable."""
         self._certificate = certificate
         self._key = key
@@ -49,15 +52,15 @@ class TlsCertificate:
         self._load(self.context)
 
     def reload(self) -> bool:
-        """Take the files up again if they have changed; tell whether they were. Clients that are connected stay.
+        """Reload the files if they have changed; tell whether they were. Connected clients stay.
 
-        What can't be used is told once, and the certificate that was there before goes on.
+        An unusable certificate is reported once, and the previous one stays in use.
         """
         seen = self._signature()
         if seen == self._seen:
             return False
         try:
-            self._load(_new_context())  # files that don't belong together may be half way through being replaced
+            self._load(_new_context())  # files that don't match may be in the middle of being replaced
             self._load(self.context)
         except CertificateUnusable as unusable:
             if str(unusable) != self._problem:
@@ -70,7 +73,7 @@ class TlsCertificate:
         return True
 
     async def run(self) -> None:
-        """Look at the files now and then, until cancelled."""
+        """Check the files now and then, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await asyncio.to_thread(self.reload)

@@ -1,6 +1,6 @@
 """Connections during their TLS handshake: under the limits for connections not yet admitted, until they are endpoints.
 
-The loop's own server tells nobody of a connection before its handshake is done: so this one accepts by itself.
+The loop's own server reports a connection only after its handshake; this one accepts by itself.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from swim_server.streaming.connection import Connection
 
 ACCEPTS_PER_TURN = 64
-"""So many connections are accepted in one turn of the loop; the others wait in the socket's queue."""
+"""Maximum number of connections accepted in one turn of the loop; the others wait in the socket's queue."""
 
 
 class TlsEntrance:
-    """One connection that speaks TLS with us before it is an endpoint."""
+    """One connection during its TLS handshake, before it is an endpoint."""
 
     is_open = False
     is_plain = True
-    """Whoever does not come through the handshake counts as no client."""
+    """A connection that does not complete the handshake does not count as a client."""
     connection: Connection | None = None
 
     def __init__(self, context: EndpointContext, kind: ListenerKind, accepted: socket.socket) -> None:
@@ -38,7 +38,7 @@ class TlsEntrance:
         self._task: asyncio.Task[None] | None = None
 
     def enter(self, address: str | None, tls: ssl.SSLContext, endpoint: Callable[[], Endpoint]) -> None:
-        """Begin the handshake; what comes out of it is the endpoint's."""
+        """Begin the handshake; its result goes to the endpoint."""
         self._context.gateway.add(self)
         self._task = self._context.tasks.start(self._shake_hands(tls, endpoint))
         self._context.arrivals.add(self, address)
@@ -54,24 +54,24 @@ class TlsEntrance:
                 ssl_shutdown_timeout=settings.close_timeout_seconds,
             )
         except (OSError, ssl.SSLError):
-            self._socket.close()  # whoever it was speaks no TLS, or none that we do, or has gone
+            self._socket.close()  # the peer speaks no TLS, or none that we do, or has gone
         finally:
             self.is_arriving = False
             self._context.arrivals.remove(self)
             self._context.gateway.forget(self)
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection."""
         if self.is_arriving and self._task is not None:
             self._task.cancel()
             self._socket.close()
 
     def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
-        """Drop it: there is nothing to shake hands over yet."""
+        """Drop the connection: no closing handshake is possible yet."""
         self.abort()
 
     def yield_slot(self) -> None:
-        """Do nothing: it holds no place."""
+        """Do nothing: it holds no slot."""
 
 
 class TlsServer:
@@ -101,7 +101,7 @@ class TlsServer:
                 return
             try:
                 accepted, address = self._listener.accept()
-            except OSError:  # nobody waits any more, or who did has gone; the loop asks again
+            except OSError:  # nobody waits any more, or the peer has gone; the loop asks again
                 return
             accepted.setblocking(False)
             entrance = TlsEntrance(self._context, self._context.public_kind, accepted)

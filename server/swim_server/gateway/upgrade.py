@@ -1,7 +1,7 @@
-"""The everyday upgrade request, read in one go: what storms of clients send costs a third of the library's parser.
+"""Reads common upgrade requests in one step, at a third of the cost of the library's parser, for storms of clients.
 
-Only requests without anything out of the ordinary are read here, and each gets the answer that the library would give,
-which a test holds against it; all others, and every refusal, are the library's. Pure.
+Only requests without anything unusual are read here, and get the same answer as from the library, which a test
+compares; all others, and every refusal, are left to the library. Pure.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class RequestHeaders(Protocol):
     """The headers of a request, whichever library parsed them; names are case-insensitive."""
 
     def get_all(self, key: str) -> list[str]:
-        """Every value of a header, in order."""
+        """Return every value of a header, in order."""
 
 
 class UpgradeHeaders:
-    """The headers of an everyday request: each stands there once."""
+    """The headers of a common request: each occurs once."""
 
     __slots__ = ("_values",)
 
@@ -38,7 +38,7 @@ class UpgradeHeaders:
         self._values = values
 
     def get_all(self, key: str) -> list[str]:
-        """Return the header's value, if it is there."""
+        """Return the header's value, if there is one."""
         value = self._values.get(key.lower())
         return [] if value is None else [value]
 
@@ -50,7 +50,7 @@ class Upgrade(NamedTuple):
     headers: UpgradeHeaders
 
     def accept(self, date: str, extensions: str | None) -> bytes:
-        """Return the answer that accepts it. ``date``: now, as HTTP writes it; ``extensions``: what was negotiated."""
+        """Return the answer that accepts it. ``date``: the time in HTTP's format; ``extensions``: those negotiated."""
         (key,) = self.headers.get_all("sec-websocket-key")
         accept = b64encode(sha1(key.encode() + _ACCEPT, usedforsecurity=False).digest()).decode()
         more = "" if extensions is None else f"Sec-WebSocket-Extensions: {extensions}\r\n"
@@ -61,7 +61,7 @@ class Upgrade(NamedTuple):
 
 
 def read_upgrade(head: bytes) -> Upgrade | None:
-    """Read a whole head, its empty line included; None when the library must."""
+    """Read a whole head, including its empty line; None if the library must."""
     found = _ORDINARY.fullmatch(head)
     if found is None:
         return None

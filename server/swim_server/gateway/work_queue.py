@@ -1,4 +1,4 @@
-"""A queue of work: however much comes at once, it is done piece by piece, yielding to everything else."""
+"""A queue of work: whatever comes at once is done piece by piece, yielding to everything else."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
 
 SLICE_SECONDS = 0.003
-"""So much of one turn of the loop goes into one queue's work; ten times as much would delay every live event."""
+"""Time per turn of the loop for one queue's work; ten times as much would delay every live event."""
 
 
 class WorkQueue:
-    """Does work at once while this turn's slice lasts; what comes after that waits for the next turns, in order."""
+    """Does work at once while this turn's slice lasts; later work waits for the next turns, in order."""
 
     def __init__(
         self,
@@ -31,12 +31,12 @@ class WorkQueue:
         self._is_scheduled = False
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Return how many pieces wait."""
         return len(self._waiting)
 
     def submit(self, work: Callable[[], None]) -> None:
         """Do a piece of work, now or in its turn."""
-        if not self._is_scheduled:  # the first one of this turn
+        if not self._is_scheduled:  # the first piece of this turn
             self._begin_slice()
         if self._waiting or self._monotonic() >= self._slice_end:
             self._waiting.append(work)
@@ -44,7 +44,7 @@ class WorkQueue:
             work()
 
     def put_off(self, work: Callable[[], None]) -> None:
-        """Do a piece of work behind everything that waits, and not before this call returns."""
+        """Do a piece of work after everything that waits, and not before this call returns."""
         if not self._is_scheduled:
             self._is_scheduled = True
             self._call_soon(self._next_turn)

@@ -1,1 +1,1 @@
-"""API keys: their format, the store that keeps them, the authenticator that asks it."""
+"""API keys: their format, the store that keeps them, and the authenticator that uses it."""

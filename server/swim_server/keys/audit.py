@@ -19,7 +19,7 @@ class Actor(msgspec.Struct, frozen=True):
     name: str
     """``user@host``."""
     origin: str = LOCAL_ORIGIN
-    """The address they work from, where it is known."""
+    """The address that they work from, if known."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def operating_user(environ: Mapping[str, str] = os.environ) -> Actor:
-    """Tell who runs this process: the operating system's user, through sudo too, and where their terminal stands."""
+    """Return who runs this process: the system's user, also through sudo, and the address of their terminal."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -7,26 +7,22 @@ import secrets
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from typing import Protocol, TypeVar
 
-import msgspec
-
-from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.circuit_breaker import CircuitBreaker
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock, utc_now
 from swim_server.concurrency.worker_pool import WorkerPool
 from swim_server.concurrency.yielding import yielding
-from swim_server.keys.activity import Activity
-from swim_server.keys.audit import Actor, AuditEntry
-from swim_server.keys.decision_cache import DecisionCache, Digest
-from swim_server.keys.endings import Ending, Endings, store_ending
+from swim_server.keys.authenticator_status import AuthenticatorStatus
+from swim_server.keys.decision_cache import CacheTimes, DecisionCache, Digest
 from swim_server.keys.format import classify
 from swim_server.keys.lookups import Lookups
 from swim_server.keys.permissions import SHAPE_REFUSALS, UNKNOWN_KEY, address_refusal, refusal
 from swim_server.keys.probes import Probes, is_probe_id
 from swim_server.keys.records import Decision, Granted, KeyRecord, Refused, Unavailable
+from swim_server.keys.write_behind import recorder
+from swim_server.keys.write_behind.recorder import KeyRecorder
 from swim_server.logs import get_logger
 from swim_server.sql.errors import StoreError, StoreUnavailable, outage
 
@@ -35,95 +31,63 @@ _STALE_AFTER_SECONDS = 1.0
 """How long a client with a cached key waits for a database that does not answer."""
 _MOST_LOOKUPS = 3
 """How often a lookup is repeated because keys were changed meanwhile."""
-ENDINGS_SECONDS = 5.0
-"""How often what could not be stored is tried again."""
 _USE_AGAIN = timedelta(hours=1)
-"""A key that only holds old connections counts as used again after so long."""
+"""A key that only holds old connections counts as used again after this time."""
 
 
-class Store(Protocol):
-    """What the authenticator asks of the key store. Blocking."""
+class Store(recorder.Store, Protocol):
+    """What the authenticator needs from the key store. Blocking."""
 
     def find_many(self, api_keys_presented: Sequence[str]) -> dict[str, KeyRecord]: ...
 
     def records(self, key_ids: Iterable[int]) -> dict[int, KeyRecord]: ...
 
-    def touch(self, key_ids: Iterable[int], at: datetime) -> None: ...
-
-    def log_refusals(self, entries: Sequence[AuditEntry]) -> None: ...
-
-    def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord: ...
-
-    def revoke(self, key_id: int, reason: str | None, actor: Actor) -> KeyRecord: ...
-
     def close(self) -> None: ...
 
 
-class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the authenticator is doing."""
-
-    problem: str | None
-    """Why keys can't be checked at the moment; None: they can."""
-    problem_seconds: float | None
-    writing_problem: str | None
-    """Why uses and refusals can't be written; keys may be checked all the same."""
-    not_stored: list[int]
-    """Keys that were ended here, in memory: the database could not store it yet."""
-    remembered: int
-    """Answers in memory."""
-    waiting: int
-    queries: int
-    granted: int
-    refused: int
-    unavailable: int
-
-
 class Authenticator:
-    """Answers whether keys are good. Lives on one event loop; the store's calls run in threads of their own."""
+    """Decides whether keys are valid. Lives on one event loop; the store's calls run in separate threads."""
 
     def __init__(
         self,
         store: Store,
         *,
         clock: Clock = SYSTEM_CLOCK,
-        cache_seconds: float = 300,
-        negative_cache_seconds: float = 5,
-        stale_grace_seconds: float = 3600,
-        flush_seconds: float = 10,
+        times: CacheTimes = CacheTimes(),
         pool: WorkerPool | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._flush_seconds = flush_seconds
-        self._flush_backoff = Backoff(max(flush_seconds * 2, 5), 60, clock=clock)
         self._pool = pool or key_worker_pool(clock)
+        self.recorder = KeyRecorder(store, self._pool, clock=clock, forget=self.forget)
         self.probes = Probes(clock=clock, randbytes=secrets.token_bytes)
-        """Keys of the doctor, in memory only."""
+        """The doctor's temporary keys, in memory only."""
         self._cache = DecisionCache(
-            good_seconds=cache_seconds, bad_seconds=negative_cache_seconds, stale_seconds=stale_grace_seconds
+            good_seconds=times.cache_seconds,
+            bad_seconds=times.negative_cache_seconds,
+            stale_seconds=times.stale_grace_seconds,
         )
-        self._activity = Activity()
-        self._endings = Endings()
+        self._activity = self.recorder.activity
+        self._endings = self.recorder.endings
         self._lookups = Lookups(self._find_many)
         self._changes = 0
-        """How often keys were forgotten: a lookup that began before tells nothing about after."""
+        """Counts forgotten keys: a lookup that began before the last one is outdated."""
         self._queries = 0
         self._counts = {Granted: 0, Refused: 0, Unavailable: 0}
         self._is_away = False
-        """It has been logged that the database is unavailable."""
-        self._writing_problem: str | None = None
+        """Whether it has been logged that the database is unavailable."""
         self._log = get_logger("keys")
 
-    # Deciding
+    # Decisions
 
     def cached(self, api_key: str | None, address: str | None) -> Decision | None:
-        """Decide without asking the database, or answer None when it must be asked. A decision counts as an attempt."""
+        """Decide without asking the database; None if it must be asked. A decision counts as an attempt."""
         decision = self._decide_from_memory(api_key, address)
         return None if decision is None else self._decided(decision, address, api_key)
 
     def is_remembered(self, api_key: str, address: str | None) -> bool:
-        """Tell whether a key was valid when last looked up, not long ago. Uses only the cache; counts as no attempt."""
+        """Tell whether a key was valid when last looked up, not long ago. Uses only the cache; counts no attempt."""
         decision = self._decide_from_memory(api_key, address)
         if decision is None:
             stale = self._cache.stale(_digest(api_key), self._monotonic())
@@ -131,10 +95,10 @@ class Authenticator:
         return isinstance(decision, Granted)
 
     async def authenticate(self, api_key: str | None, address: str | None) -> Decision:
-        """Decide about a key. Never raises: whatever goes wrong while asking is Unavailable.
+        """Decide about a key. Never raises: any error while asking is Unavailable.
 
-        Between its return and the moment at which the connection can be found by key id there must be no ``await``:
-        a revocation in between would miss it.
+        Between its return and the moment at which the connection can be found by key id there must be no ``await``: a
+        revocation in between would miss it.
         """
         decision = self._decide_from_memory(api_key, address)
         if decision is None:
@@ -143,9 +107,9 @@ class Authenticator:
         return self._decided(decision, address, api_key)
 
     async def check(self, key_ids: Collection[int]) -> dict[int, KeyRecord | None]:
-        """Read what the table says now about keys that hold connections, in one query; None: the key is gone.
+        """Read the rows of keys that hold connections, in one query; None: the key is gone.
 
-        What is remembered of other keys is renewed by the same query. Raises StoreError.
+        The same query refreshes cached decisions about other keys. Raises StoreError.
         """
         probes = {key_id: self.probes.record(key_id) for key_id in key_ids if is_probe_id(key_id)}
         asked = set(key_ids) - probes.keys()
@@ -155,7 +119,7 @@ class Authenticator:
             return {**probes}
         changes = self._changes
         self._queries += 1
-        records = await self._run(lambda: self._store.records(ids))
+        records = await self.consult(lambda: self._store.records(ids))
         now, moment = utc_now(self._clock), self._monotonic()
         records = {key_id: self._endings.apply(record) for key_id, record in records.items()}
         async for key_id in yielding(ids):
@@ -168,53 +132,46 @@ class Authenticator:
         return {**probes, **{key_id: records.get(key_id) for key_id in asked}}
 
     async def look_up(self, key_ids: Collection[int]) -> dict[int, KeyRecord]:
-        """Read rows of the table as they are now, with nothing remembered before or after. Raises StoreError."""
-        found = await self._run(lambda: self._store.records(key_ids))
+        """Read rows as they are now, without using or filling the cache. Raises StoreError."""
+        found = await self.consult(lambda: self._store.records(key_ids))
         return {key_id: self._endings.apply(record) for key_id, record in found.items()}
 
     async def consult(self, work: Callable[[], T]) -> T:
-        """Run another call of the store in a worker thread, as all others. Raises StoreError."""
-        return await self._run(work)
+        """Run a call of the store in a worker thread. Raises StoreError.
 
-    # Keys that changed
+        Logs when the database becomes unavailable and when it is back, not each failed call.
+        """
+        try:
+            result = await self._pool.run(work)
+        except StoreError as error:
+            if not self._is_away:
+                self._is_away = True
+                self._log.warning(
+                    "keys can't be checked: unknown keys have to wait, cached ones stay valid", reason=str(error)
+                )
+            raise
+        if self._is_away:
+            self._is_away = False
+            self._log.info("keys can be checked again")
+        return result
+
+    # Changed keys
 
     def forget(self, key_id: int) -> None:
-        """Look this key up again, because it was just changed."""
+        """Forget the decision about this key, because it was just changed."""
         self._changes += 1
         self._cache.forget(key_id)
 
     def forget_all(self) -> None:
-        """Look every key up again."""
+        """Forget all decisions."""
         self._changes += 1
         self._cache.forget_all()
 
-    async def end(self, ending: Ending) -> bool:
-        """End a key at once, stored or not; tells whether it is. What isn't, is tried again until it is."""
-        self._endings.add(ending)
-        self.forget(ending.key_id)
-        await self._store_endings()
-        return ending.key_id not in self._endings.key_ids
-
     def as_ended(self, record: KeyRecord) -> KeyRecord:
-        """Say what counts of a key, whatever the table still says."""
+        """Apply an ending that the database has not stored yet."""
         return self._endings.apply(record)
 
-    async def _store_endings(self) -> None:
-        for ending in self._endings.waiting():
-            try:
-                await self._pool.run(partial(store_ending, self._store, ending), is_telling=False)
-            except StoreError as error:
-                self._log.error(
-                    "a key was revoked or expired, but the database can't store it yet",
-                    key_id=ending.key_id,
-                    reason=str(error),
-                )
-                continue
-            self._endings.stored(ending)
-            self.forget(ending.key_id)
-            self._log.info("the database has stored that a key was revoked or expired", key_id=ending.key_id)
-
-    # Writing what happened
+    # Use of keys
 
     def touch(self, key_id: int) -> None:
         """Note that a key is in use; ``last_used_at`` is written with the next batch."""
@@ -222,57 +179,24 @@ class Authenticator:
             self._activity.use(key_id)
 
     def note_refusal(self, refused: Refused, address: str | None) -> None:
-        """Note a connection refused for another reason than its key (a limit), for the audit trail."""
+        """Record in the audit trail that a connection was refused for a reason other than its key (a limit)."""
         if refused.key_id is None or not is_probe_id(refused.key_id):
             self._activity.refuse(refused, address, utc_now(self._clock))
 
-    async def run(self) -> None:
-        """Write uses and refusals every few seconds, until cancelled; less often while the database is away."""
-        pause = self._flush_seconds
-        while True:
-            await self._clock.sleep(min(pause, ENDINGS_SECONDS) if self._endings else pause)
-            await self._store_endings()
-            if await self.flush():
-                self._flush_backoff.succeed()
-                pause = self._flush_seconds
-            else:
-                pause = self._flush_backoff.fail()
-
-    async def flush(self) -> bool:
-        """Write what waits. Tells whether it could; uses that could not be written wait on, refusals are lost then."""
-        used, refusals = self._activity.take_used(), self._activity.take_refusals()
-        now = utc_now(self._clock)
-        try:
-            if used:
-                await self._pool.run(lambda: self._store.touch(used, now), is_telling=False)
-            if refusals:
-                await self._pool.run(lambda: self._store.log_refusals(refusals), is_telling=False)
-        except StoreError as error:
-            for key_id in used:
-                self._activity.use(key_id)
-            if self._writing_problem is None:
-                self._log.warning("uses and refusals of keys can't be recorded", reason=str(error))
-            self._writing_problem = str(error)
-            return False
-        if (used or refusals) and self._writing_problem is not None:
-            self._log.info("uses and refusals of keys can be recorded again")
-            self._writing_problem = None
-        return True
-
     async def close(self) -> None:
-        """Write what waits, if the database answers, and let the threads and connections go."""
+        """Write what is pending if the database answers, and release the threads and connections."""
         await self._lookups.close()
-        if not self._pool.breaker.is_open and await self.flush():
-            await self._run(self._store.close)
+        if not self._pool.breaker.is_open and await self.recorder.flush():
+            await self.consult(self._store.close)
         self._pool.close()
 
     def status(self) -> AuthenticatorStatus:
-        """Report how it is doing, for ``swimctl status`` and the metrics."""
+        """Return the status for ``swimctl status`` and the metrics."""
         since = self._pool.breaker.problem_since
         return AuthenticatorStatus(
             problem=self._pool.breaker.problem,
             problem_seconds=None if since is None else self._monotonic() - since,
-            writing_problem=self._writing_problem,
+            writing_problem=self.recorder.problem,
             not_stored=self._endings.key_ids,
             remembered=len(self._cache),
             waiting=self._pool.waiting,
@@ -282,7 +206,7 @@ class Authenticator:
             unavailable=self._counts[Unavailable],
         )
 
-    # Within
+    # Internals
 
     def _decide_from_memory(self, api_key: str | None, address: str | None) -> Decision | None:
         if refused := SHAPE_REFUSALS.get(classify(api_key)):
@@ -295,7 +219,7 @@ class Authenticator:
         return None if answer is None else self._judge(answer.record, address)
 
     async def _ask(self, api_key: str, address: str | None) -> Decision:
-        """Wait for the lookup of this key, even one begun by another caller; cached answers stand in while it fails."""
+        """Wait for the lookup of this key, which another caller may have begun; use cached decisions if it fails."""
         digest = _digest(api_key)
         stale = self._cache.stale(digest, self._monotonic())
         waiter = self._lookups.begin(digest, api_key)
@@ -312,16 +236,16 @@ class Authenticator:
         return Unavailable(reason) if stale is None else self._judge(stale, address)
 
     async def _find_many(self, api_keys: Sequence[str]) -> Mapping[str, KeyRecord]:
-        """Ask the database for presented keys and remember what it says; again, where keys were changed meanwhile."""
+        """Look up presented keys and cache the decisions; repeat if keys were changed meanwhile."""
         for _ in range(_MOST_LOOKUPS):
             changes = self._changes
             self._queries += 1
             try:
-                found = await self._run(lambda: self._store.find_many(api_keys))
+                found = await self.consult(lambda: self._store.find_many(api_keys))
             except StoreError:
                 raise
             except Exception as error:
-                # As text: a renderer that shows local variables would show the keys.
+                # As text: a renderer that shows local variables would reveal the keys.
                 self._log.error("keys could not be looked up", exception="".join(traceback.format_exception(error)))
                 raise
             if changes == self._changes:
@@ -337,7 +261,7 @@ class Authenticator:
             self._cache.remember(_digest(api_key), record, moment, is_good=is_good)
 
     def _judge(self, record: KeyRecord | None, address: str | None) -> Decision:
-        """Judge what the table says at this moment: also a remembered record expires on time."""
+        """Judge a record at this moment: a cached one also expires on time."""
         if record is None:
             return UNKNOWN_KEY
         record = self._endings.apply(record)
@@ -355,25 +279,9 @@ class Authenticator:
         if record.last_used_at is None or now - record.last_used_at >= _USE_AGAIN:
             self._activity.use(record.id)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        """Run in a worker thread; log when the database goes away and when it is back, not each time it is missed."""
-        try:
-            result = await self._pool.run(work)
-        except StoreError as error:
-            if not self._is_away:
-                self._is_away = True
-                self._log.warning(
-                    "keys can't be checked: unknown keys have to wait, cached ones stay valid", reason=str(error)
-                )
-            raise
-        if self._is_away:
-            self._is_away = False
-            self._log.info("keys can be checked again")
-        return result
-
 
 def key_worker_pool(clock: Clock, *, timeout_seconds: float = 5) -> WorkerPool:
-    """Make the worker pool through which the key database is asked."""
+    """Return the worker pool through which the key database is used."""
     return WorkerPool(
         CircuitBreaker(clock=clock),
         unavailable=StoreUnavailable,

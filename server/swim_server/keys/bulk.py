@@ -1,4 +1,4 @@
-"""Changes to many keys at once: import, and hashing what the former system left in plain."""
+"""Changes to many keys at once: import, and hashing the plain keys that the earlier system left."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from swim_server.keys.tables import api_keys
 
 
 class ImportOutcome(msgspec.Struct, frozen=True):
-    """What became of an import."""
+    """The result of an import."""
 
     imported: list[int]
     """The ids of the new rows."""
     existing: list[int]
-    """The ids of rows that held the key already, plain or hashed; they are left as they are."""
+    """The ids of rows that already held the key, plain or hashed; they are left unchanged."""
 
 
 def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now: datetime) -> ImportOutcome:
-    """Store keys that exist elsewhere, all or none; those that are known stay as they are. Raises StoreError."""
+    """Store keys that exist elsewhere, all or none; known ones are left unchanged. Raises StoreError."""
 
     def work(connection: Connection, schema: Schema) -> ImportOutcome:
         known = ids_of(connection, [form for key in keys for form in (key.stored, key.plain) if form])
@@ -44,7 +44,7 @@ def import_keys(store: KeyStore, keys: Sequence[ImportedKey], actor: Actor, now:
         seal(connection, schema.key_columns, ids.values())
         return ImportOutcome(sorted(ids.values()), [known_id for known_id in existing if known_id is not None])
 
-    return store.change(work)
+    return store.tables.change(work)
 
 
 def plain_keys(store: KeyStore) -> list[int]:
@@ -53,9 +53,9 @@ def plain_keys(store: KeyStore) -> list[int]:
 
 
 def harden(store: KeyStore, actor: Actor, now: datetime) -> list[int]:
-    """Put the digest in place of each key that stands in plain; all or none. Returns the ids. Raises StoreError.
+    """Replace each plain key by its digest; all or none. Returns the ids. Raises StoreError.
 
-    A row whose digest another row holds already is the same key twice: it is ended, and its text replaced by one
+    If another row already holds that digest, the key is there twice: this row is ended, and its text replaced by one
     that no key can have.
     """
 
@@ -75,7 +75,7 @@ def harden(store: KeyStore, actor: Actor, now: datetime) -> list[int]:
         seal(connection, schema.key_columns, plain)
         return list(plain)
 
-    return store.change(work)
+    return store.tables.change(work)
 
 
 def _row_of(schema: Schema, key: ImportedKey, now: datetime) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _row_of(schema: Schema, key: ImportedKey, now: datetime) -> dict[str, Any]:
     return key_values(schema, key.new_key, key.plain or key.stored, now, **more)
 
 
-def _hardened(schema: Schema, key_id: int, api_key: str, is_double: bool) -> Mapping[str, Any]:
+def _hardened(schema: Schema, key_id: int, api_key: str, is_double: bool) -> Mapping[str, object]:
     if is_double:
         return {"api_key": f"sha256$double-of-another-row-{key_id}", "is_active": False}
     return schema.storable({"api_key": digest(api_key), "key_hint": hint(api_key)})

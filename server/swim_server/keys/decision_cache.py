@@ -1,4 +1,4 @@
-"""What the database said about keys, remembered for a while. Pure; keys are known by their digests only."""
+"""The database's answers about keys, cached for a while. Pure; keys are identified by their digests only."""
 
 from __future__ import annotations
 
@@ -12,17 +12,28 @@ Digest = bytes
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the database said about a key at a moment."""
+    """The database's answer about a key at one moment."""
 
     record: KeyRecord | None
-    """None: it doesn't know the key."""
+    """None: the key is unknown."""
     at: float
     is_good: bool
-    """The record let its owner in; kept long. Everything else is kept for seconds."""
+    """Whether the key was valid; valid ones are cached for long, all others for seconds."""
+
+
+class CacheTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long decisions are remembered."""
+
+    cache_seconds: float = 300
+    """How long a key that was granted is not looked up again."""
+    negative_cache_seconds: float = 5
+    """The same for a key that was refused."""
+    stale_grace_seconds: float = 3600
+    """How much longer a granted key is accepted while the database does not answer."""
 
 
 class DecisionCache:
-    """Two bounded memories, so that a flood of bad keys can't push the good ones out."""
+    """Two bounded caches, so that a flood of bad keys can't displace the valid ones."""
 
     def __init__(
         self,
@@ -36,19 +47,19 @@ class DecisionCache:
         self.good_seconds = good_seconds
         self.bad_seconds = bad_seconds
         self.stale_seconds = stale_seconds
-        """How long, after ``good_seconds``, a good answer may still stand in while the database is away."""
+        """How long after ``good_seconds`` a valid answer may still be used while the database is unavailable."""
         self.good_limit = good_limit
         self.bad_limit = bad_limit
         self._good: OrderedDict[Digest, Answer] = OrderedDict()
         self._bad: OrderedDict[Digest, Answer] = OrderedDict()
         self._digests: dict[int, Digest] = {}
-        """Of the good ones, by key id."""
+        """Digests of the valid ones, by key id."""
 
     def __len__(self) -> int:
         return len(self._good) + len(self._bad)
 
     def fresh(self, digest: Digest, now: float) -> Answer | None:
-        """Return an answer that is young enough to be given without asking."""
+        """Return an answer that is recent enough to be used without asking."""
         answer = self._good.get(digest)
         if answer is not None:
             return answer if now - answer.at < self.good_seconds else None
@@ -56,14 +67,14 @@ class DecisionCache:
         return answer if answer is not None and now - answer.at < self.bad_seconds else None
 
     def stale(self, digest: Digest, now: float) -> KeyRecord | None:
-        """Return a good answer that may stand in while the database is away."""
+        """Return a valid answer that may be used while the database is unavailable."""
         answer = self._good.get(digest)
         if answer is None or now - answer.at >= self.good_seconds + self.stale_seconds:
             return None
         return answer.record
 
     def remember(self, digest: Digest, record: KeyRecord | None, now: float, *, is_good: bool) -> None:
-        """Keep an answer; the oldest one goes when there are too many."""
+        """Cache an answer; the oldest one is dropped if there are too many."""
         self._drop(digest)
         answer = Answer(record, now, is_good)
         if is_good and record is not None:
@@ -77,20 +88,20 @@ class DecisionCache:
                 self._bad.popitem(last=False)
 
     def refresh(self, key_id: int, record: KeyRecord | None, now: float, *, is_good: bool, is_used: bool) -> None:
-        """Take over what a query by ids just told of a key, if an answer about it is remembered.
+        """Update the cached answer about a key, if there is one, with the result of a query by ids.
 
-        Only an answer about a key that holds connections (``is_used``) becomes young again; the others age on.
+        Only an answer about a key that holds connections (``is_used``) becomes recent again.
         """
         digest = self._digests.get(key_id)
         if digest is None:
             return
         if record is not None and record.fingerprint is not None and record.fingerprint.sha256 != digest:
-            self._drop(digest)  # the row is about another key now
+            self._drop(digest)  # the row now holds another key
             return
         self.remember(digest, record, now if is_used else self._good[digest].at, is_good=is_good)
 
     def forget(self, key_id: int) -> None:
-        """Drop what is known of a key, and every bad answer: one of them may be about this key before it was made."""
+        """Drop the answer about a key, and all bad ones: one of them may be about this key before it was created."""
         digest = self._digests.get(key_id)
         if digest is not None:
             self._drop(digest)
@@ -103,7 +114,7 @@ class DecisionCache:
         self._digests.clear()
 
     def good_ids(self, now: float) -> set[int]:
-        """Return the ids of the keys whose good answers may still be given; those that may not are dropped."""
+        """Return the ids of keys whose valid answers may still be used; drop the others."""
         limit = self.good_seconds + self.stale_seconds
         for digest in [digest for digest, answer in self._good.items() if now - answer.at >= limit]:
             self._drop(digest)

@@ -17,7 +17,7 @@ class KeyNotFound(StoreError):
 
 
 class KeyUnusable(StoreError):
-    """The key is in a state in which this can't be done to it."""
+    """The key is in a state that does not allow the operation."""
 
     def __init__(self, key_id: int, state: str, wish: str) -> None:
         self.key_id = key_id

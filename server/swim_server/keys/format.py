@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Tier(StrEnum):
-    """How much a key's owner may do; in the order of trust."""
+    """What a key's owner may do, in order of trust."""
 
     PUBLIC = "public"
     DEVELOPER = "developer"
@@ -25,11 +25,11 @@ PREFIXES = {
 }
 
 KEY_PREFIX = "swim_"
-"""How every key begins that this system issues, and the former one too."""
+"""The beginning of every key issued by this system, and by the earlier one."""
 DIGEST_PREFIX = "sha256$"
-"""How a stored digest begins. A presented key that begins so is refused before any query."""
+"""The beginning of a stored digest. A presented key that begins like this is refused before any query."""
 MAX_KEY_LENGTH = 128
-"""The longest key of the former system has 73 characters."""
+"""The longest key of the earlier system has 73 characters."""
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LENGTH = 32
@@ -39,31 +39,31 @@ _PRESENTABLE = re.compile(rf"[!-~]{{1,{MAX_KEY_LENGTH}}}", re.ASCII)
 _HINT_PREFIX = re.compile(r"swim_(?:(?:pub|dev|par|sys)_)?", re.ASCII)
 _HINT_TAIL = 4
 _HINT_HIDDEN = 16
-"""The tail is shown only of keys that keep at least so many characters hidden."""
+"""The end of a key is shown only if at least this many characters remain hidden."""
 
 
 class KeyShape(StrEnum):
-    """What a presented text looks like, before anything is asked of the database."""
+    """What a presented text looks like, before the database is asked."""
 
     OWN = "own"
-    """Issued by this system, or made up with a correct CRC."""
+    """Issued by this system, or invented with a correct CRC."""
     FOREIGN = "foreign"
-    """Of another shape: the former system's keys are."""
+    """Of another form: keys of the earlier system are."""
     MISTYPED = "checksum"
-    """Of our own shape, but its checksum does not fit: a typo, or a key cut and pasted wrongly."""
+    """Of our form, but its checksum does not match: a typo, or a key copied incompletely."""
     MALFORMED = "malformed"
     """Can't be a key: blanks, control or non-ASCII characters, too long, or a stored digest."""
     MISSING = "missing"
 
 
 def generate(tier: Tier, randbytes: Callable[[int], bytes]) -> str:
-    """Make a new key of 47 characters; ``randbytes(n)`` must come from a cryptographic source."""
+    """Generate a key of 47 characters; ``randbytes(n)`` must come from a cryptographic source."""
     body = PREFIXES[tier] + _random_text(_RANDOM_LENGTH, randbytes)
     return body + checksum(body)
 
 
 def checksum(body: str) -> str:
-    """Return the 6 base62 characters of CRC-32 over ``body``, which is the key without them."""
+    """Return the 6 base62 characters of the CRC-32 of ``body``, the key without them."""
     number, text = zlib.crc32(body.encode()), ""
     for _ in range(_CHECKSUM_LENGTH):
         number, digit = divmod(number, len(_ALPHABET))
@@ -84,15 +84,15 @@ def classify(api_key: str | None) -> KeyShape:
 
 
 def digest(api_key: str) -> str:
-    """Return what is stored in place of a key: ``sha256$`` + base64url(SHA-256) without padding, 50 characters."""
+    """Return the stored form of a key: ``sha256$`` + base64url(SHA-256) without padding, 50 characters."""
     from base64 import urlsafe_b64encode
-    from hashlib import sha256  # not at the start: who only lists keys makes no digest, and it brings OpenSSL
+    from hashlib import sha256  # not at the top: listing keys needs no digest, and it loads OpenSSL
 
     return DIGEST_PREFIX + urlsafe_b64encode(sha256(api_key.encode()).digest()).rstrip(b"=").decode()
 
 
 def fingerprint(stored: str) -> bytes | None:
-    """Return the SHA-256 of the key that a stored value is, or is the digest of; None: a digest that can't be read."""
+    """Return the SHA-256 of a stored key, given plain or as digest; None: an unreadable digest."""
     from base64 import urlsafe_b64decode
     from hashlib import sha256
 
@@ -105,12 +105,12 @@ def fingerprint(stored: str) -> bytes | None:
 
 
 def is_digest(stored: str) -> bool:
-    """Tell whether a stored value is a digest, and not a key that the former system left."""
+    """Tell whether a stored value is a digest, and not a plain key of the earlier system."""
     return stored.startswith(DIGEST_PREFIX)
 
 
 def hint(api_key: str) -> str:
-    """Enough to recognise a key by, not enough to use it: ``swim_dev_…x9Qz``; short keys show their prefix only."""
+    """Return enough of a key to recognise it, not to use it: ``swim_dev_…x9Qz``; of short keys only the prefix."""
     match = _HINT_PREFIX.match(api_key)
     prefix = match[0] if match else ""
     secret = len(api_key) - len(prefix)
@@ -118,7 +118,7 @@ def hint(api_key: str) -> str:
 
 
 def _random_text(length: int, randbytes: Callable[[int], bytes]) -> str:
-    """Uniform base62 characters: a byte beyond the last whole multiple of 62 is thrown away, not folded."""
+    """Return uniform base62 characters: bytes beyond the last multiple of 62 are discarded, not folded."""
     limit = 256 - 256 % len(_ALPHABET)
     text = ""
     while len(text) < length:

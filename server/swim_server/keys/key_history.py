@@ -1,4 +1,4 @@
-"""Why a key did not hold at a moment of the past, judged from its row and its audit trail. Pure."""
+"""Why a key was not valid at a moment in the past, judged from its row and its audit trail. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from swim_server.keys.audit import AuditEntry
 from swim_server.keys.records import KeyRecord
 
 REFUSAL_WITHIN = timedelta(minutes=15)
-"""How far before or after a refusal may be to explain a missing connection."""
+"""How far a refusal may be from a moment to explain a missing connection."""
 
 
 class PastProblem(StrEnum):
-    """What was wrong with it."""
+    """What was wrong with the key."""
 
     NO_KEY_YET = "no_key_yet"
     KEY_EXPIRED = "key_expired"
@@ -25,14 +25,14 @@ class PastProblem(StrEnum):
 
 
 class PastState(msgspec.Struct, frozen=True):
-    """What was wrong, and one sentence about it."""
+    """What was wrong, with a sentence about it."""
 
     problem: PastProblem
     why: str
 
 
 def problem_at(record: KeyRecord, audit: Sequence[AuditEntry], moment: datetime) -> PastState | None:
-    """Say why a key let nobody in at ``moment`` (aware). None: nothing is known against it."""
+    """Return why a key was not valid at ``moment`` (aware). None: no reason is known."""
     if record.created_at is not None and record.created_at > moment:
         return PastState(
             PastProblem.NO_KEY_YET, f"the key did not exist yet: it was made at {_told(record.created_at)}"

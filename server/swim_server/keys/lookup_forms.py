@@ -1,4 +1,4 @@
-"""Keys as clients present them, in the forms under which the table may hold them. Pure."""
+"""Presented keys in the forms in which the table may hold them. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from swim_server.keys.format import KeyShape, classify, digest
 
 
 class PresentedKeys:
-    """Some presented keys. Those that can't be one are left out."""
+    """Some presented keys. Texts that can't be keys are left out."""
 
     def __init__(self, api_keys: Iterable[str]) -> None:
         self.forms: list[str] = []
-        """What to ask the table for: of each key its digest and itself."""
+        """What to search the table for: the digest of each key, and the key itself."""
         self._by_folded: dict[str, list[tuple[str, str]]] = {}
-        """Forms and their keys, by what a database that ignores case and trailing blanks takes for equal."""
+        """Forms and their keys, folded as by a database that ignores case and trailing blanks."""
         for api_key in api_keys:
             if classify(api_key) in {KeyShape.OWN, KeyShape.FOREIGN}:
                 for form in (digest(api_key), api_key):

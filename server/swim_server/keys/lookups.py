@@ -1,4 +1,4 @@
-"""Looks presented keys up: each once however many ask for it, and all that wait together in one query."""
+"""Looks up presented keys: each once for all callers, and all that wait together in one query."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Waiter = asyncio.Future[KeyRecord | None]
 
 
 class Lookups:
-    """The lookups under way. What arrives while a query runs is asked by the next one."""
+    """The lookups in progress. Keys that arrive while a query runs are in the next one."""
 
     def __init__(self, find_many: FindMany, *, reader_limit: int = 2, batch_limit: int = 500) -> None:
         self.reader_limit = reader_limit
-        """How many queries run at once."""
+        """Maximum number of concurrent queries."""
         self.batch_limit = batch_limit
-        """How many keys one query asks for; each takes two of SQL Server's 2,100 parameters."""
+        """Maximum number of keys per query; each takes two of SQL Server's 2,100 parameters."""
         self._find_many = find_many
         self._waiters: dict[Digest, Waiter] = {}
-        """One for each key that is being asked for; removed when it is answered."""
+        """One for each key being looked up; removed when it is answered."""
         self._waiting: dict[Digest, str] = {}
-        """Keys that no query has taken yet, in the order of their arrival."""
+        """Keys that are not in a query yet, in the order of their arrival."""
         self._readers: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._waiters)
 
     def begin(self, digest: Digest, api_key: str) -> Waiter:
-        """Ask for a key, or join those who do. What is returned must not be cancelled: others wait for it too."""
+        """Begin the lookup of a key, or join one in progress. Never cancel the result: others wait for it too."""
         waiter = self._waiters.get(digest)
         if waiter is None:
             loop = asyncio.get_running_loop()
@@ -44,7 +44,7 @@ class Lookups:
         return waiter
 
     async def close(self) -> None:
-        """End the queries under way and turn everybody away who waits."""
+        """Cancel the queries in progress and fail all that wait."""
         readers = list(self._readers)
         for reader in readers:
             reader.cancel()
@@ -55,13 +55,13 @@ class Lookups:
             self._fail(digest, StoreUnavailable("the service is stopping"))
 
     async def _read(self) -> None:
-        """Ask until nobody waits."""
+        """Run queries until no key waits."""
         while self._waiting:
             batch = {digest: self._waiting[digest] for digest in list(self._waiting)[: self.batch_limit]}
             for digest in batch:
                 del self._waiting[digest]
             await self._read_batch(batch)
-        # Here and not in a callback, which would come later: a key that arrives in between must get a new reader.
+        # Here and not in a later callback: a key that arrives in between must get a new reader.
         reader = asyncio.current_task()
         assert reader is not None, "a reader is a task"
         self._readers.discard(reader)
@@ -81,5 +81,5 @@ class Lookups:
 
 
 def _look_at(waiter: Waiter) -> None:
-    """Take note of an error, so that asyncio doesn't complain when everybody who waited for it has gone."""
+    """Retrieve the exception, so that asyncio doesn't complain when all callers have gone."""
     waiter.exception()

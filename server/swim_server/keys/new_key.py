@@ -1,4 +1,4 @@
-"""What is to be said about a key that is to be made, and the rules for it. Pure."""
+"""The fields of a key to be created, and their rules. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_LENGTHS = {"owner_name": 100, "owner_email": 255, "description": 500, "sourc
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key to be made."""
+    """A key to be created."""
 
     tier: Tier
     owner_name: str
@@ -30,7 +30,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     owner_cid: int | None = None
 
     def check(self, now: datetime | None = None) -> None:
-        """Raise InvalidKeyField for a value that the row can't hold or, with ``now``, a key that has ended already."""
+        """Raise InvalidKeyField for a value that the row can't hold or, with ``now``, a key that has already ended."""
         if not self.owner_name.strip():
             raise InvalidKeyField("owner", self.owner_name, "must name the key's owner")
         for field, limit in MAX_LENGTHS.items():
@@ -43,7 +43,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def successor_of(cls, old: KeyRecord, now: datetime) -> NewKey:
-        """Return the key that takes another's place: equal to it, and valid for as long as that one was made for."""
+        """Return the key that replaces another: with the same fields, and the same lifetime."""
         lifetime = old.expires_at - old.created_at if old.expires_at and old.created_at else None
         return cls(
             tier=old.tier,

@@ -24,10 +24,10 @@ def open_database(
 ) -> Database:
     """Open the configured database, or the SQLite file at ``default_path``. Raises StoreMisconfigured.
 
-    A server is first connected to when it is first asked. ``patience_seconds``: how long a call may be repeated
-    while a server says that it is busy or waking up; for people at a terminal, not for clients that connect.
-    ``on_repeat`` is told before each wait, with its length in seconds. ``is_read_only``: no file is made; raises
-    DatabaseAbsent where there is none.
+    The connection to a server is made with the first query. ``patience_seconds``: how long a call may be retried while
+    a server reports that it is busy or waking up; for operators at a terminal, not for clients that connect.
+    ``on_repeat`` is called before each wait, with its length in seconds. ``is_read_only``: no file is created; raises
+    DatabaseAbsent if there is none.
     """
     if config.odbc is not None and config.url is not None:
         raise StoreMisconfigured("in [database]: url and odbc are both set", "keep one of them")

@@ -1,4 +1,4 @@
-"""What a key's row allows, pure: whether it holds, from which address, and what it may publish."""
+"""What a key's row allows: whether it is valid, from which address, and what it may publish. Pure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
 
 from swim_server.keys.format import KeyShape, Tier
 from swim_server.keys.records import Fingerprint, KeyRecord, Refused
 
 EXPIRING_WITHIN = timedelta(days=14)
 _MAPPED_BITS = 96
-"""What stands before the IPv4 address in ``::ffff:0:0/96``."""
+"""Number of bits before the IPv4 address in ``::ffff:0:0/96``."""
 
 
 class KeyState(StrEnum):
-    """Where a key stands in its life, as people ask for it."""
+    """The state of a key, as commands select by it."""
 
     ACTIVE = "active"
     EXPIRING = "expiring"
-    """Works, and ends within 14 days."""
+    """Valid, and ends within 14 days."""
     EXPIRED = "expired"
     REVOKED = "revoked"
 
@@ -31,13 +30,13 @@ SHAPE_REFUSALS = {
     KeyShape.MALFORMED: Refused("This is not an API key.", "malformed"),
     KeyShape.MISTYPED: Refused("The API key is mistyped: its checksum does not match.", "checksum"),
 }
-"""The answers that need no query."""
+"""Decisions that need no query."""
 
 UNKNOWN_KEY = Refused("The API key is not known.", "unknown")
 
 
 def state_of(record: KeyRecord, now: datetime) -> KeyState:
-    """Tell where a key stands at ``now`` (aware)."""
+    """Return the state of a key at ``now`` (aware)."""
     if not record.is_active:
         return KeyState.REVOKED
     if record.is_expired(now):
@@ -55,7 +54,7 @@ def chosen_keys(
     state: KeyState | None = None,
     owner: str | None = None,
 ) -> list[KeyRecord]:
-    """Choose keys, in the order of their ids. ACTIVE has those that expire soon too; ``owner`` is part of a name."""
+    """Select keys, in the order of their ids. ACTIVE includes those that expire soon; ``owner`` is part of a name."""
     wanted = {state, KeyState.EXPIRING} if state is KeyState.ACTIVE else {state}
     return sorted(
         (
@@ -76,13 +75,12 @@ def still_holds(
     address: str | None = None,
     presented: Fingerprint | None = None,
 ) -> Refused | None:
-    """Judge a live connection's key again: ``record`` is what the table says now, ``tier`` what it was admitted with.
+    """Judge the key of a live connection again: ``record`` is its current row, ``tier`` the one it was admitted with.
 
-    ``presented``: of the key that was admitted; None: not known. A row that has got the text of another key is no
-    longer that key's.
-
-    None: it may stay. A Refused whose reason is ``tier_changed`` means that the key is good but of another tier now:
-    the client should reconnect (1012), not stop for good (4001). With ``address`` the allow-list is judged too.
+    ``presented``: fingerprint of the admitted key; None: unknown. A row that holds another key now is not that key's
+    any more. Returns None if the connection may stay. A Refused with the reason ``tier_changed`` means that the key is
+    valid but has another tier now: the client should reconnect (1012), not stop for good (4001). With ``address`` the
+    allow-list is checked too.
     """
     if record is None or (presented is not None and record.fingerprint != presented):
         return UNKNOWN_KEY
@@ -93,7 +91,7 @@ def still_holds(
 
 
 def refusal(record: KeyRecord, now: datetime) -> Refused | None:
-    """Say why a key of the table is not good at ``now``, wherever it is used from. None: it is good."""
+    """Return why a key is not valid at ``now``, wherever it is used from. None: it is valid."""
     if not record.is_active:
         return Refused("The API key is not active.", "inactive", record.id)
     if record.is_expired(now):
@@ -104,22 +102,22 @@ def refusal(record: KeyRecord, now: datetime) -> Refused | None:
 
 
 def address_refusal(record: KeyRecord, address: str | None) -> Refused | None:
-    """Say why the key can't be used from ``address``. An allow-list that can't be read lets nobody in."""
+    """Return why the key can't be used from ``address``. An unreadable allow-list admits nobody."""
     if record.ip_whitelist is None or (address is not None and is_within(address, record.ip_whitelist)):
         return None
     return Refused("The API key is not valid from this address.", "address", record.id)
 
 
 def is_within(address: str, networks: tuple[str, ...]) -> bool:
-    """Tell whether an address lies in one of the networks (``10.0.0.0/8``, ``2001:db8::1``)."""
+    """Tell whether an address is in one of the networks (``10.0.0.0/8``, ``2001:db8::1``)."""
     parsed = parse_address(address)
     return parsed is not None and any(_contains(network, parsed) for network in networks)
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Read an address; an IPv4 address mapped into IPv6 is that IPv4 address. None: it is none."""
+    """Parse an address; an IPv4 address mapped into IPv6 becomes IPv4. None: it is not an address."""
     try:
-        address = ip_address(text.partition("%")[0] if ":" in text else text)  # only those of IPv6 have a zone
+        address = ip_address(text.partition("%")[0] if ":" in text else text)  # only IPv6 addresses have a zone
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
@@ -135,11 +133,11 @@ def is_network(text: str) -> bool:
     return True
 
 
-def publish_refusal(record: KeyRecord, data: Mapping[str, Any]) -> str | None:
-    """Say why the key may not publish this data, as a text for the client. None: it may.
+def publish_refusal(record: KeyRecord, data: Mapping[str, object]) -> str | None:
+    """Return why the key may not publish this data, as a text for the client. None: it may.
 
-    ``can_write`` decides where the column exists, but never lifts a key above its tier. ``allowed_sources`` are
-    compared with the data's ``source``, which is the key's own ``source_id`` where the data names none.
+    ``can_write`` decides if the column exists, but never lifts a key above its tier. ``allowed_sources`` are compared
+    with the data's ``source``, which defaults to the key's own ``source_id``.
     """
     if record.tier is not Tier.SYSTEM:
         return "publishing needs a key of the system tier"
@@ -161,7 +159,7 @@ def _contains(network: str, address: IPv4Address | IPv6Address) -> bool:
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    """Read a network; one of IPv4 addresses mapped into IPv6 is the network of those. Raises ValueError."""
+    """Parse a network; one of mapped IPv4 addresses becomes IPv4. Raises ValueError."""
     network = ip_network(text, strict=False)
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
         mapped = network.network_address.ipv4_mapped

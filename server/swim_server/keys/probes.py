@@ -1,7 +1,7 @@
-"""Keys that only this process knows, for its own examination: good ones for a minute, and ones announced to be bad.
+"""Temporary keys of the doctor, known only to this process: valid ones for a minute, and announced bad ones.
 
-They are never in the database, and leave no trace there: no use, no line in the audit trail. Whoever can ask for one
-can open the control socket, and so could have made a lasting key.
+They are never in the database, and leave no trace there: no use, no line in the audit trail. Whoever can request one
+has access to the control socket, and so could have created a lasting key.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ MAX_ANNOUNCED = 100
 MAX_SECONDS = 600.0
 OWNER = "swimctl doctor"
 _FIRST_ID = -1_000_000_000
-"""Ids of the database are never so low."""
+"""Ids in the database are never this low."""
 
 
 def is_probe_id(key_id: int) -> bool:
-    """Tell whether a key with this id is one of these."""
+    """Tell whether a key id belongs to one of these."""
     return key_id <= _FIRST_ID
 
 
 class Probes:
-    """The keys of examinations under way. Bounded; what has ended is forgotten when the next one is made."""
+    """The current temporary keys. Bounded; expired ones are dropped when the next one is created."""
 
     def __init__(self, *, clock: Clock, randbytes: Callable[[int], bytes]) -> None:
         self._clock = clock
@@ -42,7 +42,7 @@ class Probes:
         return len(self._good)
 
     def make(self, tier: Tier, count: int, seconds: float) -> list[tuple[int, str]]:
-        """Make so many good keys, each with its id; they expire by themselves. Raises ValueError for too many."""
+        """Create valid keys, each with its id; they expire by themselves. Raises ValueError for too many."""
         now = utc_now(self._clock)
         self.end(record.id for record in list(self._good.values()) if record.is_expired(now))
         if not 0 < count <= MAX_KEYS - len(self._good):
@@ -62,23 +62,23 @@ class Probes:
         return made
 
     def end(self, key_ids: Iterable[int]) -> None:
-        """Forget good keys: they let nobody in any more. Idempotent."""
+        """Revoke valid keys. Idempotent."""
         for key_id in key_ids:
             digest = self._by_id.pop(key_id, None)
             if digest is not None:
                 del self._good[digest]
 
     def find(self, digest: bytes) -> KeyRecord | None:
-        """Return the good key with this digest, also when it has expired."""
+        """Return the valid key with this digest, even if it has expired."""
         return self._good.get(digest)
 
     def record(self, key_id: int) -> KeyRecord | None:
-        """Return the good key with this id."""
+        """Return the valid key with this id."""
         digest = self._by_id.get(key_id)
         return None if digest is None else self._good[digest]
 
     def announce(self, digest: bytes, seconds: float) -> None:
-        """Expect a bad key: its refusal is decided like any other, and counts against nobody."""
+        """Announce a bad key: its refusal is decided like any other, but counts against no address."""
         now = utc_now(self._clock)
         self._announced = {each: until for each, until in self._announced.items() if until > now}
         while len(self._announced) >= MAX_ANNOUNCED:
@@ -86,7 +86,7 @@ class Probes:
         self._announced[digest] = now + timedelta(seconds=min(seconds, MAX_SECONDS))
 
     def is_announced(self, api_key: str | None) -> bool:
-        """Tell whether this key is expected to be refused."""
+        """Tell whether this key is announced as bad."""
         if not self._announced or not api_key:
             return False
         until = self._announced.get(sha256(api_key.encode(errors="surrogatepass")).digest())

@@ -1,4 +1,4 @@
-"""What is known of a key, and the authenticator's three answers. Never the key itself."""
+"""What is known of a key, and the authenticator's three decisions. Never the key itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from swim_server.keys.format import Tier
 
 
 class Fingerprint(msgspec.Struct, frozen=True):
-    """The SHA-256 of a key. Shows nothing of itself: a digest of a short key could be guessed."""
+    """The SHA-256 of a key. Its repr hides it: a digest of a short key could be guessed."""
 
     sha256: bytes
 
@@ -23,7 +23,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     hint: str
-    """Enough to recognise a key by, not enough to use it: ``swim_dev_…x9Qz``."""
+    """Enough to recognise a key, not to use it: ``swim_dev_…x9Qz``."""
     tier: Tier
     owner_name: str
     owner_email: str | None = None
@@ -34,16 +34,16 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     is_active: bool = True
     source_id: str | None = None
     can_write: bool | None = None
-    """None where the column doesn't exist or is null: the tier decides."""
+    """None if the column doesn't exist or is null: the tier decides."""
     allowed_sources: tuple[str, ...] | None = None
     ip_whitelist: tuple[str, ...] | None = None
     owner_cid: int | None = None
     is_plaintext: bool = False
-    """The row was written by the former system and holds the key itself."""
+    """The row was written by the earlier system and holds the key itself."""
     fingerprint: Fingerprint | None = None
-    """Of the key that the row is about, hashed or plain: another one means that the key's text was replaced."""
+    """Of the key in the row, hashed or plain: a different one means that the key was replaced."""
     unknown_tier: str | None = None
-    """The row's tier if it is none of the four: the key is refused until it is corrected."""
+    """The row's tier if it is not one of the four: the key is refused until it is corrected."""
 
     is_altered: bool = False
     """The row is not as our last change left it: it is damaged, or was changed from outside."""
@@ -54,13 +54,13 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """The key is good."""
+    """The key is valid."""
 
     key: KeyRecord
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The key is not good: close with 4001. ``message`` goes to the client: fixed text, no internals."""
+    """The key is not valid: close with 4001. ``message`` goes to the client: fixed text, no internals."""
 
     message: str
     reason: str

@@ -1,4 +1,4 @@
-"""A row of ``swim_api_keys`` as a KeyRecord: what other programs wrote into it is read with care, and fails closed."""
+"""A row of ``swim_api_keys`` as a KeyRecord: what other programs wrote is read cautiously, and fails closed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNREADABLE = ("unreadable",)
 
 
 def record_of(row: Mapping[str, Any]) -> KeyRecord:
-    """Build the record of a row that may lack optional columns. The row's ``api_key`` goes no further."""
+    """Build the record of a row that may lack optional columns. The row's ``api_key`` is not passed on."""
     stored = str(row["api_key"])
     is_plaintext = not is_digest(stored)
     tier_text = str(row["tier"] or "").strip()
@@ -42,9 +42,9 @@ def record_of(row: Mapping[str, Any]) -> KeyRecord:
 
 
 def parse_list(text: str | None) -> tuple[str, ...] | None:
-    """Read a JSON list of texts, or a comma list. None, an empty text and an empty list mean: no restriction.
+    """Read a JSON list of texts, or a comma-separated list. None, an empty text and an empty list: no restriction.
 
-    A text that is neither becomes an entry that matches nothing: a restriction that can't be read stays one.
+    Any other text becomes an entry that matches nothing: an unreadable restriction remains one.
     """
     if text is None or not text.strip():
         return None
@@ -62,7 +62,7 @@ def parse_list(text: str | None) -> tuple[str, ...] | None:
 
 
 def format_list(values: tuple[str, ...] | None) -> str | None:
-    """Write a list as the JSON text that ``parse_list`` reads."""
+    """Return a list as the JSON text that ``parse_list`` reads."""
     return json.dumps(list(values)) if values else None
 
 

@@ -1,4 +1,4 @@
-"""Which of our columns a database really has: asked once, and lived with where they are not needed."""
+"""Which of our columns a database has: read once, and tolerated if dispensable ones are missing."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
 
 REMEDY_FOR_LEFT = "rename the columns back, or restore the table: an upgrade adds only nullable columns"
-"""What helps where a column is gone that an upgrade can't add to a table with rows."""
+"""The remedy for a missing column that an upgrade can't add to a table with rows."""
 
 
 class Schema(msgspec.Struct, frozen=True):
-    """The columns found, by their lower-cased names; an empty set: there is no such table."""
+    """The columns found, in lower case; an empty set: the table does not exist."""
 
     key_columns: frozenset[str]
     audit_columns: frozenset[str]
     audit_refusal: str | None = None
-    """Why the login may not look at the audit trail: whether its table is there isn't known then."""
+    """Why the login may not read the audit trail; whether its table exists is unknown then."""
 
     def require_keys(self) -> None:
-        """Raise SchemaMissing when no key could be judged."""
+        """Raise SchemaMissing if no key could be judged."""
         if not self.key_columns:
             raise SchemaMissing(api_keys.name)
         if missing := sorted(NEEDED_KEY_COLUMNS - self.key_columns):
@@ -41,12 +41,12 @@ class Schema(msgspec.Struct, frozen=True):
         """Return the columns of ``swim_api_keys`` that exist."""
         return [column for column in api_keys.columns if column.name in self.key_columns]
 
-    def storable(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Leave out of a key's values those that have no column."""
+    def storable(self, values: Mapping[str, object]) -> dict[str, Any]:
+        """Remove from a key's values those without a column."""
         return {name: value for name, value in values.items() if name in self.key_columns}
 
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """Return what ``db upgrade`` would add: table -> columns, all of them where the table itself is missing."""
+        """Return what ``db upgrade`` would add: table -> columns, all of them if the table itself is missing."""
         found = {api_keys: self.key_columns}
         if self.audit_refusal is None:
             found[audit_log] = self.audit_columns
@@ -55,7 +55,7 @@ class Schema(msgspec.Struct, frozen=True):
 
 
 def observe(database: Database) -> Schema:
-    """Ask the database which columns it has, by reading nothing from each table. Raises StoreError."""
+    """Find out which columns exist, by reading no rows from each table. Raises StoreError."""
     try:
         audit_columns, audit_refusal = _columns_of(database, audit_log), None
     except PermissionDenied as denied:

@@ -1,4 +1,4 @@
-"""The statements that read and change keys inside a transaction. They commit nothing and judge nothing."""
+"""The statements that read and change keys inside a transaction. They commit nothing and decide nothing."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from swim_server.sql.errors import SchemaMissing, StoreMisconfigured
 
 KEYS_METHOD = "KEYS"
 CONNECT_METHOD = "CONNECT"
-"""What stands in ``method`` of our lines; the former system's REST interface writes GET, POST … there."""
+"""The ``method`` of our lines; the earlier system's REST interface writes GET, POST … there."""
 
 MAX_PARAMETERS = 2_000
-"""SQL Server takes 2,100 a statement."""
+"""SQL Server accepts 2,100 per statement."""
 _FETCHED_ROWS = 100
 MAX_ROWS = 1_000
-"""SQL Server takes no more in one list of VALUES."""
+"""SQL Server accepts no more in one list of VALUES."""
 
 RESTRICTIONS = ("ip_whitelist", "allowed_sources")
-"""A key must not be made without one of these because the table has no column for it."""
+"""A key must not be created without one of these because the table has no column for it."""
 
 
 def insert_key(connection: Connection, schema: Schema, new_key: NewKey, stored: str, now: datetime) -> KeyRecord:
-    """Insert a key, given as its digest or in plain, and read it back. Raises SchemaMissing."""
-    # A value that is not known is left to the column's default, which may be NOT NULL in a foreign table.
+    """Insert a key, given as digest or plain, and read it back. Raises SchemaMissing."""
+    # An unknown value is left to the column's default, which may be NOT NULL in a foreign table.
     values = {name: value for name, value in key_values(schema, new_key, stored, now).items() if value is not None}
     key_id = insert_keys(connection, [values])[values["api_key"]]
     return read_key(connection, schema, key_id)
@@ -43,8 +43,8 @@ def insert_key(connection: Connection, schema: Schema, new_key: NewKey, stored: 
 def insert_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Insert many keys, all with the same columns, in few statements. Returns their ids by their digests.
 
-    The ids are read back by the digests: ``OUTPUT`` is refused where the table has a trigger (error 334), and
-    ``SCOPE_IDENTITY()`` lies where the trigger inserts in the key's stead.
+    The ids are read back by the digests: ``OUTPUT`` is refused if the table has a trigger (error 334), and
+    ``SCOPE_IDENTITY()`` is wrong if the trigger inserts instead of us.
     """
     insert_rows(connection, api_keys, rows)
     stored = [row["api_key"] for row in rows]
@@ -58,21 +58,21 @@ def insert_keys(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> di
 
 
 def ids_of(connection: Connection, stored: Sequence[str]) -> dict[str, int]:
-    """Return the ids of the rows that hold exactly these texts; texts that no row holds are left out."""
+    """Return the ids of the rows that hold exactly these texts; unknown texts are left out."""
     wanted = set(stored)
     found: dict[str, int] = {}
     for start in range(0, len(stored), MAX_PARAMETERS):
         condition = api_keys.c.api_key.in_(stored[start : start + MAX_PARAMETERS])
         for row in read_rows(connection, select(api_keys.c.id, api_keys.c.api_key).where(condition)):
-            if row["api_key"] in wanted:  # the database may take other texts for equal
+            if row["api_key"] in wanted:  # the database may consider other texts equal
                 found[row["api_key"]] = row["id"]
     return found
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that have all the same columns, as many in one statement as its parameters allow.
+    """Insert rows with the same columns, as many per statement as its parameters allow.
 
-    Long statements are worth their making only where each one travels to a server.
+    Long statements pay off only if each one travels to a server.
     """
     if connection.dialect.name == "sqlite" and rows:
         connection.execute(insert(table).inline(), list(rows))
@@ -80,11 +80,11 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     at_once = min(MAX_ROWS, MAX_PARAMETERS // max(1, len(rows[0]))) if rows else 1
     for start in range(0, len(rows), at_once):
         chunk = list(rows[start : start + at_once])
-        connection.execute(insert(table).values(chunk).inline())  # nobody asks for an identity
+        connection.execute(insert(table).values(chunk).inline())  # no identity is needed
 
 
 def key_values(schema: Schema, new_key: NewKey, stored: str, now: datetime, **more: Any) -> dict[str, Any]:
-    """Return the row of a new key, as far as there are columns. Raises SchemaMissing for a restriction without one."""
+    """Return the row of a new key for the existing columns. Raises SchemaMissing for a restriction without one."""
     for column in RESTRICTIONS:
         if getattr(new_key, column) and column not in schema.key_columns:
             raise SchemaMissing(api_keys.name, [column])
@@ -109,10 +109,10 @@ def key_values(schema: Schema, new_key: NewKey, stored: str, now: datetime, **mo
 
 
 def update_key(connection: Connection, key_id: int, values: Mapping[str, Any]) -> None:
-    """Change a key's row, and so lock it until the transaction ends.
+    """Update a key's row, which locks it until the transaction ends.
 
-    Whether there is such a row, only reading it tells: where the table has a trigger, the number of rows that a driver
-    reports may be the trigger's.
+    Whether the row exists, only reading it tells: if the table has a trigger, the row count that a driver reports may
+    be the trigger's.
     """
     connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**values))
 
@@ -134,12 +134,12 @@ def read_rows(connection: Connection, statement: Select[Any]) -> list[dict[str, 
     """Run a query and return its rows by column name."""
     result = connection.execute(statement)
     names = list(result.keys())
-    # In pieces: one long fetch would hold Python's lock, and with it the loop's thread.
+    # In pieces: one long fetch would hold the GIL, and with it the loop's thread.
     return [dict(zip(names, row, strict=True)) for piece in result.partitions(_FETCHED_ROWS) for row in piece]
 
 
 def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditEntry], method: str) -> None:
-    """Append lines to the audit trail; where its table is missing they are not written (``Schema.can_audit``)."""
+    """Append lines to the audit trail; if its table is missing they are dropped (``Schema.can_audit``)."""
     if not entries or not schema.can_audit:
         return
     rows = [
@@ -159,7 +159,7 @@ def write_audit(connection: Connection, schema: Schema, entries: Sequence[AuditE
 
 
 def read_audit(connection: Connection, schema: Schema, key_id: int | None, limit: int) -> list[AuditEntry]:
-    """Read the newest lines of ours, newest first."""
+    """Read our newest lines, newest first."""
     if not schema.can_audit:
         return []
     columns = [column for column in audit_log.columns if column.name in schema.audit_columns]
@@ -181,7 +181,7 @@ def read_audit(connection: Connection, schema: Schema, key_id: int | None, limit
 
 
 def _cut(text: str, limit: int) -> str:
-    """Cut a text to a column, whose length counts UTF-16 units, between characters."""
+    """Cut a text at a character boundary to a column, whose length counts UTF-16 units."""
     if len(text) * 2 <= limit or len(text.encode("utf-16-le", "replace")) <= limit * 2:
         return text
     return text.encode("utf-16-le", "replace")[: (limit - 1) * 2].decode("utf-16-le", "ignore") + "…"

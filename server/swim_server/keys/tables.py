@@ -1,7 +1,7 @@
-"""The two tables as SQLAlchemy Core sees them, and the column types that both databases read the same way.
+"""The two tables for SQLAlchemy Core, with column types that both databases read the same way.
 
-The columns are those of installations that exist; ``swim_audit_log`` too is a table that the former system's REST
-interface writes its requests to, so ours are rows among its own, told apart by ``method``.
+The columns are those of existing installations; ``swim_audit_log`` too is a table of the earlier system, whose REST
+interface writes its requests to it, so our rows are distinguished by ``method``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 
 class _SqliteColumn(UserDefinedType[Any]):
-    """A column of SQLite by its declared type, its values passed through as they are."""
+    """A SQLite column by its declared type; values are passed through unchanged."""
 
     cache_ok = True
 
@@ -26,10 +26,10 @@ class _SqliteColumn(UserDefinedType[Any]):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC moment: DATETIME2 on SQL Server, ``YYYY-MM-DD HH:MM:SS.ffffff`` text on SQLite.
+    """An aware UTC time: DATETIME2 on SQL Server, ``YYYY-MM-DD HH:MM:SS.ffffff`` text on SQLite.
 
-    Reading is lenient to what other programs write into SQLite (``datetime('now')``, ISO 8601 with an offset, epoch
-    seconds). What can't be read becomes the epoch, so that a broken ``expires_at`` never lets a key live on.
+    Reading tolerates what other programs write into SQLite (``datetime('now')``, ISO 8601 with an offset, epoch
+    seconds). What can't be read becomes the epoch, so that a broken ``expires_at`` never keeps a key valid.
     """
 
     impl = Unicode
@@ -48,12 +48,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         naive = value.astimezone(UTC).replace(tzinfo=None)
         return naive if dialect.name == "mssql" else naive.isoformat(" ", "microseconds")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
         return None if value is None else _aware(value)
 
 
 class Bit(TypeDecorator[bool]):
-    """A BIT. Only what is plainly 1 reads as true: a key whose ``is_active`` can't be understood is not active."""
+    """A BIT. Only what is clearly 1 reads as true: a key with an unreadable ``is_active`` is not active."""
 
     impl = Integer
     cache_ok = True
@@ -68,15 +68,15 @@ class Bit(TypeDecorator[bool]):
     def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
         return None if value is None else int(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:
+    def process_result_value(self, value: object, dialect: Dialect) -> bool | None:
         return None if value is None else value in {1, "1"}
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _aware(value: Any) -> datetime:
-    """Read what a driver returns for a moment."""
+def _aware(value: object) -> datetime:
+    """Return a driver's time as an aware one."""
     try:
         if isinstance(value, int | float):
             return _EPOCH + timedelta(seconds=value)
@@ -112,7 +112,7 @@ api_keys = Table(
     sqlite_autoincrement=True,
 )
 NEEDED_KEY_COLUMNS = frozenset({"id", "api_key", "tier", "owner_name", "expires_at", "is_active"})
-"""Without one of these no key can be judged. Any other column may be missing: what it would say is not known then."""
+"""Without one of these no key can be judged. Any other column may be missing."""
 
 audit_log = Table(
     "swim_audit_log",

@@ -1,9 +1,8 @@
-"""Failed attempts by address: slowed first, then refused, forgotten over time. Pure and bounded; ``now`` is monotonic.
+"""Failed attempts by address: first slowed, then refused, forgotten over time. Pure and bounded; ``now`` is monotonic.
 
-Each failure adds to an address's score, which melts away steadily. The same bad key again adds little: that is a
-client whose key has ended, not somebody who is guessing, and others may stand behind the same address. An address
-from which good keys come is given more room for the same reason. IPv6 addresses count by their /64 network, which is
-what one household or attacker has.
+Each failure adds to an address's score, which decays steadily. A repeated bad key adds little: that is a client whose
+key has ended, not an attacker, and others may share its address. An address that sent valid keys gets more room for the
+same reason. IPv6 addresses count by their /64 network, which is what one household or attacker has.
 """
 
 from __future__ import annotations
@@ -20,32 +19,32 @@ from swim_server.keys.permissions import is_within, parse_address
 
 _BRACKETED = re.compile(r"\[([^\]]+)\](?::\d{1,5})?")
 _WITH_PORT = re.compile(r"([^:]+):\d{1,5}")
-"""How proxies write an address with its port: one of IPv6 stands in brackets then."""
+"""An address with a port as proxies write it: IPv6 addresses have brackets then."""
 _MARKS = 256
-"""How many different bad keys of an address are remembered: as many clients with ended keys may stand behind it."""
+"""How many different bad keys of an address are remembered: as many clients with ended keys may share it."""
 _ALL_MARKS = 100_000
-"""The same of all addresses together; beyond it, those of the one that was quiet for longest are forgotten."""
+"""The same for all addresses together; beyond it, those of the address quiet for longest are dropped."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """From which score on what happens."""
+    """The scores at which something happens."""
 
     free: float = 5
-    """Failures that cost nothing: people mistype."""
+    """Failures without consequences: people mistype."""
     refused: float = 20
-    """From here on new connections are refused before the upgrade."""
+    """From this score on, new connections are refused before the upgrade."""
     trusted_factor: float = 5
-    """How much more room an address has from which good keys came."""
+    """How much more room an address has that sent valid keys."""
     repeat_weight: float = 0.02
-    """What the same bad key again counts."""
+    """What a repeated bad key adds."""
     melting_per_second: float = 0.1
     """How fast scores decay: a guess every ten seconds is always free."""
     highest: float = 60
-    """Where scores end, so that an address is free again ten minutes after the last attempt at most."""
+    """Maximum score, so that an address is free again at most ten minutes after the last attempt."""
     first_penalty_seconds: float = 0.25
     longest_penalty_seconds: float = 5
     trust_seconds: float = 3600
-    """How long a good key speaks for its address."""
+    """How long a valid key counts in favour of its address."""
 
 
 class _Score(msgspec.Struct):
@@ -58,7 +57,7 @@ class _Score(msgspec.Struct):
 
 
 class Attempts:
-    """The scores of all addresses. When there are too many, the one that was quiet for longest is forgotten."""
+    """The scores of all addresses. If there are too many, the address quiet for longest is forgotten."""
 
     def __init__(self, limits: Limits | None = None, *, address_limit: int = 10_000) -> None:
         self.limits = limits or Limits()
@@ -70,7 +69,7 @@ class Attempts:
         return len(self._scores)
 
     def failed(self, address: str, now: float, mark: object = None) -> None:
-        """Count a refused key. ``mark`` tells one bad key from another: its digest; only a hash of it is kept."""
+        """Count a refused key. ``mark`` identifies the bad key: its digest, of which only a hash is kept."""
         score = self._score(address, now)
         known = hash(mark)
         is_repeat = mark is not None and known in score.marks
@@ -82,11 +81,11 @@ class Attempts:
             self._forget_marks()
 
     def succeeded(self, address: str, now: float) -> None:
-        """Note that a good key came from this address."""
+        """Note a valid key from this address."""
         self._score(address, now).trusted_until = now + self.limits.trust_seconds
 
     def retry_after(self, address: str, now: float) -> int | None:
-        """Whole seconds after which this address may try again; None: it may now."""
+        """Return the whole seconds after which this address may try again; None: it may now."""
         score = self._scores.get(group_of(address))
         if score is None:
             return None
@@ -94,7 +93,7 @@ class Attempts:
         return None if excess < 0 else max(1, math.ceil(excess / self.limits.melting_per_second))
 
     def penalty_seconds(self, address: str, now: float) -> float:
-        """How long a refusal to this address is to be held back: it doubles with each failure beyond the free ones."""
+        """Return how long a refusal to this address is delayed: it doubles with each failure beyond the free ones."""
         score = self._scores.get(group_of(address))
         if score is None:
             return 0.0
@@ -105,7 +104,7 @@ class Attempts:
         return min(doubled, self.limits.longest_penalty_seconds)
 
     def _score(self, address: str, now: float) -> _Score:
-        """Return the score of an address, molten down to now, and the youngest of all."""
+        """Return the score of an address, decayed to now, and make it the most recent."""
         group = group_of(address)
         score = self._scores.get(group)
         if score is None:
@@ -138,10 +137,10 @@ class Attempts:
 
 
 def client_address(peer: str, forwarded_for: Iterable[str], trusted_proxies: Sequence[str]) -> str:
-    """Return the address a client comes from: what proxies wrote, read from the right as long as trusted ones wrote it.
+    """Return the address of a client: what proxies wrote, read from the right as long as trusted ones wrote it.
 
-    ``forwarded_for``: the values of all ``X-Forwarded-For`` headers, in their order. Entries may have ports and
-    brackets; at one that is no address the last trusted proxy's word ends, and that proxy is the answer.
+    ``forwarded_for``: the values of all ``X-Forwarded-For`` headers, in order. Entries may have ports and brackets; an
+    entry that is not an address ends the chain, and the last trusted proxy is the result.
     """
     networks = tuple(trusted_proxies)
     current = (_normal(peer) or peer) if ":" in peer else peer
@@ -155,7 +154,7 @@ def client_address(peer: str, forwarded_for: Iterable[str], trusted_proxies: Seq
 
 
 def _normal(text: str) -> str | None:
-    """Return an address as proxies write it, without port and brackets; None: it is none."""
+    """Return an address as written by proxies, without port and brackets; None: it is not an address."""
     text = text.strip().strip('"')
     found = _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text)
     parsed = parse_address(found[1] if found is not None else text)
@@ -163,7 +162,7 @@ def _normal(text: str) -> str | None:
 
 
 def group_of(address: str) -> str:
-    """Return what one household or attacker has: an IPv4 address, an IPv6 network of 64 bits."""
+    """Return what one household or attacker has: an IPv4 address, or a 64-bit IPv6 network."""
     if ":" not in address:
         return address
     parsed = parse_address(address)

@@ -1,4 +1,4 @@
-"""The schema against what the code needs, and how the one becomes the other."""
+"""Compares the schema with what the code needs, and upgrades it."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ __all__ = ["REMEDY_FOR_LEFT", "SchemaStatus", "Upgraded", "schema_status", "upgr
 
 
 class SchemaStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a database stands."""
+    """The state of a database."""
 
     database: str
     """``sqlite`` or ``mssql``."""
     revision: str | None
-    """The last change that was made here; None: none by us."""
+    """The last migration run here; None: none."""
     newest_revision: str
     missing: dict[str, tuple[str, ...]]
     """Columns that an upgrade would add, by table."""
     missing_needed: tuple[str, ...]
-    """Those of the table of keys without which no key can be checked."""
+    """Missing columns of the table of keys without which no key can be checked."""
     not_permitted: str | None = None
-    """Why the login can't tell what the audit trail has."""
+    """Why the login can't see the audit trail's columns."""
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether keys can be checked."""
+        """Whether keys can be checked."""
         return not self.missing_needed
 
     @property
     def is_up_to_date(self) -> bool:
-        """Tell whether an upgrade would change nothing."""
+        """Whether an upgrade would change nothing."""
         return not self.missing
 
 
 def schema_status(database: Database) -> SchemaStatus:
-    """Compare. Raises StoreError."""
+    """Compare the schema with the code. Raises StoreError."""
     schema = observe(database)
     return SchemaStatus(
         database=database.engine.dialect.name,
@@ -62,16 +62,16 @@ def schema_status(database: Database) -> SchemaStatus:
 
 
 class Upgraded(msgspec.Struct, frozen=True):
-    """What an upgrade has done."""
+    """The result of an upgrade."""
 
     added: dict[str, tuple[str, ...]]
     """Columns by table, as the database has them now."""
     left: dict[str, tuple[str, ...]]
-    """What is missing still: columns that can't be null, and so can't be added to a table that has rows."""
+    """What is still missing: columns that can't be null, and so can't be added to a table with rows."""
 
     @property
     def problem(self) -> str | None:
-        """What a person must see to."""
+        """What an administrator must do."""
         if not self.left:
             return None
         named = "; ".join(f"{table}: {', '.join(columns)}" for table, columns in self.left.items())
@@ -87,7 +87,7 @@ def upgrade(database: Database) -> Upgraded:
         configuration = _configuration(schema)
         configuration.attributes["connection"] = connection
         if schema.missing():
-            command.stamp(configuration, "base")  # every change looks at what is there
+            command.stamp(configuration, "base")  # every migration checks what exists
         command.upgrade(configuration, "head")
 
     database.write(work)
@@ -100,13 +100,13 @@ def upgrade(database: Database) -> Upgraded:
 
 
 def _require_permission(schema: Schema) -> None:
-    """Raise PermissionDenied where it can't be known what is missing."""
+    """Raise PermissionDenied if it is unknown what is missing."""
     if schema.audit_refusal is not None:
         raise PermissionDenied(schema.audit_refusal, "use a login that may read both tables")
 
 
 def upgrade_sql(database: Database) -> str:
-    """Return the statements that ``upgrade`` would run, for an administrator; empty when there is nothing to do."""
+    """Return the statements that ``upgrade`` would run, for an administrator; empty if there is nothing to do."""
     schema = observe(database)
     _require_permission(schema)
     status = schema_status(database)

@@ -1,1 +1,1 @@
-"""The pages that people leave open, as files: what a browser is sent. Knows no HTTP and no service."""
+"""The pages as files, as they are sent to browsers. Knows no HTTP and no service."""

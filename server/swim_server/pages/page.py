@@ -1,4 +1,4 @@
-"""One page, compressed once: what changes from one answer to the next is put in between the compressed pieces."""
+"""One page, compressed once: what differs between answers is inserted between the compressed pieces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LAST_BLOCK = b"\x03\x00"
 
 
 class Page:
-    """A document with holes. Each answer fills them with values of its own, such as its nonce."""
+    """A document with placeholders. Each answer fills them with its own values, such as its nonce."""
 
     def __init__(self, text: str) -> None:
         pieces = _HOLE.split(text)
@@ -30,7 +30,7 @@ class Page:
         return b"".join(self._fill(self._fixed, [values[name].encode() for name in self._holes]))
 
     def gzip(self, values: Mapping[str, str]) -> bytes:
-        """Return the document compressed: costs a checksum, not a compression."""
+        """Return the document compressed, at the cost of a checksum rather than a compression."""
         body = self.plain(values)
         stored = [_deflate(values[name].encode(), level=0) for name in self._holes]
         trailer = struct.pack("<II", zlib.crc32(body), len(body) & 0xFFFFFFFF)
@@ -45,7 +45,7 @@ class Page:
 
 
 def load_page(name: str) -> Page:
-    """Read a page and what stands in it from the package's files. Blocks for some tens of milliseconds."""
+    """Load a page and its parts from the package's files. Blocks for some tens of milliseconds."""
     folder = resources.files("swim_server.pages").joinpath("built")
 
     def read(part: re.Match[str]) -> str:
@@ -60,6 +60,6 @@ def licences() -> str:
 
 
 def _deflate(data: bytes, level: int = 9) -> bytes:
-    """Compress a piece so that another may follow: byte-aligned, without a last block, on its own."""
+    """Compress a piece so that another can follow: byte-aligned, without a last block, independently."""
     compressor = zlib.compressobj(level, wbits=-15)
     return compressor.compress(data) + compressor.flush(zlib.Z_FULL_FLUSH)

@@ -1,4 +1,4 @@
-"""What clients ask: the actions of the wire, read and checked. What the server answers: ``messages``."""
+"""The actions that clients send, read and validated. What the server answers is in ``messages``."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 MAX_CHANNELS = 1000
-"""How many channels a message may name."""
+"""Maximum number of channels in one message."""
 MAX_LAST = 100_000
-"""How many past events a client may ask for by number."""
+"""Maximum number of past events that a client may request with ``last``."""
 LEAST_MAX_MESSAGE_BYTES = 4096
-"""No client may ask for shorter messages: hardly an event would fit."""
+"""Minimum for ``max_message_bytes``: hardly any event would fit into less."""
 MAX_NAME_CHARACTERS = 128
-"""How long a channel, an epoch or a publisher's event id may be."""
+"""Maximum length of a channel, an epoch or a publisher's event id, in characters."""
 
 _ID_SHAPE = re.compile(r"[0-9]{1,20}-[0-9]{1,20}", re.ASCII)
-"""What looks like an event id. Those beyond the range of ours are ids of nothing that was ever stored here."""
+"""What looks like an event id. An id outside the range of ours was never given to a stored event."""
 
 
 class Subscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="subscribe"):
-    """Add channels, merge filters, and perhaps ask for history first."""
+    """Add channels, merge filters and, optionally, request history first."""
 
     channels: list[str]
-    """At least one, without surrounding blanks, each once. Whether they exist, the catalogue says."""
+    """At least one, each once, without surrounding blanks. Whether they exist is checked by the catalogue."""
     filters: Any = None
     """As the client sent them: ``filters.merge`` reads them."""
     after: str | None = None
     """The id of the last event that the client saw. At most one of ``after``, ``since`` and ``last`` is given."""
     epoch: str | None = None
-    """The order of events that ``after`` belongs to, as the client was told; None: it doesn't know."""
+    """The order of events that ``after`` belongs to, as the server named it; None: the client doesn't know."""
     since: str | None = None
     """RFC 3339 time."""
     last: int | None = None
     """A number of events."""
     max_message_bytes: int | None = None
-    """The longest message that the client can take."""
+    """The longest message that the client accepts."""
     state: bool | Literal["on_gap"] = False
-    """Send the world as it is now first; ``on_gap``: only where history does not reach back to ``after``."""
+    """Send the current state first; ``on_gap``: only if history does not reach back to ``after``."""
     notices: bool = False
     """The client wants an error message before a temporary close."""
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="unsubscribe"):
-    """Take channels away; none named: all, and the filters."""
+    """Remove channels; without a list, all of them and the filters."""
 
     channels: list[str] = []
 
@@ -63,26 +63,26 @@ class Ping(msgspec.Struct, frozen=True, tag_field="action", tag="ping"):
 
 
 class Status(msgspec.Struct, frozen=True, tag_field="action", tag="status"):
-    """Ask what the server knows of this connection."""
+    """Request what the server knows about this connection."""
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="publish"):
-    """Put an event in."""
+    """Publish an event."""
 
     channel: str
-    """The event's type. Whether it exists, the catalogue says."""
+    """The event's type. Whether it exists is checked by the catalogue."""
     data: dict[str, Any]
     event_id: str | None = None
     """The publisher's own name for the event."""
 
 
 class Explain(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag="explain"):
-    """Ask why an event comes through this connection's subscription, or doesn't: a stored one, or a made-up one."""
+    """Ask why this connection's subscription passes or stops an event, which may be stored or invented."""
 
     event_id: str | None = None
-    """Of a stored event; None: type and data are given."""
+    """Id of a stored event; None: type and data are given."""
     type: str | None = None
-    """Whether it exists, the catalogue says."""
+    """Whether it exists is checked by the catalogue."""
     data: dict[str, Any] = {}
 
 
@@ -91,7 +91,7 @@ ACTIONS = ("subscribe", "unsubscribe", "ping", "status", "publish", "explain")
 
 
 def decode_action(frame: bytes | str) -> Action:
-    """Read a client's message. Unknown fields are ignored. Raises BadMessage and nothing else, whatever was sent."""
+    """Decode a client's message. Unknown fields are ignored. Raises BadMessage, and nothing else, for any input."""
     message = _decode_object(frame)
     action = message.get("action")
     match action:
@@ -116,7 +116,7 @@ def decode_action(frame: bytes | str) -> Action:
 
 
 def binary_frame() -> BadMessage:
-    """Encode the refusal of a binary frame, which is never read."""
+    """Return the refusal of a binary frame, which is never read."""
     return BadMessage(ErrorCode.INVALID_JSON, "binary frames are not accepted: send JSON in a text frame")
 
 
@@ -150,7 +150,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedKey(next(key for key in counts if counts[key] > 1))
 
 
-def _subscribe(message: Mapping[str, Any]) -> Subscribe:
+def _subscribe(message: Mapping[str, object]) -> Subscribe:
     channels = _channels(message.get("channels"), "subscribe")
     if not channels:
         _refuse_subscribe('channels: a subscribe names at least one, like ["flight.*"]', "channels")
@@ -171,7 +171,7 @@ def _subscribe(message: Mapping[str, Any]) -> Subscribe:
 
 
 def _channels(value: object, action: str) -> list[str]:
-    """Read a list of channels: blanks around them removed, each once, in the order given. Null: none."""
+    """Read a list of channels: stripped, deduplicated, in the order given. Null is an empty list."""
     if value is None:
         return []
     if not isinstance(value, list):
@@ -191,7 +191,7 @@ def _after(value: object) -> str | None:
         return str(EventId.parse(value))
     except InvalidEventId:
         if isinstance(value, str) and _ID_SHAPE.fullmatch(value):
-            return str(EventId(MAX_MILLISECONDS, MAX_SEQUENCE))  # never given out: unknown, not unreadable
+            return str(EventId(MAX_MILLISECONDS, MAX_SEQUENCE))  # never given out: an unknown id, not an unreadable one
         _refuse_subscribe(f"after: {show(value)} is not an event id; one looks like 1768573815123-0", "after")
 
 
@@ -224,7 +224,7 @@ def _last(value: object) -> int | None:
 
 
 def read_max_message_bytes(value: object) -> int | None:
-    """Read what a client says it can take. Raises BadMessage."""
+    """Read the longest message that a client accepts, at most ours. Raises BadMessage."""
     if value is None:
         return None
     if type(value) is not int or value < LEAST_MAX_MESSAGE_BYTES:
@@ -258,7 +258,7 @@ def _refuse_subscribe(text: str, field: str) -> NoReturn:
     raise BadMessage(ErrorCode.INVALID_SUBSCRIBE, text, {"field": field})
 
 
-def _publish(message: Mapping[str, Any]) -> Publish:
+def _publish(message: Mapping[str, object]) -> Publish:
     channel, data, event_id = message.get("channel"), message.get("data"), message.get("event_id")
     if not isinstance(channel, str) or not channel.strip():
         _refuse_publish(f"channel: must be an event type, like flight.departed, got {show(channel)}", "channel")
@@ -279,7 +279,7 @@ def _refuse_publish(text: str, field: str) -> NoReturn:
     raise BadMessage(ErrorCode.INVALID_PUBLISH, text, {"field": field})
 
 
-def _explain(message: Mapping[str, Any]) -> Explain:
+def _explain(message: Mapping[str, object]) -> Explain:
     event = message.get("event")
     if isinstance(event, str):
         try:

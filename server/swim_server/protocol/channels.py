@@ -1,4 +1,4 @@
-"""Channels: the event types there are, by family, and which of them a channel selects."""
+"""Channels: the known event types, by family, and which of them a channel selects."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import Any
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 
 EVERYTHING = "*"
-"""The channel of every event."""
+"""The channel that selects every event."""
 OPEN_END = ".*"
-"""How an open-ended type ends: ``tmi.program.*``; and the channel of a family."""
+"""The ending of an open-ended type (``tmi.program.*``) and of a family's channel."""
 PROBE = "system.notice#probe"
-"""The type of the events by which the service is examined. On the wire it is what stands before the ``#``; no channel
-that a client may name selects it, not ``*`` either: only a connection that is given this very channel receives them."""
+"""The type of the doctor's test events. On the wire it appears without the part from ``#`` on. No channel that a client
+may name selects it, not even ``*``: only a connection subscribed to this exact channel receives them.
+"""
 
 FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -40,26 +42,36 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "metering": ("*",),
     }
 )
-"""The built-in families and their types, without the family's name. What ends in ``*`` is open-ended: every type that
-begins so, as ``tmi.program.published``, is known."""
+"""The built-in families and their types, without the family's name. A type that ends in ``*`` is open-ended: every type
+with that prefix is known, such as ``tmi.program.published``.
+"""
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {f"ctp.slot.{name}": f"ctp_slot_{name}" for name in ("assigned", "released", "frozen", "missed", "at_risk")}
 )
-"""What a client may name in the place of a type that its emitter writes without a family."""
+"""Names that a client may use for types whose producer writes them without a family."""
 
 _NO_EXTRA: Mapping[str, Sequence[str]] = MappingProxyType({})
 _FAMILY = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){0,3}(?:\.\*)?", re.ASCII)
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,32}(?:\.[A-Za-z0-9_-]{1,32}){1,4}", re.ASCII)
 _LONGEST_COMPARED = 128
+_MAX_EXPANDED = 256
+"""How many sets of channels the expansion is remembered of; few are in use, but a client may name any."""
 _DOTTED: Mapping[str, str] = MappingProxyType({type: alias for alias, type in ALIASES.items()})
 LOOSE_TYPES: Set[str] = _DOTTED.keys()
-"""Types that their emitters write with the fields beside ``type``, without ``data``."""
+"""Types whose producers write the fields beside ``type`` instead of inside ``data``."""
+_ENVELOPE = frozenset({"type", "event_id", "_received_at"})
+"""Fields that are not part of an event's data if its fields are beside its type."""
+
+
+def loose_data(entry: Mapping[str, object]) -> dict[str, Any]:
+    """Return the data of an entry of such a type that has no ``data``: the fields beside its type."""
+    return {field: value for field, value in entry.items() if field not in _ENVELOPE}
 
 
 class InvalidChannel(BadMessage):
-    """A channel that selects nothing, as no type or family has that name."""
+    """A channel that selects nothing: no type or family has that name."""
 
     def __init__(self, channel: object, nearest: str | None) -> None:
         self.channel = channel
@@ -71,7 +83,7 @@ class InvalidChannel(BadMessage):
 
 
 class InvalidFamily(ValueError):
-    """A declared family or type whose name can't be one."""
+    """A declared family or type whose name is not valid."""
 
     def __init__(self, family: str, type: str | None = None) -> None:
         self.family = family
@@ -86,7 +98,7 @@ class InvalidFamily(ValueError):
 
 
 def matches(channel: str, type: str) -> bool:
-    """Whether events of ``type`` belong to ``channel``: the same, ``*``, or what stands before its final ``*``."""
+    """Tell whether ``channel`` selects events of ``type``: it is equal, ``*``, or a prefix that ends in ``*``."""
     if channel in (type, EVERYTHING):
         return True
     dotted = _DOTTED.get(type, type)
@@ -94,7 +106,7 @@ def matches(channel: str, type: str) -> bool:
 
 
 def family_of(type: str) -> str:
-    """Return the family of a type: what stands before the first dot, ``ctp`` for ``ctp_slot_assigned``."""
+    """Return the family of a type: the part before the first dot, or ``ctp`` for ``ctp_slot_assigned``."""
     return _DOTTED.get(type, type).partition(".")[0]
 
 
@@ -104,7 +116,7 @@ def is_listed(type: str, types: Collection[str]) -> bool:
 
 
 def _prefixes(type: str) -> list[str]:
-    """Every open-ended type that this one may belong to, the narrowest first: ``a.b.c`` gives ``a.b.*``, ``a.*``."""
+    """Yield every open-ended type that may cover this one, longest first: ``a.b.c`` gives ``a.b.*``, ``a.*``."""
     parts = type.split(".")
     return [f"{'.'.join(parts[:length])}.*" for length in range(len(parts) - 1, 0, -1)]
 
@@ -125,18 +137,16 @@ class Catalogue:
         """Each family's types, without its name."""
         named = (f"{family}.{name}" for family, names in families.items() for name in names)
         self.types = frozenset(ALIASES.get(name, name) for name in named)
-        """Every known event type; ``tmi.program.*`` stands for all with that beginning."""
+        """Every known event type; ``tmi.program.*`` stands for all types with that prefix."""
         self.open_types = frozenset(name for name in self.types if name.endswith(".*"))
         """Those of them that are open-ended."""
         self._keys = {type: (type,) for type in self.types}
         self.channels = self.types | {f"{family}.*" for family in families} | {EVERYTHING}
-        """Everything that can be subscribed to."""
+        """Every channel that can be subscribed to."""
+        self._expanded: dict[frozenset[str], frozenset[str]] = {}
 
     def check(self, channel: str) -> str:
-        """Answer the channel without surrounding blanks, an alias as the type that it stands for.
-
-        Raises InvalidChannel when there is none such.
-        """
+        """Return the channel stripped, with an alias replaced by its type. Raises InvalidChannel if it is unknown."""
         name = canonical_channel(channel) if isinstance(channel, str) else channel
         if not isinstance(name, str) or not (name in self.channels or self.knows(name)):
             raise InvalidChannel(channel, self.nearest(channel))
@@ -149,14 +159,16 @@ class Catalogue:
         return bool(self._open_ended(type)) and _EVENT_TYPE.fullmatch(type) is not None
 
     def keys(self, type: str) -> tuple[str, ...]:
-        """Find what ``expand`` may answer for the channels that select a type: itself, and what it belongs to."""
+        """Return what ``expand`` may contain for channels that select this type: the type and the open-ended ones
+        around it.
+        """
         return self._keys.get(type) or (type, *self._open_ended(type))
 
     def _open_ended(self, type: str) -> list[str]:
         return [prefix for prefix in _prefixes(type) if prefix in self.open_types]
 
     def nearest(self, text: object) -> str | None:
-        """Find the known channel that a wrong one was most likely meant to be; None when nothing is like it."""
+        """Return the known channel most similar to a wrong one; None if none is similar."""
         if not isinstance(text, str) or len(text) > _LONGEST_COMPARED:
             return None
         wanted = text.strip().lower()
@@ -167,7 +179,16 @@ class Catalogue:
         return known[found[0]] if found else None
 
     def expand(self, channels: Iterable[str]) -> frozenset[str]:
-        """Find the known types that the channels select together; what is open-ended stands as ``tmi.program.*``."""
+        """Return the known types that the channels select together; an open-ended type stays ``tmi.program.*``."""
+        chosen = frozenset(channels)
+        found = self._expanded.get(chosen)
+        if found is None:
+            if len(self._expanded) >= _MAX_EXPANDED:
+                self._expanded.clear()
+            found = self._expanded[chosen] = self._expand(chosen)
+        return found
+
+    def _expand(self, channels: Iterable[str]) -> frozenset[str]:
         selected: set[str] = set()
         for channel in channels:
             name = canonical_channel(channel)
@@ -179,7 +200,7 @@ class Catalogue:
 
 
 def canonical_channel(channel: str) -> str:
-    """Return a channel without surrounding blanks, an alias as the type that it stands for."""
+    """Return a channel stripped, with an alias replaced by its type."""
     name = channel.strip()
     return ALIASES.get(name, name)
 

@@ -1,4 +1,4 @@
-"""Close codes, error codes, and the refusal that carries one: what a client is told when something is wrong."""
+"""Close codes, error codes, and the exception that carries one. Each says what the client should do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SHOWN_CHARACTERS = 80
 
 
 class CloseCode(IntEnum):
-    """Why a connection was closed. The client's rule is part of each."""
+    """Why a connection was closed, and what the client does next."""
 
     NORMAL = 1000
-    """The client asked. It stops."""
+    """The client asked for it. It stops."""
     SERVICE_RESTART = 1012
     """The server stops or restarts. The client reconnects and resumes; ``reason`` may hold ``retry_ms=…``."""
     TRY_AGAIN_LATER = 1013
@@ -40,11 +40,12 @@ class ErrorCode(StrEnum):
     CONNECTION_LIMIT = "CONNECTION_LIMIT"
     """The tier or key is full. A close with 4002 follows: the client reconnects with backoff."""
     RATE_LIMITED = "RATE_LIMITED"
-    """Too many messages in a second; ignored until it is over. The client slows down, or is closed with 4002."""
+    """Too many messages in a second: the rest of that second is ignored. The client slows down, or is closed with 4002.
+    """
     MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
     """The message was not read. The client sends smaller ones."""
     INVALID_JSON = "INVALID_JSON"
-    """Not JSON, not an object, or a binary frame. The client has a bug; after many a close with 4003."""
+    """Not JSON, not an object, or a binary frame. The client has a bug; repeated ones lead to a close with 4003."""
     UNKNOWN_ACTION = "UNKNOWN_ACTION"
     """Unknown action. The client uses one of those named."""
     INVALID_SUBSCRIBE = "INVALID_SUBSCRIBE"
@@ -54,25 +55,25 @@ class ErrorCode(StrEnum):
     INVALID_FILTER = "INVALID_FILTER"
     """A filter can't be read; nothing of the message was applied. The client corrects the kind that is named."""
     INVALID_PUBLISH = "INVALID_PUBLISH"
-    """The event was not stored. The client corrects it before it sends it again."""
+    """The event was not stored. The client corrects it before sending it again."""
     STORAGE_UNAVAILABLE = "STORAGE_UNAVAILABLE"
     """The event was not stored: the disk is full or has a problem. The client sends it again, unchanged."""
     INVALID_EXPLAIN = "INVALID_EXPLAIN"
-    """The message holds no event id or event. The client corrects it."""
+    """The message contains neither an event id nor an event. The client corrects it."""
     FORBIDDEN = "FORBIDDEN"
-    """The key may not do that. The client asks for another key."""
+    """The key has no permission for that. The client uses another key."""
     HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"
-    """History doesn't reach back, or not the event named. Live events follow: the client reckons with a gap."""
+    """History doesn't reach back far enough, or lacks the event named. Live events follow: the client expects a gap."""
     RESTARTING = "RESTARTING"
     """A close with 1012 follows: the client reconnects after ``retry_ms`` milliseconds and resumes."""
     EVENT_TOO_LARGE = "EVENT_TOO_LARGE"
-    """The event named is longer than the client said it can take. The client asks for it elsewhere, or for more."""
+    """The event is longer than the client accepts. The client fetches it elsewhere, or accepts longer messages."""
 
 
 class BadMessage(ValueError):
-    """A client's message was refused. Its fields are those of the ``error`` message that answers it."""
+    """A client's message was refused. Its fields are those of the ``error`` message sent in reply."""
 
-    def __init__(self, code: ErrorCode, message: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: ErrorCode, message: str, data: Mapping[str, object] | None = None) -> None:
         self.code = code
         self.message = message
         self.data: dict[str, Any] = dict(data or {})
@@ -83,7 +84,7 @@ class BadMessage(ValueError):
 
 
 def show(value: object) -> str:
-    """Write a peer's value for an error text: as JSON, cut short, printable, whatever it is."""
+    """Format a peer's value for an error text: as JSON, shortened, printable. Never raises."""
     if isinstance(value, str):
         value = value[: _SHOWN_CHARACTERS + 1]
     try:

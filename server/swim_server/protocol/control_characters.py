@@ -1,7 +1,7 @@
-"""Characters in JSON that would move a cursor, hide text or break a line where it is shown: written as escapes. Pure.
+"""Escapes characters in JSON that would move a cursor, hide text or break a line where it is displayed. Pure.
 
-DEL, the C1 controls, the separators of lines and paragraphs, and what turns the direction of writing are valid in a
-JSON string as they are; escaped, they say the same to every reader and do nothing on the way.
+DEL, the C1 controls, line and paragraph separators, and characters that change the direction of writing are valid
+unescaped in a JSON string; escaped, they mean the same and have no effect on a terminal.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _DEL = b"\x7f"
 
 
 def escape_json(encoded: bytes) -> bytes:
-    """Escape them in encoded JSON; the same object where there are none."""
+    """Escape them in encoded JSON; returns the same object if there are none."""
     if encoded.isascii() and _DEL not in encoded:
         return encoded
     return _IN_UTF8.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), encoded)
 
 
 def escape_json_text(text: str) -> str:
-    """Escape them in JSON that is text."""
+    """Escape them in JSON text."""
     return _IN_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

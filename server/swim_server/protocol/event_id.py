@@ -13,7 +13,7 @@ _PATTERN = re.compile(r"([0-9]{1,15})-([0-9]{1,7})", re.ASCII)
 
 
 class InvalidEventId(ValueError):
-    """A text that is no event id."""
+    """A text that is not an event id."""
 
     def __init__(self, text: object) -> None:
         self.text = text
@@ -25,7 +25,7 @@ class InvalidEventId(ValueError):
 
 
 class EventId(NamedTuple):
-    """A position in the order of all events. Compares like the order in which events were stored."""
+    """A position in the order of all events. Ids compare in the order in which events were stored."""
 
     milliseconds: int
     sequence: int
@@ -35,7 +35,7 @@ class EventId(NamedTuple):
 
     @classmethod
     def parse(cls, text: object) -> EventId:
-        """Parse ``<unix-ms>-<seq>``. Raises InvalidEventId for anything else, also for a number out of range."""
+        """Parse ``<unix-ms>-<seq>``. Raises InvalidEventId for anything else, including numbers out of range."""
         match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise InvalidEventId(text)
@@ -54,7 +54,7 @@ class EventId(NamedTuple):
         return cls(packed >> SEQUENCE_BITS, packed & MAX_SEQUENCE)
 
     def next(self, now_ms: int) -> EventId:
-        """Return the id after this one at ``now_ms``: the clock's where it is ahead, else one more than this one."""
+        """Return the next id at ``now_ms``: with the clock's time if that is ahead, else this id plus one."""
         if now_ms > self.milliseconds:
             return EventId(now_ms, 0)
         if self.sequence < MAX_SEQUENCE:

@@ -1,4 +1,4 @@
-"""Events on their way: what a source produces, and what history keeps and clients receive."""
+"""Events: what a source produces, and what history keeps and clients receive."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from swim_server.protocol.timestamps import format_ms
 
 _encoder = msgspec.json.Encoder()
 _DATA = b'"data":'
-"""Where the last member of the wire form begins; no member before it can hold these bytes."""
+"""The beginning of the last member of the wire form; no member before it can contain these bytes."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened, as its source tells it. A source never knows who listens."""
+    """Something that happened, as its source reports it. A source doesn't know who subscribes."""
 
     type: str
     """``family.name``, e.g. ``flight.departed``."""
     data: dict[str, Any]
     """JSON values only: dict, list, str, int, float, bool, None."""
     timestamp_ms: int | None = None
-    """When it happened, milliseconds since the epoch, UTC. None: the broker puts the moment of arrival."""
+    """When it happened, milliseconds since the epoch, UTC. None: the broker uses the time of arrival."""
     event_id: str | None = None
-    """The producer's own name for it. The same one again within a day is not published again."""
+    """The producer's own id for it. A repeat within a day is not published again."""
 
 
 class Event:
@@ -43,17 +43,17 @@ class Event:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The event's ``data`` object; decoded from the wire form when first asked for. Not to be changed."""
+        """Return the event's ``data``, decoded from the wire form on first access. Must not be modified."""
         data: dict[str, Any] = msgspec.json.decode(self.wire)["data"]
         return data
 
     @property
     def family(self) -> str:
-        """What stands before the first dot of the type."""
+        """The part of the type before the first dot."""
         return family_of(self.type)
 
     def with_data(self, data: dict[str, Any]) -> Event:
-        """Return the same event holding only ``data``: what remains of a batch for one filter."""
+        """Return the same event with other ``data``: what a filter leaves of a batch."""
         head = self.wire[: self.wire.index(_DATA) + len(_DATA)]
         return Event(self.id, self.type, b"%b%b}" % (head, escape_json(_encoder.encode(data))), data)
 
@@ -62,12 +62,12 @@ class Event:
 
 
 def stamp(event: NewEvent, event_id: EventId) -> Event:
-    """Give a new event its id and encode it: the one encoding of its life."""
+    """Give a new event its id and encode it, once for all clients."""
     milliseconds = event_id.milliseconds if event.timestamp_ms is None else event.timestamp_ms
     return encode(event.type, format_ms(milliseconds), event_id, event.data)
 
 
 def encode(type: str, timestamp: str, event_id: EventId, data: dict[str, Any]) -> Event:
-    """Build the event whose wire form is ``{"type","timestamp","id","data"}``, its type up to a ``#``."""
+    """Build the event with the wire form ``{"type","timestamp","id","data"}``; the type ends before a ``#``."""
     wire = _encoder.encode({"type": type.partition("#")[0], "timestamp": timestamp, "id": str(event_id), "data": data})
     return Event(event_id, type, escape_json(wire), data)

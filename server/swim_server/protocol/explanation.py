@@ -1,4 +1,4 @@
-"""Why filters let an event pass or stop it, clause by clause: the judgement of ``Filters.passes``, with reasons."""
+"""Why filters pass or stop an event, clause by clause: the result of ``Filters.passes``, with reasons."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ from swim_server.protocol.predicates import (
 from swim_server.protocol.timestamps import format_ms
 
 MAX_FOUND = 20
-"""How many of the values that stand in an event are named."""
+"""Maximum number of the event's values that are listed."""
 MAX_CHARACTERS = 80
-"""How much of each."""
+"""Maximum length of each, in characters."""
 
-Finder = Callable[[Mapping[str, Any]], Sequence[Any]]
+Finder = Callable[[Mapping[str, object]], Sequence[object]]
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True):
-    """What one filter kind says of one event."""
+    """The result of one filter kind for one event."""
 
     kind: str
     """``airports``, ``callsign_prefix`` …; both ends of the departure window are one: ``dep_window``."""
     wanted: Any
     """As a client would send it: a list of codes, a box, start and end."""
     found: list[Any]
-    """What the event has there; empty: nothing that could be compared. Of a batch: what the positions have that are
-    left behind it, or where none is, those that came as far."""
+    """The event's values that were compared; empty: there is nothing to compare. Of a batch: the values of the
+    positions that are left after this clause or, if none is left, of those that reached it.
+    """
     passes: bool
-    """Whether it lets the event pass; of a batch: whether anything is left behind it and the clauses before it."""
+    """Whether the event passes; of a batch: whether any position is left after this clause and those before it."""
     applies: bool = True
-    """False: it can't be judged on events of this family, and so lets every one pass."""
+    """False: it can't be applied to events of this family, so it passes all of them."""
     remaining: int | None = None
-    """Of a batch: how many positions are left behind it and the clauses before it."""
+    """Of a batch: how many positions are left after this clause and those before it."""
     matched: list[Any] = []
-    """Of codes and callsigns: what of ``found`` is wanted, patterns (``EG**``) as they stand in the event."""
+    """For codes and callsigns: which values of ``found`` match; patterns (``EG**``) as the event has them."""
 
 
 class FilterExplanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +64,12 @@ class FilterExplanation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stopped_by(self) -> Clause | None:
-        """The first clause that stops it; None: it passes, or is a batch without anything that could."""
+        """The first clause that stops the event; None if it passes."""
         return next((clause for clause in self.clauses if not clause.passes), None)
 
 
-def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> FilterExplanation:
-    """Judge an event clause by clause; ``passes`` is what ``Filters.passes`` answers. Never raises."""
+def explain(filters: Filters, event_type: str, data: Mapping[str, object]) -> FilterExplanation:
+    """Judge an event clause by clause; ``passes`` equals the result of ``Filters.passes``. Never raises."""
     wanted = _wanted(filters)
     if event_type == POSITIONS:
         return _explain_batch(filters, wanted, data)
@@ -93,7 +94,7 @@ def without(filters: Filters, kind: str) -> Filters:
     return Filters(**kept)
 
 
-def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[str, Any]) -> FilterExplanation:
+def _explain_batch(filters: Filters, wanted: Mapping[str, object], data: Mapping[str, object]) -> FilterExplanation:
     positions = data.get("positions")
     rows = positions if isinstance(positions, list) else []
     kept = [row for row in rows if isinstance(row, dict)]
@@ -117,7 +118,7 @@ def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[st
 
 
 def _wanted(filters: Filters) -> dict[str, Any]:
-    """Each clause's value as on the wire."""
+    """Return each clause's value as it is on the wire."""
     wire = filters.to_wire()
     window = {end: wire.pop(end) for end in ("dep_window_start", "dep_window_end") if end in wire}
     return {**wire, "dep_window": window} if window else wire
@@ -141,22 +142,22 @@ def _matched(kind: str, filters: Filters, values: Sequence[Any]) -> list[Any]:
     return []
 
 
-def _callsign(data: Mapping[str, Any]) -> list[str]:
+def _callsign(data: Mapping[str, object]) -> list[str]:
     callsign = canonical(data.get("callsign"))
     return [callsign] if callsign else []
 
 
-def _phase(data: Mapping[str, Any]) -> list[str]:
+def _phase(data: Mapping[str, object]) -> list[str]:
     phase = phase_of(data)
     return [phase] if phase else []
 
 
-def _place(data: Mapping[str, Any]) -> list[tuple[float, float]]:
+def _place(data: Mapping[str, object]) -> list[tuple[float, float]]:
     place = place_of(data)
     return [place] if place is not None else []
 
 
-def _off_block(data: Mapping[str, Any]) -> list[str]:
+def _off_block(data: Mapping[str, object]) -> list[str]:
     moment = off_block_ms_of(data)
     if moment is None:
         return []
@@ -177,7 +178,7 @@ _FINDERS: Mapping[str, Finder] = MappingProxyType(
         "dep_window": _off_block,
     }
 )
-"""What each clause looks at."""
+"""The function that finds what each clause compares."""
 _ATTRIBUTES: Mapping[str, str] = MappingProxyType(
     {
         "callsign_prefix": "callsign_prefixes",

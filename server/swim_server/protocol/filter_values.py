@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 from swim_server.protocol.predicates import Box
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 MAX_VALUES = 1000
-"""How many codes a kind may list."""
+"""Maximum number of codes in one kind."""
 
 KINDS = (
     "airports",
@@ -37,7 +36,7 @@ _SHOWN_CHARACTERS = 80
 
 
 class InvalidFilter(BadMessage):
-    """A filter that can't be read: which kind, which value, and the rule that it breaks."""
+    """A filter that can't be read: its kind, the value, and the rule that it breaks."""
 
     def __init__(self, kind: str, value: object, rule: str) -> None:
         self.kind = kind
@@ -49,8 +48,8 @@ class InvalidFilter(BadMessage):
         super().__init__(ErrorCode.INVALID_FILTER, f"{subject}: {rule}, got {shown}", {"kind": kind, "value": detail})
 
 
-def check_kinds(raw: Mapping[str, Any]) -> None:
-    """Raise InvalidFilter for a kind that there isn't, naming the nearest one."""
+def check_kinds(raw: Mapping[str, object]) -> None:
+    """Raise InvalidFilter for an unknown kind, naming the most similar one."""
     for kind in raw:
         if kind not in KINDS:
             near = get_close_matches(kind[:_SHOWN_CHARACTERS].lower(), KINDS, n=1)
@@ -59,7 +58,7 @@ def check_kinds(raw: Mapping[str, Any]) -> None:
 
 
 def read_codes(kind: str, value: object) -> frozenset[str]:
-    """Read a list of codes, in upper case without blanks around. Null and an empty list are an empty set."""
+    """Read a list of codes, stripped and in upper case. Null and an empty list are an empty set."""
     if value is None:
         return frozenset()
     if not isinstance(value, list):
@@ -79,7 +78,7 @@ def read_codes(kind: str, value: object) -> frozenset[str]:
 
 
 def read_time(kind: str, value: object) -> int | None:
-    """Read a time, RFC 3339, into milliseconds since the epoch. Null and an empty list are none."""
+    """Read an RFC 3339 time into milliseconds since the epoch. Null and an empty list are None."""
     if value is None or value == []:
         return None
     try:
@@ -89,7 +88,7 @@ def read_time(kind: str, value: object) -> int | None:
 
 
 def read_box(kind: str, value: object) -> Box | None:
-    """Read a region. Null and an empty list or object are none."""
+    """Read a region. Null and an empty list or object are None."""
     if value is None or value in ([], {}):
         return None
     if not isinstance(value, dict):
@@ -101,10 +100,10 @@ def read_box(kind: str, value: object) -> Box | None:
     return box
 
 
-def _read_edge(kind: str, box: Mapping[str, Any], edge: str, limit: int) -> float:
+def _read_edge(kind: str, box: Mapping[str, object], edge: str, limit: int) -> float:
     number = box.get(edge)
     if type(number) is not int and type(number) is not float:
         raise InvalidFilter(kind, number, f"{edge} must be a number of degrees")
     if not -limit <= number <= limit:
         raise InvalidFilter(kind, number, f"{edge} must be from -{limit} to {limit} degrees")
-    return float(number) + 0.0  # -0.0 becomes 0.0: equal boxes are written alike
+    return float(number) + 0.0  # -0.0 becomes 0.0, so that equal boxes are written alike

@@ -1,4 +1,4 @@
-"""Filters: which events of its channels a connection wants to see. Canonical values, never changed in place."""
+"""Filters: which events of its channels a connection receives. Canonical values, immutable."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ __all__ = ["EMPTY", "Box", "FilterChange", "Filters", "InvalidFilter", "excluded
 
 _FLIGHT_KINDS = frozenset({"callsign_prefix", "phase", "dep_window"})
 _EXCLUDED = (frozenset[str](), _FLIGHT_KINDS, _FLIGHT_KINDS | {"airports"})
-"""Kinds that can't be judged on a family, and so don't silence it: none, or those of one of two classes of families."""
+"""Kinds that don't apply to a family, and so pass all its events: none, or those of one of two classes of families."""
 _CLASS: Mapping[str, int] = MappingProxyType({"tmi": 1, "aman": 1, "splits": 2, "system": 2})
-"""Which of them holds for a family; for all others the first."""
+"""The class of each family; every other family is in the first."""
 
 _NO_WINDOW: tuple[int | None, int | None] = (None, None)
 _NOTHING: frozenset[str] = frozenset()
@@ -48,10 +48,10 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """All filter kinds of a connection: an event passes when every kind that is set and applies lets it.
+    """All filter kinds of a connection: an event passes if it passes every kind that is set and applies to it.
 
-    Codes are in upper case, times in milliseconds since the epoch; so equal wishes are equal values and share a group.
-    An empty set, None or ``(None, None)`` means: this kind is not set.
+    Codes are in upper case, times in milliseconds since the epoch, so equal filters are equal values and share a group.
+    An empty set, None or ``(None, None)`` means that the kind is not set.
     """
 
     airports: frozenset[str] = _NOTHING
@@ -60,19 +60,22 @@ class Filters:
     callsign_prefixes: frozenset[str] = _NOTHING
     phases: frozenset[str] = _NOTHING
     dep_window: tuple[int | None, int | None] = _NO_WINDOW
-    """First and last moment, both included; None: open on that side."""
+    """First and last moment, both inclusive; None: unbounded on that side."""
     bbox: Box | None = None
+    is_set: bool = field(init=False, repr=False, compare=False, hash=False)
+    """Whether any kind is set."""
     _predicates: tuple[tuple[Predicate, ...], ...] = field(init=False, repr=False, compare=False, hash=False)
-    """Those of the kinds that are set and apply, for each class of families."""
+    """The predicates of the kinds that are set and apply, for each class of families."""
 
     def __post_init__(self) -> None:
         kinds = predicates_of(self)
         chosen = (tuple(predicate for kind, predicate in kinds if kind not in excluded) for excluded in _EXCLUDED)
         object.__setattr__(self, "_predicates", tuple(chosen))
+        object.__setattr__(self, "is_set", bool(kinds))
 
     def __bool__(self) -> bool:
-        """Whether any kind is set."""
-        return bool(self._predicates[0])
+        """Tell whether any kind is set."""
+        return self.is_set
 
     @staticmethod
     def parse(raw: object) -> FilterChange:
@@ -85,20 +88,23 @@ class Filters:
         found = {attribute: read(kind, raw[kind]) for kind, attribute, read in _READERS if kind in raw}
         return FilterChange(firs=_read_firs(raw), **found)
 
-    def passes(self, event_type: str, data: Mapping[str, Any]) -> bool:
-        """Whether an event passes; a batch of positions does when one of its positions does. Never raises."""
+    def passes(self, event_type: str, data: Mapping[str, object]) -> bool:
+        """Tell whether an event passes; a batch of positions passes if any of its positions does. Never raises."""
         if event_type == POSITIONS:
             return self.cut(data) is not None
-        predicates = self._predicates[_CLASS.get(event_type.partition(".")[0], 0)]
-        for predicate in predicates:  # noqa: SIM110 (a generator takes twice the time)
+        return self.passes_in(class_of(event_type), data)
+
+    def passes_in(self, family_class: int, data: Mapping[str, object]) -> bool:
+        """Tell whether an event of this class of families passes; not for batches. For many filters and one event."""
+        for predicate in self._predicates[family_class]:  # noqa: SIM110 (a generator takes twice the time)
             if not predicate(data):
                 return False
         return True
 
     def cut(self, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return what of a ``flight.positions`` batch passes, position by position, with its own count.
+        """Return the positions of a ``flight.positions`` batch that pass, as a batch with its own count.
 
-        The same object when everything passes, None when nothing remains. Never raises.
+        Returns the same object if all of them pass, None if none does. Never raises.
         """
         predicates = self._predicates[0]
         if not predicates:
@@ -114,7 +120,7 @@ class Filters:
         return data if len(kept) == len(positions) else {**data, "count": len(kept), "positions": kept}
 
     def to_wire(self) -> dict[str, Any]:
-        """Write the filters as a client would send them: the kinds that are set, codes sorted."""
+        """Return the filters as a client would send them: the kinds that are set, codes sorted."""
         wire: dict[str, Any] = {}
         for kind, codes in (
             ("airports", self.airports),
@@ -134,7 +140,7 @@ class Filters:
 
 
 class FilterChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What one ``filters`` object changes: each kind it names is replaced; empty or None: cleared."""
+    """What one ``filters`` object changes: each kind it names is replaced, or cleared if it is empty or None."""
 
     airports: frozenset[str] | UnsetType = UNSET
     artccs: frozenset[str] | UnsetType = UNSET
@@ -172,10 +178,10 @@ _READERS: tuple[tuple[str, str, Callable[[str, object], Any]], ...] = (
     ("dep_window_end", "dep_window_end", read_time),
     ("bbox", "bbox", read_box),
 )
-"""Each kind that stands alone: its attribute of FilterChange and how it is read."""
+"""Each kind with a single field: its attribute of FilterChange and the function that reads it."""
 
 
-def _read_firs(raw: Mapping[str, Any]) -> frozenset[str] | UnsetType:
+def _read_firs(raw: Mapping[str, object]) -> frozenset[str] | UnsetType:
     named = [kind for kind in ("firs", "constrained_firs") if kind in raw]
     if not named:
         return UNSET
@@ -210,8 +216,13 @@ def predicates_of(filters: Filters) -> list[tuple[str, Predicate]]:
 
 
 def excluded_kinds(event_type: str) -> frozenset[str]:
-    """Find the filter kinds that can't be judged on events of a type, and so let every one of them pass."""
-    return _EXCLUDED[_CLASS.get(event_type.partition(".")[0], 0)]
+    """Return the filter kinds that don't apply to events of a type and so pass all of them."""
+    return _EXCLUDED[class_of(event_type)]
+
+
+def class_of(event_type: str) -> int:
+    """Return the class of a type's family: the same filter kinds apply to all families of a class."""
+    return _CLASS.get(event_type.partition(".")[0], 0)
 
 
 EMPTY = Filters()
@@ -219,8 +230,8 @@ EMPTY = Filters()
 
 
 def merge(current: Filters, raw: object) -> Filters:
-    """Merge a client's ``filters`` into the current ones, kind by kind: a kind that is named replaces what stood there.
+    """Merge a client's ``filters`` into the current ones: each kind that it names is replaced.
 
-    An empty list or null clears a kind. All or nothing. Raises InvalidFilter.
+    An empty list or null clears a kind. Nothing is merged if any kind is invalid. Raises InvalidFilter.
     """
     return Filters.parse(raw).apply(current)

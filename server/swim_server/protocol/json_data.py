@@ -1,4 +1,4 @@
-"""What may stand in an event's data: plain JSON that every client can read. Guards the encoder and the clients."""
+"""What an event's data may contain: plain JSON that every client can read."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from math import isfinite
 from typing import Any
 
 MAX_DEPTH = 32
-"""How deep objects and lists may nest."""
+"""Maximum nesting depth of objects and lists."""
 _INTEGER_LIMIT = 2**63
 _SHOWN_CHARACTERS = 40
 
 
 class InvalidData(ValueError):
-    """Data that can't be an event's: where, and the rule that it breaks."""
+    """Data that an event can't have: where, and the rule that it breaks."""
 
     def __init__(self, path: str, rule: str) -> None:
         self.path = path
@@ -24,8 +24,8 @@ class InvalidData(ValueError):
         return f"{self.path}: {self.rule}"
 
 
-def check_data(data: Mapping[str, Any]) -> None:
-    """Check that data is JSON of moderate depth, with integers of 64 bits and finite numbers. Raises InvalidData."""
+def check_data(data: Mapping[str, object]) -> None:
+    """Check that data is JSON of limited depth, with 64-bit integers and finite numbers. Raises InvalidData."""
     if not isinstance(data, dict):
         raise InvalidData("data", f"must be an object, not {type(data).__name__}")
     fault = _fault(data, 0)
@@ -37,8 +37,8 @@ def check_data(data: Mapping[str, Any]) -> None:
 _TOO_DEEP = f"nests too deeply: at most {MAX_DEPTH} levels"
 
 
-def _fault(value: Any, depth: int) -> tuple[str, str] | None:
-    """Find the first fault: where in ``value``, and the rule it breaks. The path is put together on the way back."""
+def _fault(value: object, depth: int) -> tuple[str, str] | None:
+    """Return the path of the first fault in ``value`` and the rule that it breaks; None if there is none."""
     if isinstance(value, str):
         return None if value.isascii() else _text_fault(value)
     if isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""The messages of the server, encoded: answers, errors and heartbeats. What clients ask: ``actions``."""
+"""The server's messages, encoded: answers, errors and heartbeats. What clients send is in ``actions``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def connected(
     epoch: str | None = None,
     resume: bool = True,
 ) -> bytes:
-    """Encode the first message of a connection. ``epoch``: the order of events that ids belong to now."""
+    """Encode the first message of a connection. ``epoch``: the order of events that ids currently belong to."""
     data = {
         "client_id": client_id,
         "server_time": timestamp,
@@ -42,7 +42,7 @@ def connected(
 def subscribed(
     *,
     channels: Collection[str],
-    filters: Mapping[str, Any],
+    filters: Mapping[str, object],
     last_event_id: str | None,
     resumed: bool,
     gap: bool,
@@ -50,10 +50,11 @@ def subscribed(
     hints: Collection[str] = (),
     state_as_of: str | UnsetType | None = UNSET,
 ) -> bytes:
-    """Encode the answer to ``subscribe``. ``filters``: what holds for the connection now (``Filters.to_wire``).
+    """Encode the answer to ``subscribe``.
 
-    ``hints``: which of them can match nothing known, in words. ``state_as_of``: the last event that is part of the
-    state that follows; None: none of the channels has a state.
+    ``filters``: the connection's filters from now on (``Filters.to_wire``). ``hints``: texts about filter values that
+    can match nothing known. ``state_as_of``: the last event included in the state that follows; None: none of the
+    channels has a state.
     """
     answer = {
         "type": "subscribed",
@@ -71,7 +72,7 @@ def subscribed(
 
 
 def unsubscribed(channels: Collection[str] = ()) -> bytes:
-    """Encode the answer to ``unsubscribe``; no channels named: all of them are gone."""
+    """Encode the answer to ``unsubscribe``; without channels, all of them are gone."""
     return _encoder.encode({"type": "unsubscribed", "channels": list(channels) or ["all"]})
 
 
@@ -81,7 +82,7 @@ def pong(timestamp: str) -> bytes:
 
 
 def status(
-    *, client_id: str, connected_at: str, subscriptions: Mapping[str, Any] | None, messages_sent: int, **more: Any
+    *, client_id: str, connected_at: str, subscriptions: Mapping[str, object] | None, messages_sent: int, **more: Any
 ) -> bytes:
     """Encode the answer to ``status``. ``subscriptions``: channels and filters, None when there are no channels."""
     data = {
@@ -95,7 +96,7 @@ def status(
 
 
 def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> bytes:
-    """Encode the answer to ``publish``: the event is stored as ``id``, now or, a duplicate, before."""
+    """Encode the answer to ``publish``: the event is stored as ``id``, now or, for a duplicate, earlier."""
     return _encoder.encode(
         {
             "type": "publish_ack",
@@ -108,13 +109,13 @@ def publish_ack(*, event_id: str | None, id: str, duplicate: bool = False) -> by
 
 
 def explained(*, event_id: str | None, event_type: str | None, explanation: Any) -> bytes:
-    """Encode the answer to ``explain``. ``explanation``: the outcome, why, and each filter clause's part in it."""
+    """Encode the answer to ``explain``. ``explanation``: outcome, reason, and the result of each filter clause."""
     data = {"event": event_id, "event_type": event_type, **msgspec.to_builtins(explanation)}
     return _encoder.encode({"type": "explained", "data": data})
 
 
 def error(code: ErrorCode, message: str, timestamp: str, **details: Any) -> bytes:
-    """Encode a refusal. Clients look for code and text at the top or in ``data``: they stand in both."""
+    """Encode a refusal. Code and text are both at the top level and in ``data``: clients look in either place."""
     data = {**details, "code": code, "message": message}
     return _encoder.encode({"type": "error", "timestamp": timestamp, "code": code, "message": message, "data": data})
 
@@ -127,7 +128,7 @@ def heartbeat(
     last_event_id: str | None,
     sources: Mapping[str, float | None],
 ) -> bytes:
-    """Encode the heartbeat that goes to every connection. ``sources``: the age of each one's last event, in seconds."""
+    """Encode the heartbeat for every connection. ``sources``: the age of each one's last event, in seconds."""
     data = {
         "connected_clients": connected_clients,
         "uptime_seconds": int(uptime_seconds),
@@ -138,5 +139,5 @@ def heartbeat(
 
 
 def _whole(number: float) -> float:
-    """Write a number without ``.0``: typed clients read it into an integer."""
+    """Write a whole number without ``.0``: typed clients read it into an integer."""
     return int(number) if number == int(number) else number

@@ -1,7 +1,8 @@
-"""Makes of what former providers write what the wire protocol says: numbers that came as text, a heading of 360. Pure.
+"""Converts what earlier providers wrote into what the wire protocol specifies: numbers sent as text, a heading of 360.
+Pure.
 
-PHP's driver for SQL Server gives BIGINT and DECIMAL as text, and the former detection sent the number of a centre's row
-for its code.
+PHP's driver for SQL Server returns BIGINT and DECIMAL as text, and the earlier detection sent the id of a centre's row
+instead of its code.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LARGEST = 1e15
 
 
 def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Normalise the data of a ``flight.*`` or ``tmi.*`` event; what can't be repaired stays as it is."""
+    """Normalise the data of a ``flight.*`` or ``tmi.*`` event; what can't be repaired is left as it is."""
     data = with_numbers(data)
     if event_type.startswith("tmi."):
         return _normalise_program(data)
@@ -35,7 +36,7 @@ def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_numbers(data: dict[str, Any]) -> dict[str, Any]:
-    """Read numbers that came as text, of an event and of its positions; what is no number stays as it is."""
+    """Convert numbers that came as text, of an event and of its positions; other text is left as it is."""
     found = _with_numbers(data)
     positions = data.get("positions")
     if isinstance(positions, list):
@@ -55,7 +56,7 @@ def _with_numbers(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_north_as_zero(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Write numbers as the wire has them: as numbers, north as a heading of 0. All else stays, also what is wrong."""
+    """Write numbers as numbers and north as heading 0; everything else, valid or not, is left as it is."""
     data = with_numbers(data)
     if not event_type.startswith("flight."):
         return data
@@ -97,8 +98,8 @@ def _normalise_program(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **changed} if changed else data
 
 
-def _time(value: Any) -> Any:
-    """Return an RFC 3339 time as the wire has it, an empty text as null; anything else as it is."""
+def _time(value: object) -> Any:
+    """Return an RFC 3339 time in the format of the wire, and null for an empty text; anything else as it is."""
     if not isinstance(value, str):
         return value
     if not value.strip():
@@ -109,8 +110,8 @@ def _time(value: Any) -> Any:
         return value
 
 
-def _number(value: Any) -> Any:
-    """Return the number that a text is, whole where it is written so; anything else as it is."""
+def _number(value: object) -> Any:
+    """Return the number that a text contains, an integer if it is written as one; anything else as it is."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_DIGITS:
         return value
     text = value.strip()

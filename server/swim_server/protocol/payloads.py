@@ -1,4 +1,4 @@
-"""What the ``data`` of each event type holds, as types: for validation, for schemas, for readers."""
+"""The ``data`` of each event type as types: for validation, schemas and documentation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ Heading = Annotated[int, Meta(ge=0, le=359)]
 
 
 class Flight(msgspec.Struct, kw_only=True):
-    """What every flight event tells: which flight, between which aerodromes, and where it was last seen."""
+    """Common to all flight events: which flight, between which aerodromes, and its last known position."""
 
     callsign: str | None = None
+    """As filed: ``DAL123``."""
     flight_uid: Uid | None = None
     """Stable for the life of the flight; a JSON integer below 2^53."""
     dep: str | None = None
@@ -45,19 +46,20 @@ class Flight(msgspec.Struct, kw_only=True):
     current_fir: str | None = None
     """The FIR that it is in: ``KZNY``."""
     phase: str | None = None
-    """``PREFLIGHT``, ``DEPARTING``, ``CLIMBING``, ``ENROUTE``, ``DESCENDING``, ``APPROACH``, ``LANDED``,
-    ``ARRIVED``; null while it isn't known whether it flies."""
+    """``PREFLIGHT``, ``DEPARTING``, ``CLIMBING``, ``ENROUTE``, ``DESCENDING``, ``APPROACH``, ``LANDED``, ``ARRIVED``;
+    null while it isn't known whether it is airborne.
+    """
 
 
 class FlightInSector(Flight, kw_only=True):
-    """What single events tell beside that; a batch of positions has no room for it."""
+    """Fields of single events; batches of positions leave them out to save space."""
 
     current_sector: str | None = None
-    """The sector of that FIR, where it has a boundary of its own: ``EGTL``."""
+    """The sector of that FIR, if it has a boundary of its own: ``EGTL``."""
 
 
 class FlightCreated(FlightInSector, kw_only=True):
-    """``flight.created``: a flight plan or a pilot was seen first."""
+    """``flight.created``: a flight plan or a pilot was seen for the first time."""
 
     equipment: str | None = None
     """Aircraft type and equipment as filed."""
@@ -73,44 +75,45 @@ class FlightUpdated(FlightCreated, kw_only=True):
 
 
 class FlightDeparted(FlightInSector, kw_only=True):
-    """``flight.departed``: known on the ground before, now airborne."""
+    """``flight.departed``: the flight was known on the ground and is now airborne."""
 
     off_utc: str | None = None
     """When it left the ground, RFC 3339."""
 
 
 class FlightArrived(FlightInSector, kw_only=True):
-    """``flight.arrived``: known airborne before, now on the ground, at its destination or elsewhere."""
+    """``flight.arrived``: the flight was known airborne and is now on the ground, at its destination or elsewhere."""
 
     in_utc: str | None = None
     """When it was on the ground, RFC 3339."""
     arrived_at: str | None = None
-    """The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell."""
+    """The field where it landed, ICAO code; null at an unlisted place, and if the source doesn't know."""
     diverted: bool | None = None
-    """Elsewhere than filed: ``arr`` stays as filed. Null where that can't be told."""
+    """Whether it landed elsewhere than filed; ``arr`` stays as filed. Null if that is not known."""
 
 
 class FlightDeleted(FlightInSector, kw_only=True):
-    """``flight.deleted``: the flight went away; position and centre are the last known."""
+    """``flight.deleted``: the flight is gone; position and centre are the last known."""
 
 
 class Position(Flight, kw_only=True):
-    """``flight.position``, and each of a batch: where a flight is."""
+    """``flight.position``, and each position of a batch."""
 
     vertical_rate_fpm: int | None = None
-    """Feet a minute, climbing positive."""
+    """Feet per minute, climbing positive."""
 
 
 class FlightPositions(msgspec.Struct, kw_only=True):
-    """``flight.positions``: at most 280 positions in a message, in under 65,536 bytes."""
+    """``flight.positions``: at most 280 positions per message, in under 65,536 bytes."""
 
     positions: list[Position]
+    """Each with its own flight."""
     count: int | None = None
-    """How many there are in this message."""
+    """Number of positions in this message."""
 
 
 class TmiReleased(msgspec.Struct, kw_only=True):
-    """``tmi.released``: a traffic management initiative is over."""
+    """``tmi.released``: a traffic management initiative has ended."""
 
     program_id: Identifier | None = None
     """An integer where the source has one."""
@@ -119,28 +122,37 @@ class TmiReleased(msgspec.Struct, kw_only=True):
     airport: str | None = None
     """The aerodrome it applies to, ICAO code."""
     status: str | None = None
+    """As the source names it: ``ACTIVE``."""
     end_time: str | None = None
     """RFC 3339."""
 
 
 class Tmi(TmiReleased, kw_only=True):
-    """``tmi.issued`` and ``tmi.modified``: a traffic management initiative holds, or holds with other terms."""
+    """``tmi.issued`` and ``tmi.modified``: a traffic management initiative is in force, or its terms have changed."""
 
     start_time: str | None = None
     """RFC 3339."""
     reason: str | None = None
+    """Why, in the words of whoever issued it."""
 
 
 class Splits(msgspec.Struct, kw_only=True):
     """``splits.*``: how a centre's sectors are split between controllers."""
 
     config_id: Identifier | None = None
+    """An integer where the source has one."""
     artcc: str | None = None
+    """The centre: ``ZNY``."""
     config_name: str | None = None
+    """The name that the centre gave it."""
     status: str | None = None
+    """As the source names it: ``ACTIVE``."""
     source: str | None = None
+    """Where the configuration was made."""
     position_count: int | None = None
+    """How many positions it has."""
     triggered_by: Identifier | None = None
+    """Who changed it."""
 
 
 PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
@@ -161,7 +173,7 @@ PAYLOADS: Mapping[str, type[msgspec.Struct]] = MappingProxyType(
         "splits.ingested": Splits,
     }
 )
-"""The types whose data is laid down. All others hold what their provider sent."""
+"""The types whose data is specified. The data of all others is whatever their provider sends."""
 
 
 _FLIGHT = ("callsign",)
@@ -183,18 +195,18 @@ EXPECTED_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "splits.updated": ("artcc",),
     }
 )
-"""Without these an event makes no sense. It is accepted all the same: null means not known."""
+"""Fields without which an event makes little sense. It is accepted all the same: null means unknown."""
 
 
-def missing_fields(event_type: str, data: Mapping[str, Any]) -> list[str]:
-    """List the expected fields that data does not have at all."""
+def missing_fields(event_type: str, data: Mapping[str, object]) -> list[str]:
+    """List the expected fields that are missing from the data."""
     return [name for name in EXPECTED_FIELDS.get(event_type, ()) if name not in data]
 
 
-def check_payload(event_type: str, data: Mapping[str, Any]) -> None:
-    """Check data against its event's type: unknown and missing fields pass, a wrong type is told with its path.
+def check_payload(event_type: str, data: Mapping[str, object]) -> None:
+    """Check data against its event's type: unknown and missing fields pass, a wrong type does not.
 
-    Raises InvalidData.
+    Raises InvalidData with the path of the value.
     """
     check_data(data)
     payload = PAYLOADS.get(event_type)
@@ -208,7 +220,7 @@ def check_payload(event_type: str, data: Mapping[str, Any]) -> None:
 
 
 class BadPosition(msgspec.Struct, frozen=True):
-    """A position of a batch that can't be sent to anybody."""
+    """A position of a batch that can't be sent to clients."""
 
     index: int
     """Its place in the batch, from 0."""
@@ -217,9 +229,9 @@ class BadPosition(msgspec.Struct, frozen=True):
 
 
 def part_positions(event_type: str, data: dict[str, Any]) -> tuple[dict[str, Any], list[BadPosition]]:
-    """Take the positions out of a ``flight.positions`` batch that are wrong or lie nowhere; all other data stays.
+    """Separate the positions of a ``flight.positions`` batch that are wrong or not on earth from the rest.
 
-    What remains has its own count. A batch without a list of positions is left to ``check_payload``.
+    The rest has its own count. Other data, and a batch without a list of positions, is returned unchanged.
     """
     positions = data.get("positions")
     if event_type != POSITIONS or not isinstance(positions, list):
@@ -237,7 +249,7 @@ def part_positions(event_type: str, data: dict[str, Any]) -> tuple[dict[str, Any
 
 
 def _fault_of_position(index: int, position: Any) -> str | None:
-    """Say what is wrong with one position, as ``check_payload`` says it of the batch; None: nothing."""
+    """Return what is wrong with one position, worded as by ``check_payload``; None if it is valid."""
     where = f"data.positions[{index}]"
     try:
         check_data({"positions": position})

@@ -1,4 +1,4 @@
-"""Cuts one batch of positions for many filters: what all of them look at is gathered once."""
+"""Cuts one batch of positions for many filters; what they all look at is collected once."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _TRUTH = bytes.maketrans(b"01", b"\0\1")
 class PositionBatch:
     """One ``flight.positions`` event, ready to be cut for any number of filters.
 
-    A selection of its positions is an integer: bit *n* stands for position *n*. Equal selections are cut once and
-    share one event, and each position is encoded once. Same answers as ``Filters.cut``. Never raises.
+    A selection of its positions is an integer: bit *n* stands for position *n*. Equal selections are cut once and share
+    one event, and each position is encoded once. Gives the same results as ``Filters.cut``. Never raises.
     """
 
     def __init__(self, event: Event) -> None:
@@ -49,7 +49,7 @@ class PositionBatch:
         self._windows: dict[tuple[int | None, int | None], int] = {}
 
     def cut(self, filters: Filters) -> Event | None:
-        """Return what of the event passes the filters: the event itself, a smaller one, or None."""
+        """Return the part of the event that passes the filters: the event itself, a smaller one, or None."""
         if not filters:
             return self._event
         selection = self.select(filters)
@@ -63,7 +63,7 @@ class PositionBatch:
         return cut
 
     def select(self, filters: Filters) -> int:
-        """Find the positions that pass all kinds of the filters."""
+        """Return the positions that pass all kinds of the filters."""
         selection = self._readable
         if filters.airports:
             selection &= self._union(self._by_airport, self._airport_patterns, filters.airports)
@@ -81,40 +81,40 @@ class PositionBatch:
             selection &= self._leaving(filters.dep_window)
         return selection
 
-    # What an index asks: which values stand anywhere in the batch.
+    # What an index needs: which values occur in the batch.
 
     @property
     def airports(self) -> Collection[str]:
-        """Every airport code that a position names."""
+        """Return every airport code that a position names."""
         return self._by_airport
 
     @property
     def artccs(self) -> Collection[str]:
-        """Every centre code that a position names."""
+        """Return every centre code that a position names."""
         return self._by_artcc
 
     @property
     def firs(self) -> Collection[str]:
-        """Every FIR that a position is in or crosses."""
+        """Return every FIR that a position is in or crosses."""
         return self._by_fir
 
     def patterns(self, codes: Collection[str]) -> Collection[str]:
-        """Those of the airports or FIRs, as just answered, that stand for many; found once each."""
+        """Return those of the airports or FIRs just returned that are patterns; computed once each."""
         return self._airport_patterns if codes is self._by_airport else self._fir_patterns
 
     @property
     def phases(self) -> Collection[str]:
-        """Every phase; "" where a position names none."""
+        """Return every phase; "" for a position without one."""
         return self._by_phase
 
     @property
     def callsigns(self) -> Iterable[str]:
-        """Every callsign, in canonical form."""
+        """Return every callsign, in canonical form."""
         return (callsign for callsign, _ in self._by_callsign if callsign)
 
     @property
     def places(self) -> Iterable[tuple[float, float]]:
-        """Latitude and longitude of every position that is on earth."""
+        """Return latitude and longitude of every position that is on earth."""
         return ((latitude, longitude) for latitude, longitude, _ in self._places)
 
     def _cut(self, selection: int) -> Event:
@@ -151,17 +151,17 @@ class PositionBatch:
 
     @cached_property
     def _by_phase(self) -> dict[str, int]:
-        """Under "": the positions without a phase."""
+        """Return the positions by phase; those without one under ""."""
         return self._by_code(lambda position: [phase_of(position) or ""])
 
     @cached_property
     def _by_callsign(self) -> list[tuple[str, int]]:
-        """Callsigns in order, so that those with a prefix stand side by side."""
+        """Return the callsigns in order, so that those with the same prefix are adjacent."""
         return sorted(self._by_code(lambda position: [canonical(position.get("callsign")) or ""]).items())
 
     @cached_property
     def _places(self) -> list[tuple[float, float, int]]:
-        """Latitude, longitude and bit of each that is on earth, from south to north."""
+        """Return latitude, longitude and bit of each position that is on earth, from south to north."""
         found = ((place_of(position), bit) for bit, position in self._each())
         return sorted((*place, bit) for place, bit in found if place is not None and _EARTH.contains(*place))
 
@@ -169,13 +169,13 @@ class PositionBatch:
     def _off_blocks(self) -> list[tuple[int, int | None]]:
         return [(bit, off_block_ms_of(position)) for bit, position in self._each()]
 
-    def _each(self) -> Iterable[tuple[int, Mapping[str, Any]]]:
-        """Bit and position of each that is an object."""
+    def _each(self) -> Iterable[tuple[int, Mapping[str, object]]]:
+        """Yield bit and position of each item that is an object."""
         for number, position in enumerate(self._positions):
             if isinstance(position, dict):
                 yield 1 << number, position
 
-    def _by_code(self, codes: Callable[[Mapping[str, Any]], list[str]]) -> dict[str, int]:
+    def _by_code(self, codes: Callable[[Mapping[str, object]], list[str]]) -> dict[str, int]:
         found: dict[str, int] = {}
         for bit, position in self._each():
             for code in codes(position):
@@ -183,7 +183,7 @@ class PositionBatch:
         return found
 
     def _union(self, by_code: Mapping[str, int], patterns: list[str], wanted: frozenset[str]) -> int:
-        """Return the positions with any of the codes, or with a pattern that one of them fits."""
+        """Return the positions with any of the codes, or with a pattern that matches one of them."""
         selection = _union(by_code, wanted)
         for pattern in patterns:
             if fits(pattern, wanted):
@@ -212,7 +212,7 @@ class PositionBatch:
         return selection
 
     def _leaving(self, window: tuple[int | None, int | None]) -> int:
-        """Return the positions whose flights mean to leave within the window, or don't tell."""
+        """Return the positions whose flights intend to depart within the window, or give no time."""
         selection = self._windows.get(window)
         if selection is None:
             start, end = window
@@ -226,7 +226,7 @@ class PositionBatch:
 
 
 def _union(by_code: Mapping[str, int], wanted: frozenset[str]) -> int:
-    """Return the positions with any of the codes; looks at the shorter of the two lists."""
+    """Return the positions with any of the codes; iterates over the shorter of the two collections."""
     selection = 0
     if len(wanted) <= len(by_code):
         for code in wanted:

@@ -1,4 +1,4 @@
-"""Batches of positions: never more in a message than a client with a fixed buffer can take."""
+"""Batches of positions: split so that a message never exceeds what a client with a fixed buffer can take."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ POSITIONS = "flight.positions"
 """The type of an event with a batch of them."""
 POSITION_TYPES = (POSITION, POSITIONS)
 MAX_POSITIONS = 280
-"""In one message."""
+"""Maximum number of positions in one message."""
 MAX_MESSAGE_BYTES = 65_535
-"""Of one message, whatever it tells: one client reads into a buffer of 65,536."""
+"""Maximum length of any message: one client reads into a buffer of 65,536 bytes."""
 
 NEVER_NULL = ("altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm")
-"""Of a position in a batch: numbers always."""
+"""Fields of a position in a batch that are always numbers."""
 _ENVELOPE_BYTES = 256
-"""More than type, timestamp, id, count and brackets ever take."""
+"""An upper bound for type, timestamp, id, count and brackets together."""
 _encoder = msgspec.json.Encoder()
 
 
 def split(event: NewEvent, max_bytes: int = MAX_MESSAGE_BYTES) -> list[NewEvent]:
-    """Divide a ``flight.positions`` event into parts that clients can take, in order, each with its own count.
+    """Split a ``flight.positions`` event into parts that clients can take, in order, each with its own count.
 
-    Any other event, and one that is small enough as it is, is returned alone. The parts of an event with an
-    ``event_id`` have derived ones, ``id#1`` and on. What is no object is left out, and so is a position that alone
-    is longer than a message may be.
+    Any other event, and one that is small enough, is returned alone. The parts of an event with an ``event_id`` have
+    derived ones: ``id#1`` and so on. Items that are no objects are left out, and so is a position that alone exceeds a
+    message.
     """
     positions = event.data.get("positions")
     if event.type != POSITIONS or not isinstance(positions, list):
@@ -59,9 +59,9 @@ def _batch(others: dict[str, Any], positions: list[Any]) -> dict[str, Any]:
 
 
 def with_zeros(position: dict[str, Any]) -> dict[str, Any]:
-    """Write 0 for altitude, speed, heading and vertical rate where they aren't known.
+    """Replace unknown altitude, speed, heading and vertical rate with 0.
 
-    Former clients convert them without looking, and drop the whole batch for one that is null.
+    Older clients convert them unchecked, and drop the whole batch if one is null.
     """
     position = with_numbers(position)
     unknown = [field for field in NEVER_NULL if type(position.get(field)) not in (int, float)]
@@ -69,7 +69,7 @@ def with_zeros(position: dict[str, Any]) -> dict[str, Any]:
 
 
 def _divide(positions: list[Any], room: int) -> list[list[Any]]:
-    """Divide into lists of at most MAX_POSITIONS and ``room`` bytes, encoded lengths added up; at least one list."""
+    """Divide into lists of at most MAX_POSITIONS and ``room`` bytes, by encoded length; at least one list."""
     parts: list[list[Any]] = [[]]
     used = 0
     for position in (with_zeros(each) for each in positions if isinstance(each, dict)):

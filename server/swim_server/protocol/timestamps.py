@@ -1,4 +1,4 @@
-"""RFC 3339 timestamps in UTC with milliseconds and ``Z``, as every message of the wire carries them."""
+"""RFC 3339 timestamps in UTC with milliseconds and ``Z``, as in every message of the wire."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RFC3339 = re.compile(
 
 
 class InvalidTimestamp(ValueError):
-    """A text that is no RFC 3339 timestamp."""
+    """A text that is not an RFC 3339 timestamp."""
 
     def __init__(self, text: object) -> None:
         self.text = text
@@ -36,10 +36,10 @@ def format_ms(milliseconds: int) -> str:
 
 
 def parse_ms(text: object) -> int:
-    """Parse an RFC 3339 time into milliseconds since the epoch, fractions cut off.
+    """Parse an RFC 3339 time into milliseconds since the epoch; further digits are cut off.
 
-    Any number of fraction digits is read (the VATSIM feed sends six or seven); a missing offset means UTC, missing
-    seconds are zero (browser forms leave them out). ``format_ms`` can write every result. Raises InvalidTimestamp.
+    Accepts any number of fraction digits (the VATSIM feed sends six or seven); a missing offset means UTC, missing
+    seconds are zero (browser forms omit them). ``format_ms`` can write every result. Raises InvalidTimestamp.
     """
     match = _RFC3339.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:

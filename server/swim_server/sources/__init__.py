@@ -1,1 +1,1 @@
-"""Sources: where events come from. None of them knows who listens."""
+"""Sources: where events come from. None of them knows who subscribes."""

@@ -1,4 +1,4 @@
-"""Tells when the event file appears, within milliseconds; polling remains the net below it."""
+"""Notices within milliseconds that the event file has appeared; polling remains as a fallback."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from watchfiles import awatch
 from swim_server.logs import get_logger
 
 STEP_MS = 3
-"""How often the watching thread looks at what the kernel has told; a change is told on after two looks."""
+"""How often the watching thread checks for the kernel's notifications; a change is passed on after two checks."""
 DEBOUNCE_MS = 10
-"""A busy folder holds a change back no longer than this."""
+"""Maximum time for which a busy folder delays a notification."""
 RESTART_SECONDS = 1.0
 
 _log = get_logger("sources")
 
 
 class WatchedFolder(Protocol):
-    """A folder, and what in it is of interest."""
+    """A folder, and which of its files are relevant."""
 
     path: Path
-    """Something in it."""
+    """A path in it."""
 
     def is_ours(self, file: str) -> bool:
-        """Whether a changed file is one to look at. Does not block."""
+        """Tell whether a changed file is relevant. Does not block."""
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is at the moment; None when there is none. Blocks."""
+        """Return the folder's current identity; None if it does not exist. Blocks."""
 
 
 async def watch_folder(folder: WatchedFolder, wake: asyncio.Event) -> None:
-    """Set ``wake`` whenever the event file, or one taken from it, has changed. Outlives the folder's absence."""
+    """Set ``wake`` whenever the event file, or one taken from it, has changed; also survives a missing folder."""
     is_told = False
     while True:
         watching = asyncio.create_task(_watch_once(folder, wake))

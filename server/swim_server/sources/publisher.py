@@ -1,9 +1,9 @@
-"""Publishes what a source has found, through outages of the broker, and counts it in the source's status."""
+"""Publishes what a source has found, retrying while the broker is unavailable, and counts it in the source's status."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.concurrency.backoff import Backoff
@@ -11,22 +11,25 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.source import SourceStatus
 
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
+
 PUBLISH_EVENTS = 500
-"""In one call."""
+"""Maximum number of events per call."""
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 
 Refused = Callable[[NewEvent, str], None]
-"""Told of an event that can't be stored as it is, and why."""
+"""Called with an event that can't be stored as it is, and the reason."""
 
 
 class EventPublisher:
-    """Where the events of one source go. Returns only when all of them are stored."""
+    """The destination of one source's events. Returns only when all of them are stored."""
 
     def __init__(
         self,
         status: SourceStatus,
-        log: Any,
+        log: Logger,
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -35,14 +38,14 @@ class EventPublisher:
         self._clock = clock
 
     async def publish(self, publish: Publish, events: Sequence[NewEvent], on_refused: Refused | None = None) -> int:
-        """Publish all of them in order; return how many were new. What can't be stored is left out and told."""
+        """Publish all events in order; return how many were new. Those that can't be stored are reported."""
         fresh = 0
         for start in range(0, len(events), PUBLISH_EVENTS):
             fresh += await self._publish(publish, list(events[start : start + PUBLISH_EVENTS]), on_refused)
         return fresh
 
     async def sync(self, publish: Publish) -> None:
-        """Wait until everything published so far survives a power cut; through outages of the broker."""
+        """Wait until everything published so far survives a power cut; retries while the broker is unavailable."""
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, clock=self._clock)
         while True:
             try:

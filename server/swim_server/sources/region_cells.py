@@ -1,4 +1,4 @@
-"""Cells of the globe that lie in one region as a whole: most places need no look at the boundaries."""
+"""Cells of the globe that are entirely in one region: most places need no look-up in the boundaries."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from swim_server.detection.regions import Place, Region
 
 CELLS_A_DEGREE = 8
 MAX_CELLS = 50_000
-"""Limit of cached cells; traffic uses some thousands. Beyond it they are computed again."""
+"""Maximum number of cached cells; traffic needs some thousands. Beyond it they are computed again."""
 MAX_LONGITUDE = 178.0
-"""Farther out a boundary may go on at the other end of the map: what lies there is always looked up."""
+"""Beyond it a boundary may continue at the other end of the map: such places are always looked up."""
 MIXED = -1
-"""In place of a number: some boundary that counts runs through the cell."""
+"""Used instead of a number: a relevant boundary crosses the cell."""
 EDGE_DEG = 1e-6
-"""Boundaries run along whole degrees: what touches a cell's edge holds nothing of it. The feed has five decimals."""
+"""Boundaries follow whole degrees: touching a cell's edge does not count. The feed has five decimals."""
 _COLUMNS = 360 * CELLS_A_DEGREE
 
 Cell = int
 Numbers = tuple[int, int]
-"""Of the smallest FIR and of the smallest boundary of all; the count of boundaries where there is none."""
+"""Of the smallest FIR and the smallest boundary; the number of boundaries if there is none."""
 
 
 class RegionCells:
-    """Knows of each cell that came up which boundaries hold all of it, or that this can't be said."""
+    """Knows for each cell that has occurred which boundaries contain all of it, or that it is mixed."""
 
     def __init__(self, tree: Any, is_fir: Any, shapely: ModuleType) -> None:
         self._tree = tree
         self._is_fir: list[bool] = is_fir.tolist()
         self._shapely = shapely
         self._regions: dict[Cell, Region | None] = {}
-        """None where the cell is mixed."""
+        """None if the cell is mixed."""
 
     def settle(self, places: Iterable[Place], located: dict[Place, Region]) -> tuple[list[Place], set[Cell]]:
-        """Add the regions of the places whose cells have one. Returns the other places, and their new cells."""
+        """Add the regions of places whose cells have one. Returns the other places, and their new cells."""
         if len(self._regions) > MAX_CELLS:
             self._regions.clear()
         regions, unsettled, new = self._regions, [], set()
@@ -58,7 +58,7 @@ class RegionCells:
         self._regions[cell] = region
 
     def examine(self, cells: Iterable[Cell]) -> dict[Cell, Numbers]:
-        """Find which boundaries hold each cell as a whole, in one query for all of them."""
+        """Find which boundaries contain each whole cell, in one query for all of them."""
         numbers = sorted(cells)
         corners = [_corner(cell) for cell in numbers]
         near, far = EDGE_DEG, 1 / CELLS_A_DEGREE - EDGE_DEG
@@ -76,7 +76,7 @@ class RegionCells:
         }
 
     def _numbers(self, touching: Iterable[int], holding: frozenset[int]) -> Numbers:
-        """Tell the smallest FIR and boundary that hold a cell; mixed, where a smaller one holds a part of it."""
+        """Return the smallest FIR and boundary that contain a cell; mixed if a smaller one contains a part of it."""
         nowhere = len(self._is_fir)
         smallest = min(holding, default=nowhere)
         fir = min((number for number in holding if self._is_fir[number]), default=nowhere)

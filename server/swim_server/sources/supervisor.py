@@ -1,34 +1,34 @@
-"""Runs the sources, each on its own: one that fails is started again, later and later, and disturbs no other."""
+"""Runs the sources independently: one that fails is restarted with growing delays, and affects no other."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.sources.source import Source, SourceStatus
 
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
+
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 60.0
 STABLE_SECONDS = 60.0
-"""A source that ran so long without failing starts again at the first delay."""
+"""After running this long without a failure, a source restarts at the first delay again."""
 STOP_SECONDS = 5.0
 
 
 class Supervisor:
-    """Owns the tasks of all sources.
-
-    ``log`` takes structlog's calls.
-    """
+    """Owns the tasks of all sources."""
 
     def __init__(
         self,
         sources: Sequence[Source],
         publish: Publish,
-        log: Any,
+        log: Logger,
         *,
         clock: Clock = SYSTEM_CLOCK,
         stop_seconds: float = STOP_SECONDS,
@@ -41,11 +41,11 @@ class Supervisor:
         self._is_stopping = False
 
     def statuses(self) -> list[SourceStatus]:
-        """Return what each source tells of itself, in the order of the configuration."""
+        """Return the status of each source, in the order of the configuration."""
         return [source.status for source in self._sources]
 
     async def run(self) -> None:
-        """Run all sources until each has come to its end. Cancelled, it stops them and waits a bounded time."""
+        """Run all sources until each has ended. When cancelled, stops them and waits a bounded time."""
         tasks = [
             asyncio.create_task(self._keep_running(source), name=f"source-{source.status.name}")
             for source in self._sources
@@ -70,7 +70,7 @@ class Supervisor:
                 self._log.error("a source failed while it stopped", task=task.get_name(), exc_info=error)
 
     async def _keep_running(self, source: Source) -> None:
-        """Run one source, again after each failure."""
+        """Run one source, restarting it after each failure."""
         status = source.status
         backoff = Backoff(FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, clock=self._clock)
         try:
@@ -89,14 +89,14 @@ class Supervisor:
                 status.state = "stopped"
 
     async def _run_once(self, source: Source) -> bool:
-        """Run a source to its end; False when it failed."""
+        """Run a source to its end; False if it failed."""
         status = source.status
         status.state = "starting"
         try:
             await source.run(self._publish)
         except (Exception, asyncio.CancelledError) as error:  # logged with its traceback, and counted
             if self._is_stopping:
-                raise  # else a CancelledError is the source's own, and a failure like any other
+                raise  # else the CancelledError is the source's own, and a failure like any other
             status.state = "failed"
             status.errors += 1
             status.last_error = _explain(error)
@@ -107,7 +107,7 @@ class Supervisor:
 
 
 def _explain(error: BaseException) -> str:
-    """Return the first cause, in one line."""
+    """Return the root cause in one line."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return str(error) or type(error).__name__

@@ -1,30 +1,33 @@
-"""Events of types that there aren't: counted by type in a source's status, and each type told once."""
+"""Events of unknown types: counted by type in a source's status, and each type logged once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.protocol.codes import show
 from swim_server.sources.source import SourceStatus
 
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
+
 MAX_TYPES = 100
-"""How many types are counted one by one."""
+"""Maximum number of types counted individually."""
 OTHERS = "others"
-"""Under which the rest is counted."""
+"""The name under which the rest is counted."""
 MAX_CHARACTERS = 120
-"""Of a type's name."""
+"""Maximum length of a type's name."""
 
 
 class UnknownTypes:
     """Writes ``SourceStatus.unknown_types``."""
 
-    def __init__(self, status: SourceStatus, log: Any) -> None:
+    def __init__(self, status: SourceStatus, log: Logger) -> None:
         self._status = status
         self._log = log
 
     def count(self, types: Mapping[str, int]) -> None:
-        """Count events that were set aside, by type. A type that comes for the first time is warned about."""
+        """Count events that were set aside, by type. A type that occurs for the first time is logged as a warning."""
         counts = dict(self._status.unknown_types)
         for event_type, number in types.items():
             name = event_type[:MAX_CHARACTERS]

@@ -1,4 +1,4 @@
-"""The door to the key database: one engine with its rules. Knows transactions, faults and retries; knows no table."""
+"""A database engine with its rules: transactions, faults and retries. Knows no table."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from swim_server.sql.errors import OutcomeUnknown, StoreError, StoreMisconfigure
 
 T = TypeVar("T")
 ONLY_READS = "swim_only_reads"
-"""The execution option by which an engine knows that no transaction is needed."""
+"""The execution option that tells the engine that no transaction is needed."""
 Explain = Callable[[BaseException | None, bool], StoreError]
-"""Turns what a driver raised, on a connection used before or not, into what the caller can do about it."""
+"""Converts a driver's error, on a connection used before or not, into what the caller can do about it."""
 _MOST_REPEATS = 10
-"""How often a call is repeated at once: there are not more dead connections in the pool."""
+"""How often a call is retried at once: there are not more dead connections in the pool."""
 
 
 class Repeat(Protocol):
-    """Repeats a call patiently while it fails for a passing reason."""
+    """Retries a call patiently while it fails for a temporary reason."""
 
     def __call__(self, attempt: Callable[[], T]) -> T: ...
 
 
 class Database:
-    """An engine and what its errors mean. Blocking; any thread may call it."""
+    """An engine and the meaning of its errors. Blocking and thread-safe."""
 
     def __init__(
         self, engine: Engine, explain: Explain, repeat: Repeat | None = None, *, is_read_only: bool = False
     ) -> None:
         self.engine = engine
         self.is_read_only = is_read_only
-        """Nothing may be made or written."""
+        """Nothing may be created or written."""
         self._explain = explain
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
-        """What the driver raises where SQLAlchemy does not stand in between."""
+        """The driver's exceptions, which SQLAlchemy doesn't always wrap."""
         self._repeat = repeat
         """None: never wait."""
 
@@ -46,10 +46,10 @@ class Database:
         return self._with_repeats(lambda: self._read_once(work))
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a transaction of its own, committed when it returns. Raises StoreError.
+        """Run ``work`` in a transaction, committed when it returns. Raises StoreError.
 
-        ``work`` may run more than once: what fails before the commit has left nothing behind and can be repeated. A
-        commit that fails is not: OutcomeUnknown.
+        ``work`` may run more than once: what fails before the commit has no effect and can be retried. A commit that
+        fails is not retried: OutcomeUnknown.
         """
         return self._with_repeats(lambda: self._write_once(work))
 
@@ -90,7 +90,7 @@ class Database:
             raise fault from error
 
     def _roll_back(self, connection: Connection, transaction: RootTransaction, first: BaseException) -> None:
-        """Roll back. What fails then says nothing: a trigger may have rolled back already, or the line is gone."""
+        """Roll back. A failure means nothing: a trigger may have rolled back already, or the connection is gone."""
         try:
             transaction.rollback()
         except (DBAPIError, ResourceClosedError, self._driver_error):
@@ -99,7 +99,7 @@ class Database:
     def _translated(self, error: Exception, was_used: bool) -> StoreError:
         if isinstance(error, PoolTimeoutError):
             return StoreUnavailable("all connections to it are busy")
-        if isinstance(error, ResourceClosedError):  # SQLAlchemy went on with a connection that it had to throw away
+        if isinstance(error, ResourceClosedError):  # SQLAlchemy went on with a connection that it had to discard
             cause = self._cause_of(error)
             if cause is None:
                 return StoreUnavailable("the connection was lost", repeat_at_once=was_used)
@@ -107,7 +107,7 @@ class Database:
         return self._explain(error.orig if isinstance(error, DBAPIError) else error, was_used)
 
     def _cause_of(self, error: BaseException) -> Exception | None:
-        """Find what the driver raised before SQLAlchemy raised this."""
+        """Return the driver's exception behind SQLAlchemy's."""
         seen: BaseException | None = error
         while seen is not None:
             if isinstance(seen, (DBAPIError, self._driver_error)):
@@ -116,7 +116,7 @@ class Database:
         return None
 
     def _with_repeats(self, attempt: Callable[[], T]) -> T:
-        """Repeat at once what failed because of one connection or a conflict, patiently what a server refuses."""
+        """Retry at once after a lost connection or a conflict, patiently if the server is temporarily unable."""
         for _ in range(_MOST_REPEATS):
             try:
                 return attempt()
@@ -130,12 +130,12 @@ class Database:
 
 
 def _without_values(text: str) -> str:
-    """Return what a server says of a refused row, without the values that SQL Server adds."""
+    """Return a server's message about a refused row, without the values that SQL Server includes."""
     return text.partition(" The duplicate key value is")[0][:300]
 
 
 def _mark_used(connection: Connection) -> bool:
-    """Tell whether the pooled connection has served before; from now on it has."""
+    """Tell whether the pooled connection was used before; from now on it was."""
     was_used = bool(connection.info.get("was_used"))
     connection.info["was_used"] = True
     return was_used

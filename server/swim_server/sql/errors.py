@@ -1,4 +1,4 @@
-"""What can go wrong between us and a database, divided by what the caller can do about it."""
+"""What can go wrong with a database, by what the caller can do about it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from swim_server.errors import OperatorError
 
 
 class StoreError(OperatorError):
-    """The root of everything that the key store raises. Its text never holds a key or a password."""
+    """The base of all errors of the key store. Its text never contains a key or a password."""
 
 
 class StoreUnavailable(StoreError):
-    """The database can't be asked at the moment; the same call may succeed later."""
+    """The database can't be queried at the moment; the same call may succeed later."""
 
     def __init__(self, reason: str, *, number: int | None = None, repeat_at_once: bool = False) -> None:
         self.reason = reason
@@ -25,7 +25,7 @@ class StoreUnavailable(StoreError):
 
     @property
     def is_worth_waiting(self) -> bool:
-        """Tell whether the server itself said that the same call may succeed later: one that is silent may never."""
+        """Tell whether the server itself said that the same call may succeed later: a silent one may never recover."""
         return self.number is not None
 
     def __str__(self) -> str:
@@ -33,11 +33,11 @@ class StoreUnavailable(StoreError):
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """The database went away while a change was being committed: it may or may not be stored."""
+    """The connection was lost while a change was being committed: it may or may not be stored."""
 
     @property
     def is_worth_waiting(self) -> bool:
-        """Tell that it must not be repeated."""
+        """Return False: it must not be retried."""
         return False
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class OutcomeUnknown(StoreUnavailable):
 
 
 class StoreMisconfigured(StoreError):
-    """The database refuses us, or can't be used as it is set up; a person must act."""
+    """The database refuses us, or can't be used as configured; an operator must act."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         self.problem = problem
@@ -59,7 +59,7 @@ class StoreMisconfigured(StoreError):
 
 
 class PermissionDenied(StoreMisconfigured):
-    """The login may not do this; others of its statements may well be allowed."""
+    """The login may not do this; its other statements may well be allowed."""
 
 
 class DatabaseAbsent(StoreMisconfigured):
@@ -81,7 +81,7 @@ class SchemaMissing(StoreMisconfigured):
 
 
 def outage(error: BaseException) -> str | None:
-    """Tell what an error says about the database itself: why it can't be used; None: nothing.
+    """Return what an error says about the database itself: why it can't be used; None: nothing.
 
     The unknown outcome of one change says nothing about the next call.
     """

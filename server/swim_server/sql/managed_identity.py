@@ -21,27 +21,27 @@ RESOURCE = "https://database.windows.net/"
 MACHINE_ENDPOINT = "http://169.254.169.254/metadata/identity/oauth2/token"
 TIMEOUT_SECONDS = 5.0
 RENEW_BEFORE_SECONDS = 300
-"""A token is renewed so long before it ends."""
+"""How long before its end a token is renewed."""
 
 Fetch = Callable[[str, Mapping[str, str], float], bytes]
-"""GET of an address with headers within so many seconds. Raises OSError; HTTPError is one."""
+"""Performs a GET with headers and a timeout in seconds. Raises OSError, of which HTTPError is one."""
 
 
 class TokenSource(Protocol):
-    """Gives access tokens as the ODBC driver takes them."""
+    """Supplies access tokens as the ODBC driver takes them."""
 
     def token(self) -> bytes: ...
 
 
 class _Answer(msgspec.Struct):
-    """What both endpoints answer."""
+    """The common part of both endpoints' answers."""
 
     access_token: str
     expires_on: int | float | str
 
 
 class ManagedIdentity:
-    """Asks for tokens and keeps each until shortly before it ends. Blocking; any thread may call it."""
+    """Requests tokens and keeps each until shortly before it ends. Blocking and thread-safe."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ManagedIdentity:
         self._ends_at = 0.0
 
     def token(self) -> bytes:
-        """Return the token as attribute 1256 wants it. Raises StoreUnavailable, StoreMisconfigured."""
+        """Return the token for attribute 1256. Raises StoreUnavailable, StoreMisconfigured."""
         with self._lock:
             if self._token is None or self._clock.now_ms() / 1000 >= self._ends_at - RENEW_BEFORE_SECONDS:
                 answer = self._ask()
@@ -81,7 +81,7 @@ class ManagedIdentity:
             raise StoreUnavailable(f"the identity endpoint gave no token: {error}") from None
 
     def _request(self) -> tuple[str, dict[str, str]]:
-        """App Service and its kin name an endpoint of their own; machines have a fixed one."""
+        """Build the request: App Service and similar name an endpoint of their own; machines have a fixed one."""
         endpoint = self._environ.get("IDENTITY_ENDPOINT")
         if endpoint:
             parameters = {"api-version": "2019-08-01", "resource": RESOURCE}
@@ -95,7 +95,7 @@ class ManagedIdentity:
         return f"{endpoint}?{urllib.parse.urlencode(parameters)}", headers
 
     def _end_of(self, answer: _Answer) -> float:
-        """When the token ends; unknown: as if it were to be renewed at once."""
+        """Return when the token ends; if unknown, it is renewed at once."""
         try:
             return float(answer.expires_on)
         except ValueError:
@@ -109,7 +109,7 @@ def encode_token(token: str) -> bytes:
 
 
 def fetch_directly(address: str, headers: Mapping[str, str], timeout_seconds: float) -> bytes:
-    """GET without any proxy: the endpoints are on this machine."""
+    """Perform a GET without any proxy: the endpoints are on this machine."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(address, headers=dict(headers))
     with opener.open(request, timeout=timeout_seconds) as response:
@@ -118,7 +118,7 @@ def fetch_directly(address: str, headers: Mapping[str, str], timeout_seconds: fl
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """Return what the endpoint says about it, in short."""
+    """Return the endpoint's error message, shortened."""
     try:
         answer: Any = json.loads(error.read(10_000))
         return str(answer.get("error_description") or answer.get("error") or "")[:300]

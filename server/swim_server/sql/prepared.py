@@ -1,7 +1,7 @@
-"""Prepared statements that outlive one call: what is asked again and again costs one round trip, not two.
+"""Prepared statements that outlive one call: repeated queries cost one round trip, not two.
 
-ODBC drivers prepare a statement of a cursor in the round trip of its first execution, and take another one to forget it
-when the cursor is closed. So the cursor of a statement that will come again is kept with its connection.
+ODBC drivers prepare a cursor's statement in the round trip of its first execution, and take another one to discard it
+when the cursor is closed. So the cursor of a statement that will be repeated is kept with its connection.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 PREPARED = "swim_prepared"
-"""The option of a statement that will come again with other values. It must take texts and integers only."""
+"""The option of a statement that will be repeated with other values. Its parameters must be texts and integers."""
 MAX_KEPT = 12
-"""Statements of a connection: lookups of one key, of two, of up to four, and so on, and reads by id."""
+"""Statements per connection: lookups of one key, two, up to four, and so on, and reads by id."""
 PREPARED_IS_GONE = 8179
-"""SQL Server does not know the prepared statement any more: something between it and us has reset the session."""
+"""SQL Server no longer knows the prepared statement: something in between has reset the session."""
 _KEPT = "swim_kept_cursors"
 
 
 def keep_prepared(engine: Engine) -> None:
-    """Let an engine keep the cursors of statements with the option ``PREPARED``."""
+    """Make an engine keep the cursors of statements with the option ``PREPARED``."""
     event.listen(engine, "do_execute", _execute)
 
 
-def padded(values: Sequence[Any], most: int) -> list[Any]:
-    """Repeat the last value until the length is a power of two, or ``most``: few lengths make few statements."""
+def padded(values: Sequence[object], most: int) -> list[Any]:
+    """Repeat the last value until the length is a power of two, or ``most``, to limit the number of statements."""
     count = len(values)
     wanted = max(count, min(most, 1 << (count - 1).bit_length())) if count else 0
     return [*values, *[values[-1]] * (wanted - count)] if count else []
 
 
 class _KeptCursor:
-    """A cursor that SQLAlchemy reads from and closes after each result, without its statement being forgotten."""
+    """A cursor that SQLAlchemy closes after each result without discarding its statement."""
 
     def __init__(self, cursor: Any) -> None:
         self._cursor = cursor
@@ -44,16 +44,16 @@ class _KeptCursor:
         return getattr(self._cursor, name)
 
     def close(self) -> None:
-        """Leave it open: its rows have been read."""
+        """Do nothing: its rows have been read."""
 
     def discard(self, error_type: type[Exception]) -> None:
-        """Close it for good. On a connection that is gone that fails, and need not succeed."""
+        """Close it for good. That fails on a lost connection, which is fine."""
         with suppress(error_type):
             self._cursor.close()
 
 
 def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
-    """Execute with the cursor that is kept for the statement. None: SQLAlchemy executes as ever."""
+    """Execute with the cursor kept for the statement. None: SQLAlchemy executes as usual."""
     if not context.execution_options.get(PREPARED):
         return None
     error_type = context.dialect.loaded_dbapi.Error

@@ -1,4 +1,4 @@
-"""Retries, for callers that can wait, what a server refuses because it is moving, waking up or overloaded."""
+"""Retries, for callers that can wait, what a server refuses while it is moving, waking up or overloaded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from swim_server.sql.errors import StoreUnavailable
 
 T = TypeVar("T")
 OnRepeat = Callable[[StoreUnavailable, float], None]
-"""Told before each wait: what went wrong, and how many seconds the wait takes."""
+"""Called before each wait: what went wrong, and how many seconds the wait takes."""
 
 FIRST_WAIT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 60
 OVERLOADED_WAIT_SECONDS = 10
-"""Error 40501 asks for so much at least."""
+"""The minimum that error 40501 asks for."""
 _CONFLICT_WAIT_SECONDS = 0.2
 _backoff = wait_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS)
 
 
 def patient(patience_seconds: float, on_repeat: OnRepeat | None, sleep: Callable[[float], None] = nap.sleep) -> Repeat:
-    """Make what repeats a call until it succeeds, fails for good, or ``patience_seconds`` are used up."""
+    """Return a function that retries a call until it succeeds, fails for good, or ``patience_seconds`` have passed."""
 
     def repeat(attempt: Callable[[], T]) -> T:
         retrying = Retrying(
@@ -45,7 +45,7 @@ def is_worth_waiting(error: BaseException) -> bool:
 
 
 def wait_seconds(state: RetryCallState) -> float:
-    """How long to wait after what just failed."""
+    """Return how long to wait after the last failure."""
     error = _error(state)
     if isinstance(error, StoreUnavailable) and error.repeat_at_once:
         return _CONFLICT_WAIT_SECONDS

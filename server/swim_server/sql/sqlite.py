@@ -1,11 +1,12 @@
-"""The embedded key database: a SQLite file that only its owner can read.
+"""The embedded key database: a SQLite file accessible only to its owner.
 
-It keeps SQLite's rollback journal, as keys change seldom: the one file is the whole database, to be copied at any
-moment, and who locks it for himself locks it for everybody, readers too.
+It uses SQLite's rollback journal, as keys change seldom: the one file is the whole database and can be copied at any
+moment; an exclusive lock also blocks readers.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from functools import partial
@@ -27,9 +28,9 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 def open_sqlite(
     url: URL, *, busy_timeout_seconds: float = 5, pool_size: int = 5, is_read_only: bool = False
 ) -> Database:
-    """Open a SQLite file, made 0600 if it doesn't exist yet. Raises StoreMisconfigured.
+    """Open a SQLite file, created with mode 0600 if it doesn't exist yet. Raises StoreMisconfigured.
 
-    ``is_read_only``: nothing is made and nothing is written. Raises DatabaseAbsent where there is nothing to read.
+    ``is_read_only``: nothing is created or written. Raises DatabaseAbsent if there is nothing to read.
     """
     if not url.database or url.database == ":memory:":
         raise StoreMisconfigured("the key database must be a file, not one in memory", "set [database] url")
@@ -49,8 +50,8 @@ def open_sqlite(
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin when we say so, below
-        connection.execute("PRAGMA synchronous = EXTRA")  # what was revoked stays so after a power cut
+        connection.isolation_level = None  # transactions begin explicitly, below
+        connection.execute("PRAGMA synchronous = EXTRA")  # a revoked key must stay revoked after a power cut
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -61,12 +62,12 @@ def open_sqlite(
 
 
 def open_nothing() -> Database:
-    """Open an empty database in memory: what a file is before it is made."""
+    """Open an empty database in memory, equal to a file before it is created."""
     return Database(create_engine("sqlite://"), explain)
 
 
 def _only_to_read(url: URL, path: Path) -> URL:
-    """Return the address that makes SQLite open a file for reading alone (https://sqlite.org/uri.html)."""
+    """Return the address that makes SQLite open a file read-only (https://sqlite.org/uri.html)."""
     try:
         if path.stat().st_size == 0:
             raise DatabaseAbsent(path)
@@ -78,12 +79,13 @@ def _only_to_read(url: URL, path: Path) -> URL:
 
 
 def create_private_file(path: Path) -> None:
-    """Make an empty file with mode 0600, and leave one that exists as it is. Raises StoreMisconfigured."""
+    """Create an empty file with mode 0600; leave an existing one as it is. Raises StoreMisconfigured."""
+    is_new = False
     try:
         is_new = not path.exists()
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            if is_new and os.geteuid() == 0:  # made by root in a service user's home, it is to be the service's
+            if is_new and os.geteuid() == 0:  # created by root in a service user's home, it must belong to the service
                 folder = path.parent.stat()
                 os.fchown(descriptor, folder.st_uid, folder.st_gid)
         finally:
@@ -91,11 +93,13 @@ def create_private_file(path: Path) -> None:
         if is_new:
             sync_folder(path.parent)
     except OSError as error:
+        if error.errno == errno.EROFS and not is_new:
+            return  # it can be read, and a key be ended in the daemon's memory
         raise StoreMisconfigured(f"can't open the key database {path}", error.strerror or str(error)) from error
 
 
 def explain(error: BaseException | None, _was_used: bool) -> StoreError:
-    """Tell what an error of SQLite means for the caller."""
+    """Return what an error of SQLite means for the caller."""
     text = str(error)
     if text.startswith(("no such table: ", "no such column: ")):
         name = text.partition(": ")[2]
@@ -111,8 +115,13 @@ def explain(error: BaseException | None, _was_used: bool) -> StoreError:
 
 
 def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) -> StoreError:
-    """Tell what an error means; one that tells of damage may be that of a disk which could not read."""
+    """Return what an error means; reported damage may be a disk that could not read.
+
+    A disk that the kernel has made read-only, after an error, is a disk with a problem too.
+    """
     code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY and _is_on_read_only_disk(path):
+        return StoreUnavailable("its disk is mounted read-only")
     if code is not None and code & 0xFF in _DAMAGE:
         try:
             found = find_damage_in_copy(path)
@@ -123,3 +132,12 @@ def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) ->
                 f"its disk has a problem: a read failed once ({error}) and succeeded the second time"
             )
     return explain(error, was_used)
+
+
+def _is_on_read_only_disk(path: Path) -> bool:
+    """Ask by opening it: after an error some kernels refuse all changes and call the disk writable all the same."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False

@@ -1,6 +1,6 @@
-"""What SQL Server's drivers say, and what it means: error numbers, states, drivers, connection strings. Pure.
+"""The meaning of SQL Server's errors: numbers, states, drivers, connection strings. Pure.
 
-The numbers come from Microsoft's list of transient errors of Azure SQL; the shapes of the texts were measured with
+The numbers come from Microsoft's list of transient errors of Azure SQL; the formats of the texts were observed with
 Microsoft's driver 18 and FreeTDS 1.3 through pyodbc 5.
 """
 
@@ -20,18 +20,18 @@ PASSING_NUMBERS = frozenset(
 )
 """Errors of a server that is moving, waking up or overloaded."""
 CONFLICT_NUMBERS = frozenset({1205, 1222})
-"""The transaction lost a deadlock or a wait for a lock: repeat all of it."""
+"""The transaction lost a deadlock or a wait for a lock: retry all of it."""
 LASTING_NUMBERS = frozenset({18456, 40615})
-"""Errors that a person must see to: a refused login, a firewall."""
+"""Errors that an operator must resolve: a refused login, a firewall."""
 PASSING_STATES = frozenset({"08001", "08S01", "08003", "08007", "HYT00", "HYT01", "40001"})
 LOST_STATES = frozenset({"08S01", "08003", "08007", "01000"})
-"""FreeTDS tells a broken connection under 01000 too, and a reset one as HY000 without a number."""
+"""FreeTDS reports a broken connection as 01000 too, and a reset one as HY000 without a number."""
 PERMISSION_NUMBERS = frozenset({229, 230})
 """The login may not use this object or this column."""
 SCHEMA_PERMISSION_NUMBERS = frozenset({262, 1088, 2760, 4902})
-"""The login may not make or change tables."""
+"""The login may not create or change tables."""
 FREETDS_NUMBERS = range(20_000, 21_000)
-"""What FreeTDS numbers itself: 20003, no answer; 20009, no connection."""
+"""FreeTDS's own numbers: 20003, no answer; 20009, no connection."""
 REMEDIES: Mapping[int, str] = MappingProxyType(
     dict.fromkeys((18456, 911, 4060, 18452, 40615), "swimctl config show --origin")
     | dict.fromkeys((229, 230), "swimctl db upgrade --sql  # its administrator grants what is missing")
@@ -57,12 +57,12 @@ _QUOTED = re.compile(r"'([^']*)'")
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One error as a driver told it."""
+    """One error as reported by a driver."""
 
     state: str
-    """The SQLSTATE, five characters; FreeTDS uses others than Microsoft's driver."""
+    """The SQLSTATE, five characters; FreeTDS and Microsoft's driver differ."""
     number: int
-    """The server's number; 0 where there is none."""
+    """The server's number; 0 if there is none."""
     text: str
     """The first message, without the driver's brackets."""
 
@@ -90,25 +90,25 @@ class Fault(msgspec.Struct, frozen=True):
 
     @property
     def spoils_connection(self) -> bool:
-        """Tell whether the connection must be thrown away: after anything but a complaint about a statement."""
+        """Tell whether the connection must be discarded: after anything but an error in a statement."""
         return self.is_passing and not self.is_conflict
 
 
 def read_fault(arguments: Iterable[object]) -> Fault:
-    """Read what pyodbc puts into an exception's ``args``: the SQLSTATE and a text that holds the number."""
+    """Parse pyodbc's exception ``args``: the SQLSTATE and a text that contains the number."""
     state, text = ([str(argument) for argument in arguments] + ["", ""])[:2]
     match = _NUMBER.search(text)
     first = text[: match.start()] if match else text.partition(";")[0]
     number = max(0, int(match[1])) if match else 0
     if number in FREETDS_NUMBERS and "[FreeTDS]" in text:
-        number = 0  # the client library's own: the server has said nothing
+        number = 0  # the client library's own number: the server has said nothing
     return Fault(state, number, _LEAD.sub("", first).strip()[:300])
 
 
 def explain_fault(fault: Fault, was_used: bool, installed: Collection[str] = ()) -> StoreError:
-    """Tell what a fault means for the caller; ``was_used``: on a connection that had served before.
+    """Return what a fault means for the caller; ``was_used``: on a connection that was used before.
 
-    ``installed``: the drivers there are, should the configured one not be among them.
+    ``installed``: the available drivers, in case the configured one is not among them.
     """
     if fault.number in {208, 207}:
         name = match[1] if (match := _QUOTED.search(fault.text)) else "?"
@@ -132,7 +132,7 @@ def explain_fault(fault: Fault, was_used: bool, installed: Collection[str] = ())
 
 
 def driver_missing(text: str, installed: Collection[str]) -> StoreMisconfigured:
-    """Say which driver could not be loaded, and which there are."""
+    """Return the error that names the missing driver and the available ones."""
     if not installed:
         return NO_DRIVER
     named = match[1] if (match := _LIBRARY.search(text)) else None
@@ -141,7 +141,7 @@ def driver_missing(text: str, installed: Collection[str]) -> StoreMisconfigured:
 
 
 def choose_driver(installed: Iterable[str]) -> str:
-    """Choose the best of the installed ODBC drivers. Raises StoreMisconfigured when none speaks to SQL Server."""
+    """Return the best of the installed ODBC drivers. Raises StoreMisconfigured if none is for SQL Server."""
     names = set(installed)
     for name in DRIVER_PREFERENCE:
         if name in names:

@@ -23,12 +23,12 @@ from swim_server.sql.sqlserver import NO_DRIVER_MANAGER, choose_driver, explain_
 ACCESS_TOKEN_ATTRIBUTE = 1256
 """``SQL_COPT_SS_ACCESS_TOKEN`` of Microsoft's driver."""
 RECYCLE_SECONDS = 1_500
-"""Azure drops connections that were idle for 30 minutes."""
+"""Azure drops connections that have been idle for 30 minutes."""
 
 _UID = re.compile(r"(?i)(?:^|;)\s*(?:uid|user id|user)\s*=")
 _FREETDS = re.compile(r"(?i)driver\s*=\s*\{?[^;]*(?:freetds|tdsodbc)")
 _PORT = re.compile(r"(?i)(server=[^;,]+),(\d+)")
-"""A port as Microsoft's driver reads it; FreeTDS takes ``host,1433`` for a name."""
+"""A port as Microsoft's driver reads it; FreeTDS takes ``host,1433`` for a host name."""
 _CREDENTIALS = re.compile(r"(?i)(?:^|;)\s*(?:uid|user id|user|pwd|password|authentication|trusted_connection)\s*=")
 
 
@@ -40,9 +40,9 @@ def open_sqlserver(
     on_repeat: OnRepeat | None = None,
     tokens: TokenSource | None = None,
 ) -> Database:
-    """Make the engine; nothing is connected to yet. Raises StoreMisconfigured.
+    """Build the engine, without connecting yet. Raises StoreMisconfigured.
 
-    ``patience_seconds``: how long a call is repeated while the server says that it is busy or waking up.
+    ``patience_seconds``: how long a call is retried while the server reports that it is busy or waking up.
     """
     pyodbc = import_pyodbc()
     if config.authentication == "managed-identity" and tokens is None:
@@ -66,18 +66,18 @@ def open_sqlserver(
 
 
 def import_pyodbc() -> ModuleType:
-    """Import pyodbc, which needs the system's ODBC library. Raises StoreMisconfigured where that is missing."""
+    """Import pyodbc, which needs the system's ODBC library. Raises StoreMisconfigured if that is missing."""
     try:
         import pyodbc
     except ImportError as error:
         raise NO_DRIVER_MANAGER from error
-    pyodbc.pooling = False  # one pool is enough, and ours throws dead connections away
+    pyodbc.pooling = False  # one pool is enough, and ours discards dead connections
     module: ModuleType = pyodbc
     return module
 
 
 def odbc_string(url: URL, config: DatabaseConfig, pyodbc: ModuleType) -> str:
-    """Build the connection string: the configured one, or one from the URL, with the credentials that belong to it."""
+    """Build the connection string: the configured one, or one from the URL, with its credentials."""
     odbc = config.odbc or _query_value(url, "odbc_connect")
     username, password = config.username or url.username, read_password(config) or url.password
     if odbc is None:
@@ -104,7 +104,7 @@ def with_credentials(odbc: str, username: str | None, password: str | None) -> s
 
 
 def _string_of(url: URL, pyodbc: ModuleType) -> str:
-    """Return the connection string that SQLAlchemy makes of a URL, without the URL's credentials."""
+    """Return the connection string that SQLAlchemy builds from a URL, without the URL's credentials."""
     url = URL.create(url.drivername, host=url.host, port=url.port, database=url.database, query=url.query)
     if not {"driver", "dsn"} & {name.lower() for name in url.query}:
         driver = choose_driver(pyodbc.drivers())
@@ -134,12 +134,12 @@ def read_password(config: DatabaseConfig) -> str | None:
 
 
 def braced(value: str) -> str:
-    """Return a value as it must stand in a connection string: in braces, a closing one doubled."""
+    """Quote a value for a connection string: in braces, with closing braces doubled."""
     return "{" + value.replace("}", "}}") + "}"
 
 
 def braced_for_freetds(value: str) -> str:
-    """Return the same for FreeTDS 1.3, which reads up to ``};`` and takes doubled braces as they stand."""
+    """Quote a value for FreeTDS 1.3, which reads up to ``};`` and does not undo doubled braces."""
     if "};" in value:
         raise StoreMisconfigured(
             "FreeTDS can't take a password with '};' in it", "use Microsoft's driver, or another password"
@@ -148,7 +148,7 @@ def braced_for_freetds(value: str) -> str:
 
 
 def explain(error: BaseException | None, was_used: bool) -> StoreError:
-    """Tell what an error of a driver means for the caller."""
+    """Return what an error of a driver means for the caller."""
     fault = read_fault(getattr(error, "args", ()))
     installed = import_pyodbc().drivers() if fault.is_no_driver else ()
     return explain_fault(fault, was_used, installed)
@@ -157,7 +157,7 @@ def explain(error: BaseException | None, was_used: bool) -> StoreError:
 def _connector(
     pyodbc: ModuleType, connection_string: str, config: DatabaseConfig, tokens: TokenSource | None
 ) -> Callable[[], Any]:
-    """How the pool makes a connection. Only this ``timeout`` is honoured for logins, not one in the string."""
+    """Return the function with which the pool connects. Only this ``timeout`` applies to logins."""
     login_seconds, query_seconds = math.ceil(config.connect_timeout_seconds), math.ceil(config.query_timeout_seconds)
 
     def connect() -> Any:
@@ -170,7 +170,7 @@ def _connector(
 
 
 def _begin(connection: Connection) -> None:
-    """Spare what only reads the two messages that begin and end a transaction."""
+    """Skip the two messages that begin and end a transaction if there are only reads."""
     driver_connection: Any = connection.connection.dbapi_connection
     try:
         driver_connection.autocommit = bool(connection.get_execution_options().get(ONLY_READS))
@@ -180,7 +180,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _throw_spoiled_away(context: ExceptionContext) -> None:
-    """Let the pool drop a connection after an error that spoils it; SQLAlchemy doesn't know what these drivers say."""
+    """Make the pool drop a connection after an error that spoils it; SQLAlchemy doesn't know these drivers' errors."""
     original = context.original_exception
     if context.connection is not None and read_fault(getattr(original, "args", ())).spoils_connection:
         context.is_disconnect = True

@@ -1,1 +1,1 @@
-"""The world as it is now: what all events so far amount to."""
+"""The current state of the world: the result of all events so far."""

@@ -1,7 +1,7 @@
-"""The rule by which entries of dead sources go: by an event of their kind's end, never silently. Pure.
+"""Ends entries of dead sources: by an event that ends their kind, never silently. Pure.
 
-An entry of which no event has told for ``max_age`` is over; a traffic management initiative only once its end has
-passed, too. Kinds that no event type ends don't age.
+An entry without events for ``max_age`` is ended; a traffic management initiative only once its end has passed too.
+Kinds that no event type ends don't age.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swim_server.state.world import Entries, World
 
 MAX_AT_ONCE = 200
-"""So many go in one look; the others with the next."""
+"""Maximum number of entries ended at once; the others follow."""
 _DELETED_FIELDS = (
     *("callsign", "flight_uid", "dep", "arr", "latitude", "longitude", "altitude_ft", "groundspeed_kts"),
     *("heading_deg", "current_artcc", "current_fir", "current_sector", "phase"),
@@ -26,7 +26,7 @@ _RELEASED_FIELDS = ("program_id", "program_type", "airport", "status", "end_time
 
 
 def aged_out(world: World, now_ms: int, max_age_ms: int) -> list[NewEvent]:
-    """Make the events that end what is too old, the oldest first. The same entry gives the same ``event_id`` again."""
+    """Build the events that end entries that are too old, oldest first. An entry's ``event_id`` is always the same."""
     found = [
         (touched_ms, entries, key)
         for entries in world.kinds.values()
@@ -58,7 +58,7 @@ def _end(entries: Entries, key: Key, touched_ms: int) -> NewEvent:
 
 
 def _last_words(entries: Entries, key: Key, entry: Entry) -> dict[str, Any]:
-    """Tell what every filter needs to judge the end as it judged what went before."""
+    """Return the data that filters need to judge the end as they judged what came before."""
     if entries.kind is FLIGHTS:
         return {field: entry.get(field) for field in _DELETED_FIELDS}
     if entries.kind is TMIS:

@@ -1,6 +1,6 @@
-"""The world as bytes, with the id up to which it is folded: what a start needs beside the events since. Pure.
+"""The world as bytes, with the id up to which it is folded: what a start needs besides the events since. Pure.
 
-A checkpoint whose digest is not its content's, of another format or another order of events, is none.
+A checkpoint is invalid if its digest doesn't match, or its format or order of events is another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DIGEST_BYTES = 32
 
 
 class InvalidCheckpoint(ValueError):
-    """Bytes that are no checkpoint that can be used here."""
+    """Bytes that are not a usable checkpoint."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -33,7 +33,7 @@ class InvalidCheckpoint(ValueError):
 
 
 class _KindRows(msgspec.Struct, array_like=True):
-    """What one kind held. ``definition``: under another one the same events make other entries."""
+    """The entries of one kind. With another ``definition`` the same events make other entries."""
 
     name: str
     definition: list[Any]
@@ -41,7 +41,7 @@ class _KindRows(msgspec.Struct, array_like=True):
 
 
 class Checkpoint(msgspec.Struct, array_like=True):
-    """What is kept of a world."""
+    """The saved content of a world."""
 
     format: int
     epoch: str
@@ -51,11 +51,11 @@ class Checkpoint(msgspec.Struct, array_like=True):
 
     @property
     def id(self) -> EventId:
-        """The last event that is part of it."""
+        """The last event in it."""
         return EventId.parse(self.as_of)
 
     def restore_into(self, world: World) -> list[Kind]:
-        """Put the entries back into an empty world; returns the kinds that it has nothing of, or of another making."""
+        """Restore the entries into an empty world; return the kinds that are missing or defined differently."""
         kept = {rows.name: rows for rows in self.kinds}
         missing = []
         for entries in world.kinds.values():
@@ -69,7 +69,7 @@ class Checkpoint(msgspec.Struct, array_like=True):
 
 
 def encode(world: World, epoch: str) -> bytes:
-    """Write a world down."""
+    """Encode a world."""
     kinds = [
         _KindRows(
             entries.kind.name,
@@ -83,7 +83,7 @@ def encode(world: World, epoch: str) -> bytes:
 
 
 def decode(data: bytes, epoch: str) -> Checkpoint:
-    """Read a checkpoint. Raises InvalidCheckpoint, whatever the bytes are."""
+    """Decode a checkpoint. Raises InvalidCheckpoint for any other bytes."""
     begin = len(_MAGIC) + _DIGEST_BYTES
     content = data[begin:]
     if not data.startswith(_MAGIC) or sha256(content).digest() != data[len(_MAGIC) : begin]:

@@ -1,6 +1,6 @@
-"""How an event changes one entry: the rules that the server, its clients' mirrors and the tests share. Pure.
+"""How an event changes one entry: the rules shared by the server, its clients' mirrors and the tests. Pure.
 
-A field that an event names replaces the one that was held, also by null; what it does not name stays.
+A field in an event replaces the previous value, even with null; other fields stay.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ FLIGHT_FIELDS = (
     *("groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc", "current_fir", "current_sector"),
     *("phase", "off_utc", "in_utc", "first_seen_at", "updated_at"),
 )
-"""What every flight has, null where it is not known."""
+"""The fields of every flight, null if unknown."""
 MAX_FIELDS = 64
-"""Further fields are not taken in: an entry is what is known of one thing, not all that was ever said of it."""
+"""Further fields are ignored: an entry is what is known of a thing, not everything that was ever said of it."""
 _NO_FIELDS = frozenset({"changed", "count", "positions"})
-"""What tells of an event, not of its flight."""
+"""Fields that describe an event, not its flight."""
 _ALIASES: Mapping[str, str] = MappingProxyType({"lat": "latitude", "lon": "longitude"})
 _LEG_ENDED = ("in_utc", "arrived_at", "diverted")
-"""Null again when the flight departs."""
-_UNKNOWN_FLIGHT: Mapping[str, Any] = MappingProxyType(dict.fromkeys(FLIGHT_FIELDS))
+"""Reset to null when the flight departs."""
+_UNKNOWN_FLIGHT: Mapping[str, object] = MappingProxyType(dict.fromkeys(FLIGHT_FIELDS))
 
 
-def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, Any], timestamp: str) -> Entry:
-    """Change a flight by an event, or by one of a batch's positions; None: it was not known. Returns the flight."""
+def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, object], timestamp: str) -> Entry:
+    """Apply an event, or a position of a batch, to a flight; None: it is new. Returns the flight."""
     if entry is None:
         entry = {**_UNKNOWN_FLIGHT, "first_seen_at": timestamp}
         data = {field: _same(value) if type(value) is str else value for field, value in data.items()}
@@ -39,7 +39,7 @@ def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, Any], t
     if "first_seen_at" in data:
         data = {field: value for field, value in data.items() if field != "first_seen_at"}
     entry.update(data)
-    if len(entry) != known:  # hardly ever: most events name nothing that no flight had before
+    if len(entry) != known:  # rare: most events have no field that is new to their flight
         _settle(entry, data, known)
     entry["updated_at"] = timestamp
     return entry
@@ -47,12 +47,12 @@ def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, Any], t
 
 @lru_cache(maxsize=4096)
 def _same(text: str) -> str:
-    """Give one object for equal texts: codes stand in many flights."""
+    """Return one object for equal texts: codes occur in many flights."""
     return text
 
 
-def _settle(entry: Entry, data: Mapping[str, Any], known: int) -> None:
-    """Look at the fields that an event added to those that its flight had."""
+def _settle(entry: Entry, data: Mapping[str, object], known: int) -> None:
+    """Check the fields that an event added to its flight."""
     added = list(entry)[known:]
     for field in added:
         name = _ALIASES.get(field)
@@ -64,8 +64,8 @@ def _settle(entry: Entry, data: Mapping[str, Any], known: int) -> None:
         del entry[field]
 
 
-def fold_entry(entry: Entry | None, data: Mapping[str, Any], timestamp: str) -> Entry:
-    """Change an entry of any other kind by an event; None: it was not known. Returns the entry."""
+def fold_entry(entry: Entry | None, data: Mapping[str, object], timestamp: str) -> Entry:
+    """Apply an event to an entry of any other kind; None: it is new. Returns the entry."""
     if entry is None:
         entry = {"first_seen_at": timestamp, "updated_at": timestamp}
     known, first_seen_at = len(entry), entry["first_seen_at"]

@@ -1,4 +1,4 @@
-"""Kinds of entries that the world is made of: which events open, change and end them, and what tells them apart. Pure.
+"""Kinds of entries that make up the world: which events open, change and end them, and what identifies them. Pure.
 
 A kind is sent to clients that subscribe to a channel of its family.
 """
@@ -14,17 +14,17 @@ from swim_server.errors import OperatorError
 from swim_server.protocol.channels import family_of
 
 Key = int | str | tuple[int | str, ...]
-"""What an entry is found by: the value of its key field, or all of them where there are several."""
+"""Identifies an entry: the value of its key field, or of all of them if there are several."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of entries, of the events of one family."""
+    """One kind of entry, formed by the events of one family."""
 
     name: str
     """Its name on the wire: ``tmis``."""
     family: str
     key: tuple[str, ...]
-    """The fields of an event's data that tell its entry; an event without all of them belongs to none."""
+    """The data fields that identify the entry; an event without all of them belongs to none."""
     ends: frozenset[str]
     """The event types that end an entry."""
     changes: frozenset[str] | None = None
@@ -36,24 +36,24 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
             return True
         return family_of(event_type) == self.family if self.changes is None else event_type in self.changes
 
-    def key_of(self, data: Mapping[str, Any]) -> Key | None:
-        """Find the key of the entry that an event's data, or an entry itself, tells about."""
+    def key_of(self, data: Mapping[str, object]) -> Key | None:
+        """Return the key of the entry that an event's data, or an entry itself, is about."""
         if len(self.key) == 1:
             return _key_part(data.get(self.key[0]))
         parts = tuple(part for field in self.key if (part := _key_part(data.get(field))) is not None)
         return parts if len(parts) == len(self.key) else None
 
     def names_of(self, key: Key) -> dict[str, Any]:
-        """Write a key as the fields that it was read from."""
+        """Return the fields of a key."""
         parts = key if isinstance(key, tuple) else (key,)
         return dict(zip(self.key, parts, strict=True))
 
 
 class FlightKind(Kind, frozen=True, kw_only=True):
-    """Flights: told apart by ``flight_uid``, or by callsign where their events name no other."""
+    """Flights: identified by ``flight_uid``, or by callsign if their events have no uid."""
 
-    def key_of(self, data: Mapping[str, Any]) -> Key | None:
-        """Find the key of the flight that an event, a position or an entry tells about."""
+    def key_of(self, data: Mapping[str, object]) -> Key | None:
+        """Return the key of the flight that an event, a position or an entry is about."""
         uid = data.get("flight_uid")
         if type(uid) is int:
             return uid
@@ -61,7 +61,7 @@ class FlightKind(Kind, frozen=True, kw_only=True):
         return callsign if isinstance(callsign, str) and callsign else None
 
     def names_of(self, key: Key) -> dict[str, Any]:
-        """Write a key as the fields that it was read from."""
+        """Return the fields of a key."""
         return {"flight_uid": key, "callsign": None} if isinstance(key, int) else {"flight_uid": None, "callsign": key}
 
 
@@ -87,7 +87,7 @@ BUILT_IN: tuple[Kind, ...] = (FLIGHTS, TMIS, SPLITS, SEQUENCES)
 
 
 class InvalidKind(OperatorError):
-    """A declared kind that can't be one."""
+    """A declared kind that is not valid."""
 
     def __init__(self, name: str, rule: str) -> None:
         self.name = name
@@ -99,7 +99,7 @@ class InvalidKind(OperatorError):
 
 
 def declare(name: str, family: str, key: Iterable[str], ends: Iterable[str]) -> Kind:
-    """Make a kind of what a configuration says; ``ends``: types with or without their family. Raises InvalidKind."""
+    """Build a kind from the configuration; ``ends``: types with or without their family. Raises InvalidKind."""
     if any(name == kind.name for kind in BUILT_IN):
         raise InvalidKind(name, "is a kind that exists already; take another name")
     if not (name.isascii() and name.isidentifier()) or len(name) > 32:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.concurrency.yielding import yielding
 from swim_server.protocol.event_id import EventId
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swim_server.brokers.broker import Broker
+    from swim_server.logs import Logger
     from swim_server.state.checkpoint import Checkpoint
     from swim_server.state.kinds import Kind
 
 PAGE_EVENTS = 500
 PROGRESS_EVENTS = 100_000
-"""After so many events a fold is worth keeping: a process that is killed in the middle of a long one begins again."""
+"""Progress is saved after this many events, so that a process killed during a long fold need not begin again."""
 
 Progress = Callable[[World], Awaitable[None]]
 READS_TRIED, READ_PAUSE_SECONDS = 40, 0.05
-"""A disk that fails to read a checkpoint may read it the next time: what history no longer holds stands only there."""
+"""A disk that fails to read a checkpoint may succeed later: it may contain what history no longer has."""
 
 
 async def load_world(
@@ -35,14 +36,14 @@ async def load_world(
     *,
     epoch: str,
     until: EventId,
-    log: Any,
+    log: Logger,
     progress: Progress | None = None,
 ) -> World:
     """Build the world as of ``until``, the newest stored event. Raises BrokerUnavailable.
 
-    ``checkpoints``: files that may hold one. One that is newer than history (which a power cut may have cut off) would
-    tell of events that never were, so an older one is taken, or none: then all of history is folded. ``progress`` is
-    awaited with the world as far as it has come, after every ``PROGRESS_EVENTS`` events.
+    ``checkpoints``: files that may hold one. One that is newer than history (which a power cut may have truncated)
+    would contain events that never were, so an older one is used, or none: then all of history is folded. ``progress``
+    is awaited with the unfinished world after every ``PROGRESS_EVENTS`` events.
     """
     world = World(kinds)
     found = await asyncio.to_thread(newest_checkpoint, checkpoints, epoch, until, log)
@@ -56,8 +57,8 @@ async def load_world(
     return world
 
 
-def newest_checkpoint(paths: Sequence[Path], epoch: str, until: EventId, log: Any) -> Checkpoint | None:
-    """Return the newest checkpoint that history reaches back to; None: there is none that can be used. Blocks."""
+def newest_checkpoint(paths: Sequence[Path], epoch: str, until: EventId, log: Logger) -> Checkpoint | None:
+    """Return the newest checkpoint that history reaches back to; None: there is none. Blocks."""
     found: list[Checkpoint] = []
     for path in paths:
         try:
@@ -75,7 +76,7 @@ def newest_checkpoint(paths: Sequence[Path], epoch: str, until: EventId, log: An
 
 
 def _read(path: Path) -> bytes:
-    """Read a file, some times if need be. Raises OSError."""
+    """Read a file, retrying a few times. Raises OSError."""
     for _ in range(READS_TRIED - 1):
         try:
             return path.read_bytes()
@@ -87,7 +88,7 @@ def _read(path: Path) -> bytes:
 
 
 async def _fold_missing(world: World, missing: Sequence[Kind], broker: Broker) -> None:
-    """Fold all of history for kinds that are new, or declared in another way than before."""
+    """Fold all of history for kinds that are new, or defined differently than before."""
     other = World(missing)
     await _fold_history(other, broker, world.as_of)
     for name, entries in other.kinds.items():

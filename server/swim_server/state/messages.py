@@ -1,4 +1,4 @@
-"""The messages of state: parts of a world, and what tells a mirror what came into its filters or left them. Pure."""
+"""The messages of state: parts of a world, and entries that entered or left a mirror's filters. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from swim_server.state.kinds import Key, Kind
 
 _ENVELOPE_BYTES = 160
-"""More than a part has beside its rows and the name of its kind, twice."""
+"""An upper bound for a part without its rows and twice the name of its kind."""
 _encoder = msgspec.json.Encoder()
 
 
 def parts(
     chosen: Sequence[tuple[Kind, Sequence[bytes]]], as_of: EventId, max_message_bytes: int
 ) -> tuple[list[bytes], int]:
-    """Write chosen entries as messages of at most so many bytes. Returns them, and how many entries were too long.
+    """Encode entries as messages of at most this many bytes. Returns them, and how many entries were too long.
 
-    A kind without entries makes one empty part; ``is_last`` is true once, in the last part of the last kind.
+    A kind without entries makes one empty part; ``is_last`` is true only in the last part of the last kind.
     """
     messages: list[bytes] = []
     left_out = 0
@@ -55,13 +55,13 @@ def _part(name: str, rows: Sequence[bytes], as_of: EventId, number: int, *, is_l
 
 
 def entered(kind: Kind, row: bytes, event_id: EventId) -> bytes:
-    """Tell an entry as it is after an event: it came into the filters, or that event alone does not pass them."""
+    """Encode an entry after an event: it entered the filters, or the event alone does not pass them."""
     name = kind.name.encode()
     return b'{"type":"state.entered","id":"%b","kind":"%b","data":%b}' % (str(event_id).encode(), name, row)
 
 
 def left(kind: Kind, key: Key, event_id: EventId) -> bytes:
-    """Tell that an entry is out of the filters after an event, or gone."""
+    """Encode that an entry left the filters after an event, or ended."""
     message: Mapping[str, Any] = {
         "type": "state.left", "id": str(event_id), "kind": kind.name, **kind.names_of(key),
     }  # fmt: skip

@@ -17,35 +17,34 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
 
 MAX_ENTRIES = 20_000
-"""Per kind. Further entries are refused, so that made-up entries can't push out real ones."""
+"""Maximum per kind. Further entries are refused, so that invented entries can't displace real ones."""
 SMALL_EVENT_BYTES = 512
-"""An entry of so many fields as there may be, each of such an event, is no large one: its events aren't measured."""
+"""An entry with the maximum number of fields from events of this size is not large: such events aren't measured."""
 MAX_ENTRY_BYTES = 65_535
-"""As JSON. An event that would make its entry longer is not taken in: nobody could be sent it."""
+"""As JSON. An event that would make its entry longer is ignored: it could not be sent to clients."""
 LARGE_ENTRY_BYTES = 4096
 MAX_LARGE_BYTES = 64 * 1024 * 1024
-"""Entries that are large have so much room together, in each kind."""
+"""Total size of large entries, per kind."""
 MAX_UID_DIGITS = 20
-"""No uid is longer; a number of thousands of digits isn't read."""
+"""No uid is longer; numbers with thousands of digits are not parsed."""
 _TIMESTAMP = len('{"type":"","timestamp":"')
-"""Where the timestamp begins in an event's wire form, beside its type."""
+"""Offset of the timestamp in an event's wire form, without the type."""
 _TIMESTAMP_LENGTH = len("2026-01-16T14:30:15.000Z")
 
 _encoder = msgspec.json.Encoder()
 
 
 class Change(NamedTuple):
-    """What one event did: whose entries it concerned. Of a batch one key for each position, None where it names no
-    flight."""
+    """Which entries one event concerned. Of a batch one key per position, None if it names no flight."""
 
     kind: Kind
     keys: Sequence[Key | None]
     opened: Sequence[Key] = ()
-    """Those whose entries are new."""
+    """Keys of new entries."""
 
 
 class Entries:
-    """The entries of one kind, each with the moment of its last event and, once it was asked for, its encoding."""
+    """The entries of one kind, each with the time of its last event and, once requested, its encoding."""
 
     __slots__ = (
         "_encoded", "_is_flights", "_large", "_large_bytes", "by_key", "kind", "opened", "refused", "touched_ms",
@@ -57,12 +56,12 @@ class Entries:
         self.touched_ms: dict[Key, int] = {}
         """Milliseconds of the id of the last event about it: its time of arrival, not its timestamp."""
         self.opened: list[Key] = []
-        """The entries that are new, for who looks after each event."""
+        """New entries, for the code that runs after each event."""
         self.refused = 0
-        """How many events were about an entry that was not added for lack of room."""
+        """Number of events about entries that were not added for lack of space."""
         self._encoded: dict[Key, bytes] = {}
         self._large: dict[Key, int] = {}
-        """The bytes of entries that are large."""
+        """Size in bytes of large entries."""
         self._large_bytes = 0
         self._is_flights = kind is FLIGHTS
 
@@ -70,9 +69,9 @@ class Entries:
         return len(self.by_key)
 
     def fold(self, event_type: str, data: Mapping[str, Any], timestamp: str, at_ms: int) -> Key | None:
-        """Take in what an event, or one position of a batch, tells. Returns the key of what it tells about."""
+        """Apply an event, or one position of a batch. Returns the key of its entry."""
         key: Key | None = data.get("flight_uid") if self._is_flights else None
-        if type(key) is not int:  # else it is the everyday flight
+        if type(key) is not int:  # else it is a common flight
             key = self.kind.key_of(data)
             if key is None:
                 return None
@@ -98,7 +97,7 @@ class Entries:
         return key
 
     def fold_large(self, event_type: str, data: Mapping[str, Any], timestamp: str, at_ms: int) -> Key | None:
-        """Take in what tells much, unless it would make the entry, or all of them, too large."""
+        """Apply a large event, unless it would make the entry, or all of them, too large."""
         key = self.kind.key_of(data)
         if key is None or event_type in self.kind.ends:
             return self.fold(event_type, data, timestamp, at_ms)
@@ -124,7 +123,7 @@ class Entries:
             self._large_bytes += size_bytes
 
     def restore(self, rows: Iterable[tuple[Entry, int]]) -> None:
-        """Put back what a checkpoint kept: entries, each with when it was touched."""
+        """Restore the entries of a checkpoint, each with the time of its last event."""
         for entry, touched_ms in rows:
             key = self.kind.key_of(entry)
             if key is not None:
@@ -141,29 +140,29 @@ class Entries:
 
     @property
     def cold(self) -> int:
-        """How many entries are not encoded."""
+        """Return how many entries are not encoded."""
         return len(self.by_key) - len(self._encoded)
 
     def forget_encodings(self) -> None:
-        """Give the memory of the encodings back: nobody has asked for a while."""
+        """Free the memory of the encodings: they have not been requested for a while."""
         self._encoded.clear()
 
 
 class World:
-    """State at id X is exactly the fold of all events up to and including X."""
+    """The state at id X is exactly the fold of all events up to and including X."""
 
     def __init__(self, kinds: Sequence[Kind] = BUILT_IN) -> None:
         self.as_of: EventId = ZERO
-        """The last event that was taken in."""
+        """The last event applied."""
         self.events = 0
-        """How many were taken in by this process."""
+        """Number of events applied by this process."""
         self.kinds: Mapping[str, Entries] = {kind.name: Entries(kind) for kind in kinds}
         self.flights = self.kinds.get(FLIGHTS.name, Entries(FLIGHTS))
         self._by_type: dict[str, tuple[Entries, ...]] = {}
-        """Which kinds take the events of a type; filled as types come."""
+        """Which kinds use the events of a type; filled when a type first occurs."""
 
     def fold(self, event: Event) -> Sequence[Change]:
-        """Take in the next event. Events come in the order of their ids, each once; never raises for absurd data."""
+        """Apply the next event. Events come in the order of their ids, each once; never raises for invalid data."""
         self.as_of = event.id
         self.events += 1
         concerned = self._by_type.get(event.type)
@@ -196,17 +195,17 @@ class World:
 
     def _find_concerned(self, event_type: str) -> tuple[Entries, ...]:
         found = tuple(entries for entries in self.kinds.values() if entries.kind.takes(event_type))
-        if len(self._by_type) < 1000:  # open-ended types have no end of names
+        if len(self._by_type) < 1000:  # there may be any number of open-ended types
             self._by_type[event_type] = found
         return found
 
     def of_families(self, families: Iterable[str]) -> Iterator[Entries]:
-        """Give the kinds of these families, flights first."""
+        """Return the kinds of these families, flights first."""
         wanted = set(families)
         return (entries for entries in self.kinds.values() if entries.kind.family in wanted)
 
     def find_flight(self, name: str) -> Entry | None:
-        """Find a flight by uid or callsign; of several with one callsign, the one heard of last."""
+        """Return a flight by uid or callsign; of several with one callsign, the most recently updated."""
         is_number = name.isascii() and name.isdecimal() and len(name) <= MAX_UID_DIGITS
         if is_number and (found := self.flights.by_key.get(int(name))) is not None:
             return found

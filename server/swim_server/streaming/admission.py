@@ -1,4 +1,4 @@
-"""Tier limits: who may be connected at once. Exact, because nothing awaits between asking and counting."""
+"""Tier limits: how many connections may exist at once. Exact: nothing awaits between the check and the count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class TierLimit(msgspec.Struct, frozen=True):
-    """What the keys of one tier may do."""
+    """The limits for the keys of one tier."""
 
     connections: int
     """Maximum concurrent connections of all keys of the tier together."""
@@ -37,7 +37,7 @@ class Admission:
     """Counts live connections by tier and key. Lives on the loop's thread."""
 
     is_shared = False
-    """Other nodes count too: a place is claimed before it is admitted."""
+    """Whether other nodes count too: a slot is then claimed before it is admitted."""
 
     def __init__(self, limits: Mapping[str, TierLimit]) -> None:
         self.limits = dict(limits)
@@ -45,10 +45,10 @@ class Admission:
         self._by_key: Counter[int] = Counter()
         self._holders: Counter[tuple[str, int]] = Counter()
         self.on_change: Callable[[str, str, int], None] | None = None
-        """Told ``joined`` or ``left`` with tier and key id: another process that counts the same connections."""
+        """Called with ``joined`` or ``left``, tier and key id, for another process that counts the same connections."""
 
     def admit(self, tier: str, key_id: int) -> LimitReached | None:
-        """Count one connection in, or say which limit is reached. Each admission is released exactly once."""
+        """Count a connection, or raise the limit that is reached. Each admission is released exactly once."""
         limit = self.limits[tier]
         if self._by_tier[tier] >= limit.connections:
             return LimitReached(tier, self._by_tier[tier], limit.connections)
@@ -59,13 +59,13 @@ class Admission:
         return None
 
     async def claim(self, tier: str, key_id: int) -> None:
-        """Ask for a place, where others count too. What was claimed is admitted or abandoned once."""
+        """Reserve a slot where others count too. A claimed slot is admitted or abandoned, once."""
 
     def abandon(self, tier: str, key_id: int) -> None:
-        """Give a claimed place back that is not admitted."""
+        """Give back a claimed slot that is not admitted."""
 
     def reserve(self, tier: str, key_id: int) -> None:
-        """Count one connection in, whatever the limit: it lives already, in a process that hands over."""
+        """Count a connection whatever the limit: it already exists, in a process that hands over."""
         self._by_tier[tier] += 1
         self._by_key[key_id] += 1
         self._holders[tier, key_id] += 1
@@ -73,7 +73,7 @@ class Admission:
             self.on_change("joined", tier, key_id)
 
     def release(self, tier: str, key_id: int) -> None:
-        """Count one connection out that was admitted."""
+        """Stop counting a connection that was admitted."""
         if self._by_tier[tier] <= 0 or self._by_key[key_id] <= 0:
             raise AssertionError(f"released more connections of tier {tier}, key {key_id} than were admitted")
         self._by_tier[tier] -= 1
@@ -87,13 +87,13 @@ class Admission:
             self.on_change("left", tier, key_id)
 
     def holders(self) -> list[tuple[str, int]]:
-        """Tier and key id of each connection counted."""
+        """Return tier and key id of each connection counted."""
         return list(self._holders.elements())
 
     def current(self, tier: str) -> int:
-        """Count connections of a tier at this moment."""
+        """Return the current number of connections of a tier."""
         return self._by_tier[tier]
 
     def by_key(self) -> dict[int, int]:
-        """Count connections by key id, keys with at least one."""
+        """Return the number of connections by key id, for keys with at least one."""
         return dict(self._by_key)

@@ -1,4 +1,4 @@
-"""What waits for one client that reads slowly: other events all, positions only the newest of each flight."""
+"""What waits for a client that reads slowly: all other events, but only the newest position of each flight."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_CONFLATED = 1000
 
 
 class Backlog:
-    """Frames in the order of their ids. A newer position of a flight takes the older one out of its event.
+    """Frames in the order of their ids. A newer position of a flight removes the older one from its event.
 
-    An event of which nothing is left goes away altogether, so what is held is bounded by ``size_bytes``.
+    An event of which nothing is left is dropped, so what is held is bounded by ``size_bytes``.
     """
 
     __slots__ = (
@@ -46,30 +46,30 @@ class Backlog:
         is_folded: bool = False,
     ) -> None:
         self.catch_ups = catch_ups
-        """How often the client had begun to be sent history when it stopped reading."""
+        """How many catch-ups the client had begun when it stopped reading."""
         self._framing = framing
-        """Of what is left of an event."""
+        """The framing of what is left of an event."""
         self._max_message_bytes = max_message_bytes
         self._is_folded = is_folded
-        """The client folds what it is sent: a position only makes one needless that tells nothing more."""
+        """The client keeps a folded state: a position replaces an older one only if that has no further fields."""
         self._entries: dict[int, bytes | _Positions] = {}
-        """By a number that counts up; where one is missing, its event was conflated away."""
+        """By increasing numbers; where one is missing, its event was conflated away."""
         self._first = 0
         self._next = 0
         self._newest: dict[Hashable, _Positions] = {}
-        """Which entry has the newest position of each flight."""
+        """The entry with the newest position of each flight."""
         self.size_bytes = 0
-        """Of all that waits, as it would be sent now; what conflation saves is estimated."""
+        """Size of all that waits, as it would be sent now; savings from conflation are estimated."""
         self._ids: dict[int, EventId] = {}
-        """Of the entries that are events', by their numbers."""
+        """The ids of entries that are events, by entry number."""
         self.first_id: EventId | None = None
-        """The first event that came to wait here, and the last: what stood between them, waited too."""
+        """The first and the last event that came to wait here; everything between them waited too."""
         self.last_id: EventId | None = None
         self.conflated: dict[EventId, int] = {}
         """How many positions were left out of an event."""
 
     def __len__(self) -> int:
-        """How many messages wait."""
+        """Return how many messages wait."""
         return len(self._entries)
 
     @property
@@ -78,7 +78,7 @@ class Backlog:
         return next(iter(self._ids.values()), None)
 
     def append(self, frame: bytes, framed: FramedEvent | None = None) -> int:
-        """Put one frame at the end; with its event, where it is one's. Returns how many others that made needless."""
+        """Append a frame and, if it is an event's, its event. Returns how many other entries it replaced."""
         vanished = 0
         number, self._next = self._next, self._next + 1
         if framed is not None:
@@ -108,7 +108,7 @@ class Backlog:
         return 1
 
     def take(self, limit_bytes: int) -> bytes:
-        """Take the oldest frames, joined: at least one, and not more than ``limit_bytes`` where there are several."""
+        """Take the oldest frames, joined: at least one, and at most ``limit_bytes`` if there are several."""
         frames: list[bytes] = []
         taken_bytes = 0
         while self._first < self._next:
@@ -135,18 +135,18 @@ class Backlog:
 
 
 def _tells_more(older: Any, newer: Any) -> bool:
-    """Whether who folds positions would miss something without the older one."""
+    """Tell whether a client that folds positions would miss something without the older one."""
     return isinstance(newer, dict) and isinstance(older, dict) and not newer.keys() >= older.keys()
 
 
 def _repeats_a_flight(framed: FramedEvent) -> bool:
-    """Whether a batch tells of a flight twice: the first time may tell more."""
+    """Tell whether a batch has a flight twice: the first row may have more fields."""
     rows = framed.event.data.get("positions") if framed.event.type == POSITIONS else None
     return isinstance(rows, list) and len(rows) != len(framed.flights)
 
 
 class _Positions:
-    """An event that tells positions, of which newer ones may take parts away."""
+    """An event with positions, some of which newer ones may replace."""
 
     __slots__ = ("_event", "_frame", "_share_bytes", "number", "rows", "size_bytes")
 
@@ -159,9 +159,9 @@ class _Positions:
         self._share_bytes = len(frame) // len(self.rows)
 
     def drop(self, flight: Hashable) -> int:
-        """Take one flight out; return by how many bytes this made it smaller (an estimate that never sums past all)."""
+        """Remove one flight; return by how many bytes that shrinks it (estimates that never sum to more than all)."""
         if self._frame is not None and self._event.type == POSITIONS:
-            # From now on nothing of the event is held but its head: the rows may be few of many.
+            # From now on only the head of the event is kept: the rows may be few of many.
             self._event = self._event.with_data({**self._event.data, "count": 0, "positions": []})
         del self.rows[flight]
         self._frame = None
@@ -170,7 +170,9 @@ class _Positions:
         return dropped_bytes
 
     def frame(self, framing: int, max_message_bytes: int) -> bytes:
-        """Return the frame, or frames, of what remains: plain where anything was taken out, as it is nobody else's."""
+        """Return the frame, or frames, of what remains: uncompressed if anything was removed, as no other client shares
+        it.
+        """
         if self._frame is not None:
             return self._frame
         rows = list(self.rows.values())

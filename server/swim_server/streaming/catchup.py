@@ -35,10 +35,10 @@ SLICE_SECONDS = 0.002
 class CatchUp:
     """Sends one connection the stored events after a position, then lets it join its group.
 
-    The connection belongs to no group meanwhile. Events newer than the hub has delivered are left to the live
-    stream, so that none comes twice; the hub's recent events bridge the last step, which happens without an await,
-    so that none is missed. Of history, only those who have their ``turn`` hold a page: memory is bounded however
-    many resume, and a client that reads slowly holds none while it is waited for.
+    Meanwhile the connection belongs to no group. Events newer than the hub has delivered are left to the live stream,
+    so that none is sent twice; the hub's recent events bridge the last step, which happens without an await, so that
+    none is missed. Only connections that have their ``turn`` hold a page of history: memory is bounded however many
+    resume, and a client that reads slowly holds none while it is waited for.
     """
 
     def __init__(
@@ -57,33 +57,33 @@ class CatchUp:
         self._broker = broker
         self._connection = connection
         self._turn = turn
-        """Held while a page is read and sent: however many resume, they share what is left of the loop."""
+        """Held while a page is read and sent, so that resuming clients together take a bounded share of the loop."""
         self._monotonic = clock.monotonic
         self._on_gap = on_gap
         """Called once if history is removed faster than it can be sent."""
         self._send_state = send_state
-        """Called where the client keeps a state, and what would have changed it is gone."""
+        """Called if the client keeps a state and what would have changed it is gone."""
         self._owes_state = False
         self._has_gap = has_gap
-        """The client knows already that something is missing."""
+        """The client already knows that something is missing."""
         self._starts: dict[str, EventId] = {}
         self._cursor: EventId = hub.delivered_id
         self._page_events = PAGE_EVENTS
         self._generation = 0
-        """Counts the changes of ``_starts``: a page read before one is read again."""
+        """Counts the changes of ``_starts``: a page read before a change is read again."""
         self._task: asyncio.Task[None] | None = None
         self.state_as_of: EventId | None = None
-        """Up to here, what is sent is part of a state that the client was sent, too; None: it was sent none."""
+        """Events up to this id are part of a state that the client was sent; None: it was sent none."""
         self._touched: dict[tuple[str, Key], None] = {}
-        """Whose entries of that state were changed since."""
+        """The entries of that state that have changed since."""
 
     @property
     def position(self) -> EventId:
-        """Up to here, the client has been sent what it wants of history."""
+        """The client has been sent what it wants of history up to this id."""
         return self._cursor
 
     def wants(self, starts: Mapping[str, EventId], *, has_gap: bool = False) -> None:
-        """Add event types, each with the id after which its stored events are asked for."""
+        """Add event types, each with the id after which its stored events are wanted."""
         for event_type, start in self._starts.items():
             self._starts[event_type] = max(start, self._cursor)
         self._starts.update(starts)
@@ -113,7 +113,7 @@ class CatchUp:
             await asyncio.wait([self._task])
 
     async def run(self) -> None:
-        """Send what is stored, then join. Ends early when the connection goes."""
+        """Send what is stored, then join. Ends early if the connection is gone."""
         connection = self._connection
         try:
             while True:
@@ -124,7 +124,7 @@ class CatchUp:
                 async with self._turn:
                     await self._send_page()
         except BrokerUnavailable:
-            # Going on live would lose what could not be read. Closed as one that can't keep up, the client resumes.
+            # Continuing live would lose what could not be read. Closed as a slow consumer, the client resumes.
             connection.transport.close(
                 CloseCode.SLOW_CONSUMER, "history can't be read at the moment; reconnect and resume"
             )
@@ -133,12 +133,12 @@ class CatchUp:
                 connection.catch_up = None
 
     def _step_into_live(self) -> bool:
-        """Join the group if what is left is in memory and small. No await in here: nothing can come between."""
+        """Join the group if what is left is in memory and small. Has no await: nothing can come between."""
         remaining = self._hub.recent.after(self._cursor)
         if remaining is None or sum(len(event.wire) for event in remaining) > STEP_INTO_LIVE_BYTES:
             return False
         self._write([passed for event in remaining if (passed := self._sift(event)) is not None])
-        if self._owes_state and self._connection.is_lagging:  # the state has to come behind what waits
+        if self._owes_state and self._connection.is_lagging:  # the state must follow what waits
             self._cursor = self._hub.delivered_id
             return False
         self._connection.catch_up = None
@@ -150,7 +150,7 @@ class CatchUp:
         return True
 
     def _correct_state(self) -> None:
-        """Tell a client that keeps a part of the state what of it crossed its filters: stored events don't."""
+        """Tell a client that keeps a part of the state which entries crossed its filters: stored events don't say."""
         group, touched, self._touched = self._connection.group, self._touched, {}
         if group is None or group.mirror is None or not touched:
             return
@@ -160,7 +160,7 @@ class CatchUp:
     async def _send_page(self) -> None:
         """Read the next page and send what passes, joined, yielding in between.
 
-        Stops where the client doesn't keep up, and where the types asked for have changed meanwhile.
+        Stops if the client doesn't keep up, and if the requested types have changed meanwhile.
         """
         generation, until = self._generation, self._hub.delivered_id
         types = tuple(self._starts)
@@ -197,9 +197,9 @@ class CatchUp:
         return not self._connection.is_lagging and self._connection.catch_up is self
 
     async def _look_for_gap(self) -> None:
-        """Find out whether something is gone that this client was to get: a type may begin later than the page.
+        """Check whether something that this client should get is gone: a type may begin later than the page.
 
-        Who was sent a state misses nothing that is part of it.
+        A client that was sent a state misses nothing that is part of it.
         """
         cursor = max(self._cursor, self.state_as_of or self._cursor)
         types = tuple(event_type for event_type, start in self._starts.items() if start <= cursor)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.event_id import EventId
+    from swim_server.streaming.client_transport import ClientTransport
     from swim_server.streaming.explain.session_log import Session
     from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.state_parts import PartsQueue
@@ -24,43 +25,21 @@ if TYPE_CHECKING:
 LOCAL_TIER = "local"
 """The tier shown for connections of the control socket."""
 WRITE_BYTES = 64 * 1024
-"""Backlogs are written in pieces of this size while the transport accepts them."""
-
-
-class ClientTransport(Protocol):
-    """The way out to one client: what the endpoint gives a connection to write to."""
-
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the transport; never blocks. May call the connection's ``pause`` before it returns."""
-
-    def buffered_bytes(self) -> int:
-        """Return what the transport still holds."""
-
-    def peer(self) -> tuple[str, int] | None:
-        """Return host and port of the TCP connection's other end, be it a proxy's; None on the control socket."""
-
-    def hold_reading(self) -> None:
-        """Don't read what the client sends until ``release_reading``; idempotent."""
-
-    def release_reading(self) -> None:
-        """Read again; idempotent."""
-
-    def close(self, code: CloseCode, reason: str = "") -> None:
-        """Begin the closing handshake and take the connection out of the hub; idempotent."""
+"""Backlogs are written in pieces of this size while the transport accepts data."""
 
 
 class CatchUp(Protocol):
-    """Stored events on their way to a connection, as who holds the connection deals with them."""
+    """Stored events on their way to a connection, as the code that owns the connection uses them."""
 
     state_as_of: EventId | None
-    """Up to here, what is sent is part of a state that the client was sent, too; None: it was sent none."""
+    """Events up to this id are part of a state that the client was sent; None: it was sent none."""
 
     @property
     def position(self) -> EventId:
-        """Up to here, the client has been sent what it wants of history."""
+        """The client has been sent what it wants of history up to this id."""
 
     def wants(self, starts: Mapping[str, EventId], *, has_gap: bool = False) -> None:
-        """Add event types, each with the id after which its stored events are asked for."""
+        """Add event types, each with the id after which its stored events are wanted."""
 
     def forgets(self, remaining: Collection[str]) -> None:
         """Keep only these event types."""
@@ -78,8 +57,8 @@ class CatchUp(Protocol):
 class Connection:
     """One admitted client. Belongs to at most one group; its frames are in the order of the events' ids.
 
-    While the transport takes what is written, frames go straight out. When it does not (``pause``), they wait in
-    a bounded backlog, positions conflated; past the bound the client is closed with 4008 and can resume.
+    While the transport accepts data, frames are written at once. While it does not (``pause``), they wait in a bounded
+    backlog, positions conflated; beyond the bound the client is closed with 4008 and can resume.
     """
 
     __slots__ = (
@@ -129,7 +108,7 @@ class Connection:
         self.transport = transport
         self.tier = tier
         self.key = key
-        """None on the control socket, where the file system is the access control."""
+        """None on the control socket, whose access control is the file system."""
         self.remote = remote
         self.user_agent = user_agent
         self.connected_at_ms = connected_at_ms
@@ -137,35 +116,37 @@ class Connection:
         self.window_bits = window_bits
         """The window for which events to this client may be compressed, or ``PLAIN``."""
         self.max_message_bytes = max_message_bytes
-        """The longest message that the client can take; batches of positions are cut for it."""
+        """The longest message that the client accepts; batches of positions are cut to it."""
         self.subscription: Subscription = NOTHING
         self.group: Group[Connection] | None = None
         self.position = 0
-        """Number of the first of the group's frames that it was not given. The group and the hub set it."""
+        """Number of the first of the group's frames that it was not given. Set by the group and the hub."""
         self.joined_at = 0
         self.catch_up: CatchUp | None = None
-        """While stored events are being sent, before it joins its group."""
+        """Set while stored events are being sent, before it joins its group."""
         self.resumed_after: EventId | None = None
-        """Where the oldest history began that it was sent; None: none was. Set by the conversation."""
+        """Where the oldest history that it was sent began; None: it was sent none. Set by the conversation."""
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
         self.waiting: Waiting | None = None
-        """What it asks while history is looked into for it; None when it isn't. Conversation's."""
+        """The client's messages that wait while history is looked up for it; None: there is no look-up. Set by the
+        conversation.
+        """
         self.wants_notices = False
-        """It gets an error message before a temporary close: it resumes, or has asked for that."""
+        """The client gets an error message before a temporary close: it resumes, or has asked for that."""
         self.wants_state = False
-        """It asked for state, and is notified of entries that enter or leave its filters."""
+        """The client asked for state, and is notified of entries that enter or leave its filters."""
         self.session: Session | None = None
-        """Where it is remembered what it was sent, and what not. The hub sets it."""
+        """Records what it was sent and what not, for ``explain``. Set by the hub."""
         self.is_gone = False
-        """Nothing is written any more: the way out is closed, or closing."""
+        """Nothing is written any more: the transport is closed or closing."""
         self._is_blocked = False
-        """The transport takes nothing at the moment."""
+        """The transport accepts no data at the moment."""
         self._sent_before = 0
-        """Messages handed on, without those of the group it is in."""
+        """Messages handed on, excluding those of its current group."""
         self._drain_waiters: list[asyncio.Future[None]] | None = None
         self._parts: PartsQueue | None = None
-        """A state on its way; what comes after it waits in the backlog."""
+        """A state being sent; what follows it waits in the backlog."""
 
     @property
     def is_lagging(self) -> bool:
@@ -174,7 +155,7 @@ class Connection:
 
     @property
     def unsent_from(self) -> EventId | None:
-        """The first event that is meant for it and was not given to the transport; None: all were."""
+        """The first event for this client that was not given to the transport; None: all were."""
         if self.backlog is not None and (oldest := self.backlog.oldest_id) is not None:
             return oldest
         group = self.group
@@ -190,22 +171,22 @@ class Connection:
 
     @property
     def buffered_bytes(self) -> int:
-        """What waits for this client, in the transport and in the backlog."""
+        """Bytes that wait for this client, in the transport and in the backlog."""
         return self.transport.buffered_bytes() + (self.backlog.size_bytes if self.backlog is not None else 0)
 
     def join(self, group: Group[Connection]) -> None:
-        """Become a member, from the group's next event on."""
+        """Become a member, beginning with the group's next event."""
         group.join(self)
         self.joined_at = self.position
 
     def leave(self) -> None:
-        """Leave the group, given everything up to now."""
+        """Leave the group after being given everything up to now."""
         if self.group is not None:
             self.group.flush_to(self)
         self._part()
 
     def drop(self) -> None:
-        """Leave at once, for good: nothing is written any more. Idempotent."""
+        """Leave at once and for good: nothing is written any more. Idempotent."""
         self._part()
         self._sent_before = self.messages_sent
         self.is_gone = True
@@ -218,11 +199,11 @@ class Connection:
             self.group.leave(self)
 
     def framed(self, payload: bytes) -> bytes:
-        """Frame one message of its own."""
+        """Frame a message for this client alone."""
         return text_frame(payload)
 
     def answer(self, payload: bytes) -> None:
-        """Send one message of its own, after every event that precedes it."""
+        """Send a message for this client alone, after every event that precedes it."""
         self.send_frame(self.framed(payload))
 
     def send_frame(self, frame: bytes) -> None:
@@ -239,13 +220,13 @@ class Connection:
             self._check_limit()
 
     def send_events(self, events: Sequence[FramedEvent]) -> None:
-        """Send stored events in one write, uncompressed, as nobody else gets these very bytes at the moment."""
+        """Send stored events in one write, uncompressed, as no other client gets the same bytes at the moment."""
         if not self.is_gone:
             self._sent_before += len(events)
             self.deliver([framed.frame(self._own_framing, self.max_message_bytes) for framed in events], events)
 
     def deliver(self, frames: Sequence[bytes], events: Sequence[FramedEvent]) -> None:
-        """Send events' frames in one write, or let them wait. Whoever calls has counted them."""
+        """Send events' frames in one write, or queue them. The caller has counted them."""
         backlog = self.backlog
         if backlog is None:
             self.transport.write(b"".join(frames) if len(frames) > 1 else frames[0])
@@ -255,9 +236,9 @@ class Connection:
         self._check_limit()
 
     def send_state(self, parts: PartsQueue) -> None:
-        """Send what all share who asked for it at this moment, at the client's own pace. It must not lag.
+        """Send a state that clients share, at the client's own pace. It must not be lagging.
 
-        Whatever is sent from now on follows behind it.
+        Whatever is sent from now on follows it.
         """
         if self.group is not None:
             self.group.flush_to(self)
@@ -273,7 +254,7 @@ class Connection:
             self.transport.close(CloseCode.SLOW_CONSUMER, "could not keep up; reconnect and resume")
 
     def pause(self) -> None:
-        """Let frames wait here, where they can be conflated: the transport's buffer is full."""
+        """Queue frames here, where they can be conflated: the transport's buffer is full."""
         self._is_blocked = True
         if self.backlog is None and not self.is_gone:
             self.backlog = self._new_backlog()
@@ -286,11 +267,11 @@ class Connection:
 
     @property
     def _own_framing(self) -> int:
-        """How bytes are framed that nobody else gets: not compressed."""
+        """The framing of bytes that no other client gets: uncompressed."""
         return min(self.window_bits, PLAIN)
 
     def resume(self) -> None:
-        """Write what waits, as much as the transport takes again."""
+        """Write what waits, as much as the transport accepts."""
         self._is_blocked = False
         self._go_on()
 
@@ -321,7 +302,7 @@ class Connection:
         self._parts = None
 
     async def drained(self) -> None:
-        """Wait until the client keeps up, or is gone."""
+        """Wait until the client keeps up or is gone."""
         if self.backlog is not None:
             waiter = asyncio.get_running_loop().create_future()
             self._drain_waiters = [*(self._drain_waiters or ()), waiter]

@@ -1,4 +1,4 @@
-"""What a client may ask and what it is answered: the actions of the wire protocol."""
+"""The actions of the wire protocol, performed and answered."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 MAX_WAITING = 100
-"""How many actions of one client may wait while its place in history is looked up."""
+"""How many actions of one client may wait during a look-up in history."""
 MAX_WAITING_BYTES = 64 * 1024
-"""The same in bytes; with more, the client isn't read."""
+"""The same in bytes; beyond it, the client isn't read."""
 CONCURRENT_CATCH_UPS = 2
-"""How many resuming clients read and filter history at the same moment; the others take turns."""
+"""How many resuming clients read and filter history at the same time; the others take turns."""
 
 
 class Conversation:
-    """Answers actions. Holds nothing of a single client; its state is the connection's."""
+    """Answers actions. Keeps nothing about a single client: that is in the connection."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Conversation:
         self._heartbeat_seconds = heartbeat_seconds
         self._max_waiting_bytes = max_waiting_bytes
         self.publishing = publishing or Publishing(catalogue)
-        """What may be published; replaced when the configuration is read again."""
+        """What may be published; replaced when the configuration is reloaded."""
         self.errors: Counter[ErrorCode] = Counter()
-        """The error messages that clients were sent, by code."""
+        """Error messages sent to clients, by code."""
         turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
         self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, clock=clock, error=self.error)
         self._explaining = Explaining(hub, broker, catalogue, turn=turn)
@@ -74,8 +74,8 @@ class Conversation:
             epoch=self._broker.epoch or None,
         )
 
-    def error(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> bytes:
-        """Return an ``error`` message, which counts as sent."""
+    def error(self, code: ErrorCode, message: str, details: Mapping[str, object] | None = None) -> bytes:
+        """Return an ``error`` message, and count it as sent."""
         self.errors[code] += 1
         return messages.error(code, message, self._now(), **(details or {}))
 
@@ -102,7 +102,7 @@ class Conversation:
         self._perform(connection, action)
 
     def receive(self, connection: Connection, payload: bytes) -> None:
-        """Read and answer one message. Raises BadMessage when it is refused at once; then nothing was changed."""
+        """Read and answer one message. Raises BadMessage if it is refused at once; then nothing was changed."""
         action = actions.decode_action(payload)
         waiting = connection.waiting
         if waiting is None:
@@ -133,13 +133,13 @@ class Conversation:
         return format_ms(self._now_ms())
 
     def _last_event_id(self) -> str:
-        """Where the live stream stands; ``0-0`` before the first event, so that one may resume from there too."""
+        """Return where the live stream is; ``0-0`` before the first event, so that clients can resume from it."""
         return str(self._hub.delivered_id)
 
-    # What has to look into history, one look at a time for each client.
+    # What needs history, one look-up at a time for each client.
 
     def _look_up(self, connection: Connection, work: Coroutine[Any, Any, None] | None) -> None:
-        """Do what is left of an action; what the client asks meanwhile waits, so that answers keep the order."""
+        """Finish an action; the client's later messages wait meanwhile, so that answers keep the order."""
         if work is not None:
             connection.waiting = Waiting()
             self._tasks.start(self._go_on_after(connection, work))
@@ -160,7 +160,7 @@ class Conversation:
     def _go_on(self, connection: Connection, waiting: deque[bytes]) -> None:
         while waiting and not connection.is_gone:
             self._perform_or_refuse(connection, waiting.popleft())
-            if connection.waiting is not None:  # it looks into history itself: the rest waits for that one
+            if connection.waiting is not None:  # it looks into history itself: the rest waits for it
                 connection.waiting.extend(waiting)
                 return
 
@@ -196,7 +196,7 @@ class Conversation:
         self._tasks.start(self._publish_later(connection, event))
 
     def tell_unreadable(self, after: EventId, up_to: EventId) -> None:
-        """Tell those who were sent history over a stretch that turns out not to be what was stored."""
+        """Tell clients that were sent history across a range that turns out to be damaged."""
         details = {"from": str(after), "to": str(up_to)}
         for connection in list(self._hub.connections.values()):
             if connection.resumed_after is not None and connection.resumed_after < up_to:

@@ -1,4 +1,4 @@
-"""An event on its way out: each of its frames is built once, for all who get it."""
+"""An event on its way out: each of its frames is built once and shared by all clients that get it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
 
 COMPRESS_FROM_BYTES = 512
-"""A shorter message goes plain, also to those who negotiated compression: little to gain (RFC 7692, section 6)."""
+"""A shorter message is never compressed: there is little to gain (RFC 7692, section 6)."""
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -29,36 +29,36 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def deflated_frame(payload: bytes, window_bits: int) -> bytes:
-    """Frame one text message, compressed by itself: for all who negotiated ``server_no_context_takeover``."""
+    """Frame one text message, compressed independently, for all that negotiated ``server_no_context_takeover``."""
     deflate = PerMessageDeflate(True, True, 15, window_bits)
     return Frame(Opcode.TEXT, payload).serialize(mask=False, extensions=[deflate])
 
 
 def ping_frame(payload: bytes) -> bytes:
-    """Frame one ping; at most 125 bytes of payload (RFC 6455, partition 5.5)."""
+    """Frame one ping; at most 125 bytes of payload (RFC 6455, section 5.5)."""
     return Frame(Opcode.PING, payload).serialize(mask=False)
 
 
 PLAIN = 0
-"""In place of window bits: no compression."""
+"""Used instead of window bits: no compression."""
 EVENT_STREAM, CHUNKED_EVENT_STREAM = -1, -2
-"""In the same place: server-sent events, bare for HTTP/1.0, or each a chunk of an HTTP/1.1 answer (RFC 9112, 7.1)."""
+"""Used instead of window bits: server-sent events, unchunked for HTTP/1.0, or chunked (RFC 9112, section 7.1)."""
 
 
 def server_sent(payload: bytes, event_type: str, event_id: str | None, window_bits: int) -> bytes:
-    """Write one server-sent event; JSON has no line ends of its own."""
+    """Format one server-sent event; JSON contains no line ends."""
     head = b"id: %b\n" % event_id.encode() if event_id is not None else b""
     text = b"%bevent: %b\ndata: %b\n\n" % (head, event_type.partition("#")[0].encode(), payload)
     return chunk(text) if window_bits == CHUNKED_EVENT_STREAM else text
 
 
 def chunk(text: bytes) -> bytes:
-    """Frame a piece of a chunked answer."""
+    """Frame a piece of a chunked response."""
     return b"%x\r\n%b\r\n" % (len(text), text)
 
 
 def frame_payload(payload: bytes, window_bits: int) -> bytes:
-    """Frame a message that is no event, for clients that negotiated this window size."""
+    """Frame a message that is not an event, for clients that negotiated this window size."""
     if window_bits < PLAIN:
         return server_sent(payload, msgspec.json.decode(payload)["type"], None, window_bits)
     if window_bits == PLAIN or len(payload) < COMPRESS_FROM_BYTES:
@@ -67,27 +67,28 @@ def frame_payload(payload: bytes, window_bits: int) -> bytes:
 
 
 class FramedEvent:
-    """An event, or what remains of one for some filters, and its frames: plain, and one for each window size."""
+    """An event, or the part of one that some filters leave, and its frames: plain, and one per window size."""
 
     def __init__(self, event: Event) -> None:
         self.event = event
-        self._frames: dict[tuple[int, int], bytes] = {}
+        self.frames: dict[tuple[int, int], bytes] = {}
+        """Those that were built, by window size and longest message."""
 
     def frame(self, window_bits: int, max_message_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
-        """Return the frame for clients that negotiated this window size; ``PLAIN``: for those who negotiated nothing.
+        """Return the frame for clients that negotiated this window size; ``PLAIN``: no compression.
 
-        A batch of positions that is longer than such clients can take becomes several frames; any other event that
-        is becomes an error that names it.
+        A batch of positions longer than such clients accept becomes several frames; any other such event becomes an
+        error that names it.
         """
         name = (window_bits, max_message_bytes)
-        frame = self._frames.get(name)
+        frame = self.frames.get(name)
         if frame is None:
             if len(self.event.wire) <= max_message_bytes:
                 frame = self._frame_of(self.event.wire, window_bits)
             else:
                 parts = _cut(self.event, max_message_bytes)
                 frame = b"".join([self._frame_of(part, window_bits) for part in parts])
-            self._frames[name] = frame
+            self.frames[name] = frame
         return frame
 
     def _frame_of(self, wire: bytes, window_bits: int) -> bytes:
@@ -102,7 +103,7 @@ class FramedEvent:
 
     @cached_property
     def flights(self) -> Mapping[Hashable, Any]:
-        """The positions it tells, by what makes two of them the same flight's; none for other events."""
+        """Return the event's positions by flight; none for other events."""
         if self.event.type == POSITION:
             return {self._flight(0, self.event.data): self.event.data}
         rows = self.event.data.get("positions") if self.event.type == POSITIONS else None
@@ -110,8 +111,8 @@ class FramedEvent:
             return {}
         return {self._flight(number, row): row for number, row in enumerate(rows)}
 
-    def _flight(self, number: int, row: Any) -> Hashable:
-        """Return what makes two positions the same flight's; a row that names none stands for itself."""
+    def _flight(self, number: int, row: object) -> Hashable:
+        """Return what identifies the flight of a position; a row that names none is a flight by itself."""
         if isinstance(row, dict):
             for field in ("flight_uid", "callsign"):
                 value = row.get(field)
@@ -121,7 +122,7 @@ class FramedEvent:
 
 
 def _cut(event: Event, max_message_bytes: int) -> list[bytes]:
-    """Make messages of at most so many bytes of an event that is longer: parts of a batch, or an error."""
+    """Split an event that is too long into messages of at most this many bytes: parts of a batch, or an error."""
     if event.type == POSITIONS:
         parts = split(NewEvent(type=event.type, data=event.data), max_message_bytes)
         return [event.with_data(part.data).wire for part in parts]

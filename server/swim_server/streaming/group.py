@@ -1,4 +1,4 @@
-"""A group: all connections that are sent the same bytes, and the frames on their way to them."""
+"""A group: all connections that are sent the same bytes, and the frames that are to be written to them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Member(Protocol):
     """What a group needs of its members."""
 
     group: Group[Any] | None
-    """The one that it is in."""
+    """The group that it belongs to."""
     position: int
     """Number of the first of the group's frames that it was not given."""
 
     def deliver(self, frames: Sequence[bytes], events: Sequence[FramedEvent]) -> None:
-        """Take the next frames of the group, with the events that they frame."""
+        """Take the group's next frames, with the events in them."""
 
 
 M = TypeVar("M", bound=Member)
@@ -31,13 +31,13 @@ M = TypeVar("M", bound=Member)
 class Group(Generic[M]):
     """Connections with the same subscription, compression and longest message.
 
-    Holds each frame until every member has it.
-
-    Frames are numbered: ``base`` is the number of the first one held, ``end`` the number the next will get. A
-    member's ``position`` is the number of the first frame that it has not been given.
+    Holds each frame until every member has it. Frames are numbered: ``base`` is the number of the first one held,
+    ``end`` the number of the next one. A member's ``position`` is the number of the first frame that it has not been
+    given.
     """
 
     __slots__ = (
+        "_frame_name",
         "_match_pending",
         "_snapshot",
         "base",
@@ -63,17 +63,18 @@ class Group(Generic[M]):
         self.subscription = subscription
         self.window_bits = window_bits
         self.max_message_bytes = max_message_bytes
-        """The longest message that its members can take."""
+        """The longest message that its members accept."""
         self.members: dict[M, None] = {}
         self.frames: list[bytes] = []
         self.events: list[FramedEvent] = []
         self.base = 0
         self.is_dirty = False
-        """Stands in the hub's queue of groups to write."""
+        """Whether it is in the hub's queue of groups to write."""
         self.mirror = mirror
-        """The membership messages for its members; None: they did not ask for state."""
+        """The state messages for its members; None: they did not ask for state."""
+        self._frame_name = (window_bits, max_message_bytes)
         self._match_pending = match_pending
-        """Sees to it that the group has every event that counts as delivered."""
+        """Makes sure that the group has every event that counts as delivered."""
         self._snapshot: tuple[M, ...] | None = None
 
     @property
@@ -82,13 +83,13 @@ class Group(Generic[M]):
 
     @property
     def members_snapshot(self) -> tuple[M, ...]:
-        """The members as a tuple that stays as it is while members come and go."""
+        """The members as a tuple, which stays unchanged while members join and leave."""
         if self._snapshot is None:
             self._snapshot = tuple(self.members)
         return self._snapshot
 
     def join(self, member: M) -> None:
-        """Take a member in, from the next event on."""
+        """Add a member, beginning with the next event."""
         self.match_pending()
         self.members[member] = None
         self._snapshot = None
@@ -96,25 +97,25 @@ class Group(Generic[M]):
         member.position = self.end
 
     def leave(self, member: M) -> None:
-        """Let a member go; what it hasn't been given by now it won't get."""
+        """Remove a member; it gets nothing more."""
         del self.members[member]
         self._snapshot = None
         member.group = None
 
     def append(self, framed: FramedEvent) -> int:
-        """Add an event's frame, to be written when the hub comes to it. Returns the bytes that it has."""
-        frame = framed.frame(self.window_bits, self.max_message_bytes)
+        """Append an event's frame, to be written when it is the group's turn. Returns its size in bytes."""
+        frame = framed.frames.get(self._frame_name) or framed.frame(self.window_bits, self.max_message_bytes)
         self.frames.append(frame)
         self.events.append(framed)
         return len(frame)
 
     def match_pending(self) -> None:
-        """Take in every event that counts as delivered."""
+        """Append every event that counts as delivered."""
         if self._match_pending is not None:
             self._match_pending(self)
 
     def flush_to(self, member: M) -> None:
-        """Give one member everything that it has not been given: before an answer of its own, or before it leaves."""
+        """Give one member everything it has not been given: before an answer to it, or before it leaves."""
         self.match_pending()
         start = member.position - self.base
         if start < len(self.frames):
@@ -122,9 +123,9 @@ class Group(Generic[M]):
             member.deliver(self.frames[start:], self.events[start:])
 
     def release(self, end: int) -> int:
-        """Forget the frames before number ``end``: every member has them. Returns the bytes that they had."""
+        """Drop the frames before number ``end``, which every member has. Returns their size in bytes."""
         count = end - self.base
-        released_bytes = sum(map(len, self.frames[:count]))
+        released_bytes = len(self.frames[0]) if count == 1 else sum(map(len, self.frames[:count]))
         del self.frames[:count], self.events[:count]
         self.base = end
         return released_bytes

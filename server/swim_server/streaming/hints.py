@@ -1,10 +1,10 @@
-"""Hints: what of a client's filters can match nothing that is known, in words. Nothing is refused for it."""
+"""Hints: texts about filter values that can match nothing known. Nothing is refused because of one."""
 
 from __future__ import annotations
 
 import string
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from swim_server.streaming.recent import Recent
 
 MAX_HINTS = 10
-"""In one answer."""
+"""Maximum number of hints in one answer."""
 LONGEST_SLIP = 5
-"""An airport's code has four letters."""
+"""Maximum length of a code that is corrected: an airport's code has four letters."""
 LETTERS = string.ascii_uppercase + string.digits
 REGION_LETTERS = 2
-"""The first letters of a code, which name its region: those are seldom wrong."""
+"""The first letters of a code, which name its region and are seldom wrong."""
 LOOK_AGAIN_SECONDS = 15.0
 """How long the current flights are cached."""
 LOOKED_AT_EVENTS = 64
-"""Most events scanned, the newest batches of positions: more than the network has pilots."""
+"""Maximum number of events scanned, the newest batches of positions: enough for all pilots of the network."""
 LOOKED_AT_BYTES = 2 * 1024 * 1024
 US_CENTRES = frozenset(
     {"ZAB", "ZAN", "ZAU", "ZBW", "ZDC", "ZDV", "ZFW", "ZHN", "ZHU", "ZID", "ZJX", "ZKC", "ZLA", "ZLC", "ZMA", "ZME"}
@@ -34,11 +34,13 @@ US_CENTRES = frozenset(
 
 
 class AirportCodes(msgspec.Struct, frozen=True):
-    """The airports there are."""
+    """All known airports and FIRs."""
 
     icao: frozenset[str]
     others: Mapping[str, str]
-    """ICAO codes by IATA and FAA codes."""
+    """ICAO codes, by IATA and FAA codes."""
+    firs: frozenset[str] = frozenset()
+    """Empty: not known."""
 
 
 class _Row(msgspec.Struct):
@@ -46,6 +48,7 @@ class _Row(msgspec.Struct):
     dep: Any = None
     arr: Any = None
     current_artcc: Any = None
+    current_fir: Any = None
 
 
 class _Data(_Row):
@@ -57,18 +60,20 @@ class _Message(msgspec.Struct):
 
 
 class _Traffic(msgspec.Struct, frozen=True):
-    """What was seen lately."""
+    """What the newest events show."""
 
     callsigns: Sequence[str] = ()
     """Sorted."""
     airports: frozenset[str] = frozenset()
     centres: frozenset[str] = frozenset()
+    firs: frozenset[str] = frozenset()
 
 
 class Hints:
-    """Knows the airports of the world, once ``airports`` is set, and what the newest events tell of the traffic."""
+    """Knows the world's airports, once ``airports`` is set, and the current traffic from the newest events."""
 
-    def __init__(self, recent: Recent, *, clock: Clock) -> None:
+    def __init__(self, recent: Callable[[], Recent], *, clock: Clock) -> None:
+        """Read the newest events from what ``recent`` returns at the time."""
         self._recent = recent
         self._monotonic = clock.monotonic
         self.airports: AirportCodes | None = None
@@ -77,13 +82,14 @@ class Hints:
         self._decoder = msgspec.json.Decoder(_Message)
 
     def about(self, filters: Filters) -> list[str]:
-        """Return a hint for each value that can match nothing known; none where nothing can be known of it."""
-        if not (filters.airports or filters.artccs or filters.callsign_prefixes):
+        """Return a hint for each value that can match nothing known; none where nothing is known."""
+        if not (filters.airports or filters.artccs or filters.firs or filters.callsign_prefixes):
             return []
         traffic = self._look()
         found = chain(
             self._about_airports(filters.airports, traffic),
             self._about_centres(filters.artccs, traffic),
+            self._about_firs(filters.firs, traffic),
             _about_callsigns(filters.callsign_prefixes, traffic),
         )
         return list(islice(found, MAX_HINTS))
@@ -106,23 +112,37 @@ class Hints:
             elif self.airports is not None and code in self.airports.icao and code[-2:] != "CC":
                 yield f"no centre {code}: it is an airport"
 
+    def _about_firs(self, codes: Iterable[str], traffic: _Traffic) -> Iterable[str]:
+        """Return hints for unknown FIRs; centres are valid values, too."""
+        if self.airports is None or not self.airports.firs:
+            return
+        for code in sorted(codes):
+            if any(code in known for known in (self.airports.firs, US_CENTRES, traffic.firs, traffic.centres)):
+                continue
+            if code in self.airports.icao:
+                yield f"no FIR {code}: it is an airport"
+            else:
+                meant = _nearest(code, self.airports.firs)
+                yield f"no FIR {code}; {meant}?" if meant else f"no FIR {code} is known"
+
     def _look(self) -> _Traffic:
-        """See what flies at the moment, by the newest events in memory; at most once in a while."""
+        """Return the current traffic according to the newest events; refreshed at most every few seconds."""
         now = self._monotonic()
         if now - self._looked_at < LOOK_AGAIN_SECONDS:
             return self._traffic
         self._looked_at = now
         rows: list[_Row] = []
-        for wire in self._recent.newest("flight.", LOOKED_AT_EVENTS, LOOKED_AT_BYTES):
+        for wire in self._recent().newest("flight.", LOOKED_AT_EVENTS, LOOKED_AT_BYTES):
             try:
                 data = self._decoder.decode(wire).data
             except msgspec.DecodeError:
-                continue  # a provider's own shape: it tells nothing
+                continue  # a provider's own format: it says nothing
             rows += [data, *data.positions]
         self._traffic = _Traffic(
             callsigns=sorted(_texts(row.callsign for row in rows)),
             airports=_texts(code for row in rows for code in (row.dep, row.arr)),
             centres=_texts(row.current_artcc for row in rows),
+            firs=_texts(row.current_fir for row in rows),
         )
         return self._traffic
 
@@ -137,9 +157,10 @@ def _about_callsigns(prefixes: Iterable[str], traffic: _Traffic) -> Iterable[str
 
 
 def _nearest(code: str, known: frozenset[str]) -> str | None:
-    """Find the airport that a wrong code was most likely meant to be.
+    """Return the airport or FIR that a wrong code was most likely meant to be.
 
-    Tries what one slip makes of the code, instead of comparing it with every airport: a client may list a thousand.
+    Tries every single typing error in the code, instead of comparing it with every known one: a client may list a
+    thousand.
     """
     for meant in (code[:4], f"K{code}"):
         if meant in known:
@@ -149,7 +170,7 @@ def _nearest(code: str, known: frozenset[str]) -> str | None:
 
 
 def _one_slip_away(code: str) -> Iterator[str]:
-    """Yield codes with one letter less, one more, two changed over, or another one; the region's two stay first."""
+    """Yield codes with one letter less, one more, two swapped, or one replaced; the first two are kept until last."""
     places = range(REGION_LETTERS, len(code))
     for at in places:
         yield code[:at] + code[at + 1 :]

@@ -23,7 +23,7 @@ SCAN_EVENTS = 256
 
 
 class HistoryStart:
-    """Answers ``after``, ``since`` and ``last``. Raises BrokerUnavailable where history can't be read."""
+    """Resolves ``after``, ``since`` and ``last``. Raises BrokerUnavailable if history can't be read."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class HistoryStart:
         self._clock = clock
 
     async def find(self, current: Subscription, action: Subscribe, types: frozenset[str]) -> tuple[EventId, bool]:
-        """Find the start, and whether something behind it may be gone.
+        """Return the start, and whether something after it may be gone.
 
-        Only ``after`` may give a start that the live stream has not come to; the others end where that stands.
+        Only ``after`` may give a start that the live stream has not reached yet; the others end where it is.
         """
         if action.after is not None:
             start = EventId.parse(action.after)
@@ -59,14 +59,16 @@ class HistoryStart:
         return min(start, self._hub.delivered_id), False
 
     def is_of_other_epoch(self, action: Subscribe) -> bool:
-        """Tell whether the client saw its last event in another order of events than what is stored here.
+        """Tell whether the client saw its last event in another order of events than the one stored here.
 
-        What came since by the clock is sent all the same, as after any gap: ids are milliseconds in both orders.
+        Events since then by the clock are sent all the same, as after any gap: ids are milliseconds in both orders.
         """
         return action.epoch is not None and action.epoch != self._broker.epoch
 
     async def _before_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
-        """Return the id before the ``count`` newest events that pass the filters, or before the oldest of fewer."""
+        """Return the id before the ``count`` newest events that pass the filters, or before the oldest if there are
+        fewer.
+        """
         before: EventId | None = None
         start = self._hub.delivered_id
         while count:

@@ -1,4 +1,4 @@
-"""The hub: takes stored events, finds who wants them, and writes them, each encoded and framed once."""
+"""The hub: takes stored events, finds the subscribers, and writes to them, each event encoded and framed once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swim_server.protocol.event_id import ZERO
 from swim_server.streaming.connection import LOCAL_TIER
-from swim_server.streaming.group import Group
+from swim_server.streaming.groups import Groups
 from swim_server.streaming.hints import Hints
-from swim_server.streaming.index.index import Index
 from swim_server.streaming.match import Match
 from swim_server.streaming.mirror.live_state import LiveState
 from swim_server.streaming.recent import Recent
@@ -23,69 +24,72 @@ if TYPE_CHECKING:
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.explain.session_log import SessionLog
+    from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.mirror import Mirror
 
 WRITE_BYTES = 128 * 1024
 """Largest write to a connection, so that a slow one is noticed before much more is queued."""
-WRITES_PER_LOOK = 32
-"""Writes, or matches of an event, between two looks at the clock."""
-MAX_WAITING_EVENTS = 10_000
-"""With more events waiting, ``deliver`` matches them before it returns, so that publishers wait."""
-MAX_HELD_BYTES = 64 * 1024 * 1024
-"""With this many bytes of frames in the groups, no further events are matched until some are written."""
+
+
+class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the hub does at once, and how much may wait."""
+
+    slice_seconds: float = 0.002
+    """Length of a slice of matching or writing, after which the loop serves everything else."""
+    writes_per_look: int = 32
+    """Writes, or matches of an event, between two looks at the clock."""
+    max_waiting_events: int = 10_000
+    """With more events waiting, ``deliver`` matches them before it returns, so that publishers wait."""
+    max_held_bytes: int = 64 * 1024 * 1024
+    """With this many bytes of frames in the groups, no further events are matched until some are written."""
 
 
 class Hub:
     """All connections and groups. Lives on the loop's thread; nothing in it awaits.
 
-    What one turn of the loop brings is written at the turn's end, joined, one write per connection. Matching and
-    writing are cut into slices of ``slice_seconds``, between which the loop serves everybody else; what arrives
-    meanwhile joins the next writes, so under load the writes become fewer and larger by themselves.
+    What arrives in one turn of the loop is written at the turn's end, joined, one write per connection. Matching and
+    writing are cut into slices of ``slice_seconds``, between which the loop serves everything else; what arrives
+    meanwhile joins the next writes, so that under load the writes become fewer and larger by themselves.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
         *,
-        newest_id: EventId = ZERO,
         call_soon: Callable[[Callable[[], None]], object],
         clock: Clock,
         on_failure: Callable[[BaseException], None],
         session_log: SessionLog | None = None,
-        slice_seconds: float = 0.002,
-        writes_per_look: int = WRITES_PER_LOOK,
-        max_waiting_events: int = MAX_WAITING_EVENTS,
-        max_held_bytes: int = MAX_HELD_BYTES,
+        limits: HubLimits = HubLimits(),
     ) -> None:
         self.catalogue = catalogue
         self.session_log = session_log
-        """Where it is remembered who was here when; None: nowhere."""
+        """Records sessions for ``explain``; None: nothing is recorded."""
         self.connections: dict[str, Connection] = {}
-        self.delivered_id = newest_id
-        """Id of the last event handed to the groups: where the live stream stands."""
-        self.recent = Recent(newest_id)
-        self.hints = Hints(self.recent, clock=clock)
-        """What of a client's filters can match nothing."""
+        self.delivered_id = ZERO
+        """Id of the last event handed to the groups: the position of the live stream."""
+        self.recent = Recent(ZERO)
+        self.hints = Hints(lambda: self.recent, clock=clock)
+        """Finds filter values that can match nothing."""
         self.events_delivered = 0
-        """Events taken in since the start."""
+        """Events received since the start."""
         self.events_by_type: Counter[str] = Counter()
-        """Of them, those that the live stream has come to."""
+        """Events that the live stream has reached, by type."""
         self.deliveries = 0
         """Events times the connections that they were for."""
         self.deliveries_by_type: Counter[str] = Counter()
-        """The same by type, without what was sent from history."""
+        """The same by type, excluding what was sent from history; counted once an event has gone to every group."""
         self.by_key: dict[int, dict[str, Connection]] = {}
-        """The same by the id of their key, in the order of admission; keys with at least one."""
-        self.groups: dict[tuple[Subscription, int, int, bool], Group[Connection]] = {}
+        """Connections by key id, in the order of admission; only keys with at least one."""
         self.state = LiveState()
-        """The world where the live stream stands."""
-        self._mirrors: dict[Group[Connection], None] = {}
-        """The groups of those who asked for state."""
-        self._index: Index[Group[Connection]] = Index(catalogue)
+        """The state of the world at the position of the live stream."""
+        self._groups = Groups(catalogue, self.state, self._match_pending)
+        self.groups = self._groups.by_key
+        self._mirrors, self._index = self._groups.mirrors, self._groups.index
         self._waiting: deque[Event] = deque()
-        """Stored events that the live stream has not come to."""
+        """Stored events that the live stream has not reached."""
         self._match: Match[Group[Connection]] | None = None
-        """The newest event of the live stream, while there are groups that it was not held against."""
+        """The newest event of the live stream, while it has not been matched against all groups."""
         self._dirty: deque[Group[Connection]] = deque()
         self._held_bytes = 0
         self._writer: Iterator[None] | None = None
@@ -93,24 +97,24 @@ class Hub:
         self.call_soon = call_soon
         self._monotonic = clock.monotonic
         self._on_failure = on_failure
-        self._slice_seconds = slice_seconds
-        self._writes_per_look = writes_per_look
-        self._max_waiting_events = max_waiting_events
-        self._max_held_bytes = max_held_bytes
+        self._slice_seconds = limits.slice_seconds
+        self._writes_per_look = limits.writes_per_look
+        self._max_waiting_events = limits.max_waiting_events
+        self._max_held_bytes = limits.max_held_bytes
 
     def begin_after(self, newest_id: EventId) -> None:
-        """Let the live stream begin behind this event. Before the first connection and the first event."""
+        """Begin the live stream after this event. Call before the first connection and the first event."""
         self.delivered_id = newest_id
         self.recent = Recent(newest_id)
 
     # Who receives.
 
     def add(self, connection: Connection) -> None:
-        """Take in an admitted connection; it receives nothing until it subscribes."""
+        """Register an admitted connection; it receives nothing until it subscribes."""
         self.connections[connection.id] = connection
         if connection.key is not None:
             self.by_key.setdefault(connection.key.id, {})[connection.id] = connection
-        if self.session_log is not None and connection.tier != LOCAL_TIER:  # commands would crowd the consumers out
+        if self.session_log is not None and connection.tier != LOCAL_TIER:  # commands would displace the consumers
             connection.session = self.session_log.opened(
                 connection.id,
                 tier=connection.tier,
@@ -134,7 +138,7 @@ class Hub:
             connection.catch_up.cancel()
         group = connection.group
         connection.drop()
-        self._discard_if_empty(group)
+        self._groups.discard_if_empty(group)
 
     def _note_end(self, connection: Connection) -> None:
         if self.session_log is None or connection.session is None:
@@ -149,13 +153,13 @@ class Hub:
         )
 
     def flush_and_remove(self, connection: Connection) -> None:
-        """Give a connection that keeps up every event until now, then forget it. Idempotent."""
+        """Give a connection that keeps up every event so far, then forget it. Idempotent."""
         if connection.group is not None and not connection.is_lagging:
             connection.group.flush_to(connection)
         self.remove(connection)
 
     def subscribe(self, connection: Connection, subscription: Subscription) -> None:
-        """Let a connection receive the live stream through this subscription from the next event on."""
+        """Send a connection the live stream through this subscription, beginning with the next event."""
         group = connection.group
         if group is not None:
             if (
@@ -165,51 +169,27 @@ class Hub:
             ):
                 return
             connection.leave()
-            self._discard_if_empty(group)
+            self._groups.discard_if_empty(group)
         if connection.id not in self.connections:
             return
         if not subscription.channels:
             connection.subscription = subscription
             return
-        group = self._group(
+        group = self._groups.find(
             subscription, connection.window_bits, connection.max_message_bytes, is_mirror=connection.wants_state
         )
-        connection.subscription = group.subscription  # the one that all members share
+        connection.subscription = group.subscription  # the object that all members share
         connection.join(group)
 
     def detach(self, connection: Connection, subscription: Subscription) -> None:
-        """Take a connection out of the live stream, with this subscription for what it is sent meanwhile."""
+        """Take a connection out of the live stream; ``subscription`` applies to what it is sent meanwhile."""
         self.subscribe(connection, NOTHING)
         connection.subscription = subscription
-
-    def _group(
-        self, subscription: Subscription, window_bits: int, max_message_bytes: int, *, is_mirror: bool
-    ) -> Group[Connection]:
-        name = (subscription, window_bits, max_message_bytes, is_mirror)
-        group = self.groups.get(name)
-        if group is None:
-            mirror = self.state.mirror(subscription, self.catalogue) if is_mirror else None
-            group = self.groups[name] = Group(*name[:3], match_pending=self._match_pending, mirror=mirror)
-            self._index.add(group)
-            if mirror is not None:
-                self._mirrors[group] = None
-        return group
-
-    def _discard_if_empty(self, group: Group[Connection] | None) -> None:
-        if group is None or group.members:
-            return
-        name = (group.subscription, group.window_bits, group.max_message_bytes, group.mirror is not None)
-        if self.groups.get(name) is group:
-            del self.groups[name]
-            self._index.remove(group)
-            if group.mirror is not None:
-                del self._mirrors[group]
-                group.mirror.close()
 
     # Which events.
 
     def deliver(self, events: Sequence[Event]) -> None:
-        """Hand stored events, in the order of their ids, to every group that they pass."""
+        """Deliver stored events, in the order of their ids, to every group whose subscription they pass."""
         self._waiting.extend(events)
         self.events_delivered += len(events)
         self._match_until(self._monotonic() + self._slice_seconds)
@@ -219,14 +199,14 @@ class Hub:
         self._schedule()
 
     def advance_to(self, event_id: EventId) -> bool:
-        """Let the live stream come to an event at least; False when that has not come here yet."""
+        """Advance the live stream at least to this event; False if the event has not arrived here yet."""
         while self.delivered_id < event_id and self._waiting:
             self._begin_match()
         self._schedule()
         return self.delivered_id >= event_id
 
     def _begin_match(self) -> None:
-        """Let the next event be part of the live stream. The one before is held against every group by then."""
+        """Make the next event part of the live stream, after matching the one before against every group."""
         if self._match is not None:
             self._offer_until(None)
         event = self._waiting.popleft()
@@ -252,7 +232,7 @@ class Hub:
                 return
 
     def _offer_until(self, deadline: float | None) -> bool:
-        """Hold the event against the groups that are left; False when the deadline comes first."""
+        """Match the event against the remaining groups; False if the deadline comes first."""
         match = self._match
         assert match is not None, "offers follow the beginning of a match"
         for number, group in enumerate(match, 1):
@@ -260,6 +240,7 @@ class Hub:
             if deadline is not None and not number % self._writes_per_look and self._monotonic() >= deadline:
                 return False
         self._match = None
+        self.deliveries_by_type[match.event.type] += match.deliveries
         return deadline is None or self._monotonic() < deadline
 
     def _offer(self, match: Match[Group[Connection]], group: Group[Connection]) -> None:
@@ -274,21 +255,22 @@ class Hub:
         except Exception as error:  # noqa: BLE001  # an event that can't be judged must not stop those behind it
             self._on_failure(error)
             return
-        self.deliveries += len(group.members)
-        self.deliveries_by_type[match.event.type] += len(group.members)
+        members = len(group.members)
+        self.deliveries += members
+        match.deliveries += members
         if not group.is_dirty:
             group.is_dirty = True
             self._dirty.append(group)
 
     def _offer_to_mirror(self, match: Match[Group[Connection]], group: Group[Connection], mirror: Mirror) -> bool:
-        """Give an event to a group, with what it does to the state that the group has; False: nothing."""
+        """Give a group an event and what it changes in the group's state; False: nothing."""
         frames = mirror.frames(match)
         for framed in frames:
             self._held_bytes += group.append(framed)
         return bool(frames)
 
     def _match_pending(self, group: Group[Connection]) -> None:
-        """Hold the event in hand against this group now: its members are about to change, or to be written to."""
+        """Match the current event against this group now: its members are about to change, or to be written to."""
         if self._match is not None and self._match.take(group):
             self._offer(self._match, group)
 
@@ -296,7 +278,7 @@ class Hub:
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything delivered has been written, or waits for its client alone."""
+        """Whether everything delivered has been written, or waits only for its client."""
         return not (self._dirty or self._writer is not None or self._match or self._waiting)
 
     def _schedule(self) -> None:
@@ -327,7 +309,7 @@ class Hub:
                 return
 
     def _write_group(self, group: Group[Connection]) -> Iterator[None]:
-        """Write the group's oldest frames to each member; yield now and then. Frames that come meanwhile wait."""
+        """Write the group's oldest frames to each member, yielding now and then. Frames that arrive meanwhile wait."""
         start = group.base
         count = _count_within(group.frames, WRITE_BYTES)
         end = start + count
@@ -357,7 +339,9 @@ class Hub:
 
 
 def _count_within(frames: Sequence[bytes], limit_bytes: int) -> int:
-    """How many of the first frames make at most ``limit_bytes`` together; at least one."""
+    """Return how many of the first frames have at most ``limit_bytes`` together; at least one."""
+    if len(frames) == 1:
+        return 1
     total = 0
     for count, frame in enumerate(frames):
         total += len(frame)

@@ -1,4 +1,4 @@
-"""Who may publish what, how much, and how it must look: the rules of the ``publish`` action. Pure."""
+"""Who may publish what, how much, and in which form: the rules of the ``publish`` action. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARK = b'"publish"'
 
 
 class Publishing:
-    """The rules of one configuration. Immutable: a changed one is another."""
+    """The rules of one configuration. Immutable: a change creates another."""
 
     def __init__(
         self,
@@ -34,17 +34,17 @@ class Publishing:
         max_event_bytes: int = MAX_EVENT_BYTES,
         channels_by_key: Mapping[int, Sequence[str]] | None = None,
     ) -> None:
-        """``channels_by_key``: what a key may publish, where that isn't everything."""
+        """Build the rules; ``channels_by_key`` restricts what some keys may publish."""
         self._catalogue = catalogue
         self.events_per_second = events_per_second
-        """Of one connection."""
+        """Limit per connection."""
         self.max_event_bytes = max_event_bytes
-        """Of one message."""
+        """Limit per message."""
         self._types_by_key = {key_id: catalogue.expand(named) for key_id, named in (channels_by_key or {}).items()}
         self._named_by_key = dict(channels_by_key or {})
 
     def knows(self, event_type: str) -> bool:
-        """Tell whether there is such a type."""
+        """Tell whether the type exists."""
         return self._catalogue.knows(event_type)
 
     def may_publish(self, tier: str) -> bool:
@@ -52,11 +52,11 @@ class Publishing:
         return tier == "system"
 
     def governs(self, tier: str, payload: bytes) -> bool:
-        """Tell whether a message is to be counted and measured as a publication, before it is decoded."""
+        """Tell whether a message counts towards the limits of publishing, before it is decoded."""
         return self.may_publish(tier) and _MARK in payload
 
     def check(self, event: NewEvent) -> NewEvent:
-        """Refuse an event that can't be published by anybody; give it as the wire has it: a heading of 360 becomes 0.
+        """Refuse an event that nobody may publish; return its data in wire form: a heading of 360 becomes 0.
 
         Raises BadMessage (INVALID_PUBLISH).
         """

@@ -1,4 +1,4 @@
-"""The newest events in memory: from here a resuming client steps into the live stream without an await."""
+"""The newest events in memory: from here a resuming client joins the live stream without an await."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PRELOADED_EVENTS = 256
 
 
 class Recent:
-    """A bounded stretch that ends at the last delivered event and has no holes.
+    """A bounded range that ends at the last delivered event and has no holes.
 
-    It keeps the events' wire forms alone; their data, several times as large, is decoded again where it is needed.
+    It keeps only the events' wire forms; their data, several times as large, is decoded again when needed.
     """
 
     def __init__(self, floor: EventId, *, max_events: int = 2048, max_bytes: int = 4 * 1024 * 1024) -> None:
@@ -31,7 +31,7 @@ class Recent:
         self._max_bytes = max_bytes
 
     def append(self, event: Event) -> None:
-        """Add the event just delivered; let the oldest go past the bounds."""
+        """Add the event just delivered; drop the oldest beyond the bounds."""
         self._events[event.id] = Event(event.id, event.type, event.wire)
         self._size_bytes += len(event.wire)
         while len(self._events) > self._max_events or self._size_bytes > self._max_bytes:
@@ -39,11 +39,11 @@ class Recent:
             self._size_bytes -= len(oldest.wire)
 
     def is_unused_at(self, event_id: EventId) -> bool:
-        """Whether nothing was delivered yet, and this event is the one before what will be."""
+        """Tell whether nothing was delivered yet, and delivery will continue after this event."""
         return not self._events and self._floor == event_id
 
     def preload(self, events: Sequence[Event]) -> None:
-        """Begin with stored events that no other follows: of a stretch without holes, in order. Once, at the start."""
+        """Begin with the newest stored events, in order and without holes. Once, at the start."""
         if self._events:
             raise AssertionError("what was delivered is newer than what is stored at the start")
         for event in events[:1]:
@@ -52,18 +52,18 @@ class Recent:
             self.append(event)
 
     def forget(self) -> None:
-        """Let go of all: events may be missing before the next one, and history is to be asked which."""
+        """Drop everything: events may be missing before the next one, and history must be asked which."""
         if self._events:
             self._floor = next(reversed(self._events))
             self._events.clear()
             self._size_bytes = 0
 
     def holds(self, event_id: EventId) -> bool:
-        """Whether this very event was seen here, so that everything after it is still known."""
+        """Tell whether this event was seen here, so that everything after it is still known."""
         return event_id in self._events
 
     def newest(self, beginning: str, max_events: int, max_bytes: int) -> Iterator[bytes]:
-        """Give the wire forms of the newest events whose types begin so, the newest first; so many, and so much."""
+        """Yield the wire forms of the newest events of types with this prefix, newest first, up to both limits."""
         for event in reversed(self._events.values()):
             if event.type.startswith(beginning):
                 max_events -= 1
@@ -73,7 +73,7 @@ class Recent:
                 yield event.wire
 
     def after(self, cursor: EventId) -> list[Event] | None:
-        """Every event delivered after ``cursor``, oldest first; None when this does not reach back that far."""
+        """Return every event delivered after ``cursor``, oldest first; None if this does not reach back that far."""
         if cursor < self._floor:
             return None
         later: list[Event] = []
@@ -86,9 +86,9 @@ class Recent:
 
 
 async def preload(recent: Recent, broker: Broker) -> None:
-    """Fill an unused ``recent`` with what is stored, if that is a stretch without holes that ends where it begins.
+    """Fill an unused ``recent`` from storage, if the newest stored events have no holes and end where it begins.
 
-    Raises BrokerUnavailable. Events may be delivered meanwhile: then they are what is known.
+    Raises BrokerUnavailable. If events are delivered meanwhile, nothing is filled in.
     """
     events = await broker.read_last(PRELOADED_EVENTS)
     if len(events) > 1 and not await broker.has_gap(events[0].id) and recent.is_unused_at(events[-1].id):

@@ -1,4 +1,4 @@
-"""Subscribing: what a connection is sent from now on, and what of history before it."""
+"""Subscribing: what a connection is sent from now on, and which part of history before that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Subscribing:
-    """Performs ``subscribe`` and ``unsubscribe``. Holds nothing of a single client."""
+    """Performs ``subscribe`` and ``unsubscribe``. Keeps nothing about a single client."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Subscribing:
         clock: Clock,
         error: Callable[[ErrorCode, str], bytes],
     ) -> None:
-        """``turn``: who has it may read and filter history. ``error`` makes error messages, and counts them."""
+        """Read and filter history only while ``turn`` is held; ``error`` builds and counts error messages."""
         self._hub = hub
         self._broker = broker
         self._catalogue = catalogue
@@ -53,12 +53,12 @@ class Subscribing:
         self._history_start = HistoryStart(hub, broker, catalogue, turn=turn, clock=clock)
 
     def subscribe(self, connection: Connection, action: Subscribe) -> Coroutine[Any, Any, None] | None:
-        """Add channels and filters. Returns what is left to do where history was asked for. Raises BadMessage."""
+        """Add channels and filters. Returns what is left to do if history was requested. Raises BadMessage."""
         subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
         connection.max_message_bytes = action.max_message_bytes or connection.max_message_bytes
         connection.wants_notices = connection.wants_notices or action.notices or _asks_for_history(action)
         if _asks_for_history(action):
-            # What was subscribed before goes on live meanwhile; the new channels join when their history is found.
+            # What was subscribed before stays live meanwhile; the new channels join once their history is found.
             return self._resume(connection, action)
         if action.state:
             if not self._state_sending.can_send_at_once(connection):
@@ -69,22 +69,22 @@ class Subscribing:
         return None
 
     async def _subscribe_with_state(self, connection: Connection, action: Subscribe) -> None:
-        """Subscribe when the state can be sent, and in the order of what the client was sent before."""
+        """Subscribe once the state can be sent, in order with what the client was sent before."""
         await self._state_sending.can_send(connection)
         if connection.id not in self._hub.connections:
             return
-        # From here on no await: the subscription, the state and the place in the stream are of one moment.
+        # From here on no await: the subscription, the state and the position in the stream are of one moment.
         subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
         connection.wants_state = True
         self._change(connection, subscription)
         self._answer_subscribed(connection, action, with_state=True)
 
     def _change(self, connection: Connection, subscription: Subscription) -> None:
-        """Make a subscription hold from now on, be it live or while catching up."""
+        """Apply a subscription from now on, live or while catching up."""
         catch_up = connection.catch_up
         if catch_up is None:
             self._hub.subscribe(connection, subscription)
-            self._remember(connection, connection.subscription)  # the one that its whole group shares
+            self._remember(connection, connection.subscription)  # the object that its whole group shares
             return
         self._remember(connection, subscription)
         added = self._catalogue.expand(subscription.channels) - self._catalogue.expand(connection.subscription.channels)
@@ -95,7 +95,7 @@ class Subscribing:
     def _remember(
         self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId] | None = None
     ) -> None:
-        """For those who ask later what a client was sent, and why not."""
+        """Record the subscription for ``explain``."""
         if self._hub.session_log is not None and connection.session is not None:
             self._hub.session_log.changed(
                 connection.session,
@@ -116,7 +116,7 @@ class Subscribing:
         trouble: str | None = None,
         with_state: bool = False,
     ) -> None:
-        """Answer, tell what is wrong with history, and send the state as it is at this moment."""
+        """Answer, report what is wrong with history, and send the current state."""
         parts = self._state_sending.parts(connection) if with_state else None
         as_of = str(parts.as_of) if parts is not None else None
         answers = [
@@ -160,7 +160,7 @@ class Subscribing:
         elif has_gap and action.after is not None:
             is_other = self._history_start.is_of_other_epoch(action)
             trouble = "the event is of another history" if is_other else "history does not reach back that far"
-        # From here on no await: the subscription, the answer and the place in the stream belong together.
+        # From here on no await: the subscription, the answer and the position in the stream belong together.
         subscription = connection.subscription.subscribe(action.channels, action.filters, self._catalogue)
         if start is None:
             self._change(connection, subscription)
@@ -174,7 +174,7 @@ class Subscribing:
             resumed=start is not None,
             gap=is_gap,
             trouble=trouble,
-            # Stored events don't tell what crossed the filters meanwhile.
+            # Stored events don't report what crossed the filters meanwhile.
             with_state=bool(action.state) and (is_gap or bool(subscription.filters)),
         )
         if connection.catch_up is not None:
@@ -183,7 +183,7 @@ class Subscribing:
     def _catch_up(
         self, connection: Connection, subscription: Subscription, starts: Mapping[str, EventId], *, has_gap: bool
     ) -> None:
-        """Take the connection out of the live stream until it has had its history, in one order with what it had."""
+        """Take the connection out of the live stream until it has had its history, in order with what it had before."""
         self._remember(connection, subscription, starts)
         live = self._catalogue.expand(connection.subscription.channels) - starts.keys()
         catch_up = connection.catch_up
@@ -206,7 +206,7 @@ class Subscribing:
         catch_up.wants({**dict.fromkeys(live, self._hub.delivered_id), **starts}, has_gap=has_gap)
 
     def unsubscribe(self, connection: Connection, channels: Collection[str]) -> None:
-        """Take channels away; none named: all of them."""
+        """Remove channels; without a list, all of them."""
         remaining = connection.subscription.unsubscribe(channels)
         if remaining == NOTHING:
             connection.wants_state = False

@@ -15,7 +15,7 @@ from swim_server.protocol.positions import POSITIONS
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """Channels add up, filters merge by kind; both replaced as a whole, never changed in place."""
+    """Channels accumulate, filters merge by kind. Immutable: each change is a new value."""
 
     channels: frozenset[str] = frozenset()
     filters: Filters = EMPTY
@@ -26,19 +26,19 @@ class Subscription(msgspec.Struct, frozen=True):
         return Subscription(self.channels | names, filtering.merge(self.filters, raw_filters))
 
     def unsubscribe(self, channels: Collection[str]) -> Subscription:
-        """Take channels away; none named, or none left over: filters too."""
+        """Remove channels; without a list, or if none is left, remove the filters too."""
         remaining = self.channels - frozenset(map(canonical_channel, channels)) if channels else frozenset()
         return Subscription(remaining, self.filters) if remaining else NOTHING
 
     @property
     def weight(self) -> int:
-        """How many channels and filter values it names: what it costs to remember."""
+        """Number of channels and filter values: what it costs to remember."""
         filters = self.filters
         codes = (filters.airports, filters.artccs, filters.firs, filters.callsign_prefixes, filters.phases)
         return len(self.channels) + sum(map(len, codes))
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the two as the ``status`` message shows them."""
+        """Return channels and filters in the form of the ``status`` message."""
         return {"channels": sorted(self.channels), "filters": self.filters.to_wire()}
 
 
@@ -46,7 +46,7 @@ NOTHING = Subscription()
 
 
 def sift(event: Event, filters: Filters) -> Event | None:
-    """Return what of a stored event passes the filters: itself, a batch cut to its matching positions, or None."""
+    """Return the part of a stored event that passes the filters: itself, a batch cut to its positions, or None."""
     if filters == EMPTY:
         return event
     if event.type != POSITIONS:

@@ -1,4 +1,4 @@
-"""What a client has asked while history is looked into for it: kept as it came, which is smallest."""
+"""Messages of a client that wait during a look-up in history, undecoded, as that is smallest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 
 class Waiting:
-    """Messages in the order in which they came, and how many bytes they have."""
+    """Messages in the order in which they came, and their total size in bytes."""
 
     __slots__ = ("_payloads", "size_bytes")
 
@@ -21,11 +21,11 @@ class Waiting:
         return iter(self._payloads)
 
     def append(self, payload: bytes) -> None:
-        """Let one more wait."""
+        """Add a message."""
         self._payloads.append(payload)
         self.size_bytes += len(payload)
 
     def extend(self, payloads: Iterable[bytes]) -> None:
-        """Let several more wait."""
+        """Add several messages."""
         for payload in payloads:
             self.append(payload)

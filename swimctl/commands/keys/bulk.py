@@ -1,4 +1,4 @@
-"""``swimctl keys import | harden``: what changes many keys at once."""
+"""``swimctl keys import | harden``: commands that change many keys at once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def import_keys(
         output.line(f"imported {len(outcome.imported)}, known already {len(outcome.existing)}")
         if str(file) != "-":
             invocation.messages().line(f"{file} still holds the keys: remove it when it is no longer needed")
-    announce_changes(invocation, outcome.imported[:1])  # one is enough to make the daemon forget what it didn't know
+    announce_changes(invocation, outcome.imported[:1])  # one makes the daemon forget all unknown keys
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``swimctl keys create | expire | revoke | rotate``: what changes one key."""
+"""``swimctl keys create | expire | revoke | accept | rotate``: commands that change one key."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def expire(
     moment = parse_moment_option("--at", at)
     with open_store(invocation) as store:
         if sys.stdin.isatty() and moment is not None and moment <= datetime.now(UTC):
-            # Can be taken back: scripts need no --yes for it, only people are asked.
+            # It can be undone: scripts need no --yes, only people are asked.
             record = store.get(key_id)
             question = f"Expire key {key_id} ({record.hint}, {record.tier}, {record.owner_name}) now?"
             require_yes(question, yes=yes)
@@ -149,7 +149,7 @@ def revoke(
 
 @app.command()
 def accept(context: typer.Context, key_id: KeyId, yes: Yes = False, as_json: Json = False) -> None:
-    """Accept a key's row that was changed from outside.
+    """Accept a key's row that was changed outside swimctl.
 
     Use it for a row that doctor reports as damaged or changed by hand. Only for SQLite databases.
 

@@ -1,4 +1,4 @@
-"""What several `keys` commands take, and how its words are read."""
+"""Options that several ``keys`` commands share, and how they are parsed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = command_group("Create, list, expire and revoke API keys.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 GREATEST_ID = 2**63 - 1
-"""What an identity column of any database can hold."""
+"""The largest value of an identity column in any supported database."""
 KeyId = Annotated[
     int,
     typer.Argument(
@@ -30,7 +30,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 
 
 def parse_tier(text: str) -> Tier:
-    """Read a tier's name. Raises WrongUsage with the four that exist."""
+    """Parse a tier's name. Raises WrongUsage, listing the four tiers."""
     from swim_server.keys.format import Tier
 
     try:
@@ -41,7 +41,7 @@ def parse_tier(text: str) -> Tier:
 
 
 def parse_moment_option(option: str, text: str) -> datetime | None:
-    """Read a moment given to an option. Raises WrongUsage."""
+    """Parse a time given to an option. Raises WrongUsage."""
     from swimctl.arguments.times import InvalidMoment, parse_moment
 
     try:

@@ -1,4 +1,4 @@
-"""How keys, their changes and their audit trail are shown. Pure of the store: rows in, output out."""
+"""How keys, changes and audit trail are printed. Knows no store: rows in, output out."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ STATE_STYLES = {"active": "green", "expiring": "yellow", "expired": "dim", "revo
 
 @contextmanager
 def revoked_if_not_shown(store: KeyStore, issued: IssuedKey, *, replaces: KeyRecord | None = None) -> Iterator[None]:
-    """Revoke a new key that can't be shown, since nobody would ever know it. Raises CommandFailed, which names it.
+    """Revoke a new key that could not be shown, as nobody would ever know it. Raises CommandFailed, which names it.
 
-    ``replaces``: the key that it was to replace, as it was before; it ends when it would have.
+    ``replaces``: the key it was to replace, as it was before; its former expiry is restored.
     """
     try:
         yield
@@ -46,7 +46,7 @@ def revoked_if_not_shown(store: KeyStore, issued: IssuedKey, *, replaces: KeyRec
 def show_issued(
     invocation: Invocation, output: Output, issued: IssuedKey, *, replaces: dict[str, Any] | None = None
 ) -> None:
-    """Show a new key: JSON, or the key alone on standard output and what it is on standard error."""
+    """Print a new key: as JSON, or the key alone on standard output and its details on standard error."""
     record = issued.record
     if output.as_json:
         document = {
@@ -75,7 +75,7 @@ def show_issued(
 
 
 def tell_change(output: Output, record: KeyRecord, closed: int | None) -> None:
-    """Say what became of a key, and of its live connections."""
+    """Report what happened to a key and its live connections."""
     from swim_server.keys.permissions import KeyState, state_of
 
     from swimctl.text import cell, plural
@@ -96,7 +96,7 @@ def tell_change(output: Output, record: KeyRecord, closed: int | None) -> None:
 
 
 def show_record(invocation: Invocation, output: Output, store: KeyStore, record: KeyRecord) -> None:
-    """Show one key with its connections and its audit trail."""
+    """Print one key with its connections and audit trail."""
     from swimctl.table import Column
 
     connections = connections_of(invocation, record.id)
@@ -146,5 +146,5 @@ def audit_columns() -> list[Any]:
 
 
 def audit_rows(entries: Any) -> list[dict[str, Any]]:
-    """Lines of the audit trail as rows."""
+    """Convert audit trail entries to rows."""
     return [{name: getattr(entry, name) for name in entry.__struct_fields__} for entry in entries]

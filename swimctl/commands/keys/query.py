@@ -1,4 +1,4 @@
-"""``swimctl keys list | show | find | audit``: what changes nothing."""
+"""``swimctl keys list | show | find | audit``: commands that only read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def list_keys(
     header: Header = False,
     piped: Piped = PipedFormat.V2,
 ) -> None:
-    """List keys. A key is never shown itself, only a hint to recognise it by.
+    """List keys. The key itself is never shown, only a hint to recognise it by.
 
     \b
     Examples:
@@ -102,7 +102,7 @@ def find(
 ) -> None:
     """Find a key's row by the key itself.
 
-    The key is read from standard input; it is not an argument, because other users can list those.
+    The key is read from standard input; it is not an argument, because other users can see those.
 
     \b
     Examples:
@@ -166,7 +166,7 @@ def audit(
 
 
 def read_key_from_input() -> str:
-    """Read a key from standard input; on a terminal ask for it without showing it."""
+    """Read a key from standard input; on a terminal, prompt for it without echo."""
     if sys.stdin.isatty():
         from getpass import getpass
 

@@ -1,1 +1,1 @@
-"""Doctor's checks, a module an area."""
+"""Doctor's checks, one module or folder per area."""

@@ -1,4 +1,4 @@
-"""The code that runs is the code that was deployed."""
+"""The running code is the deployed code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESTART = "swimctl restart"
 
 
 def differing_files(process: Mapping[str, str], disk: Mapping[str, str]) -> list[str]:
-    """Say of each file that differs how it does. Pure."""
+    """Describe how each differing file differs. Pure."""
     found = [f"{name}: changed" for name in process.keys() & disk.keys() if process[name] != disk[name]]
     found += [f"{name}: not on disk any more" for name in process.keys() - disk.keys()]
     found += [f"{name}: new on disk" for name in disk.keys() - process.keys()]
@@ -30,7 +30,7 @@ def differing_files(process: Mapping[str, str], disk: Mapping[str, str]) -> list
 
 
 async def process_is_disk(context: DoctorContext) -> Answer:
-    """Check that the process runs what is on disk where it was started from; by its own memory of its start."""
+    """Check that the process runs the code on disk it was started from, by its own record of the start."""
     version = await context.version()
     files, roots = version.files, version.roots
     expected = f"fingerprint {version.fingerprint}, that of the process"
@@ -47,15 +47,15 @@ async def process_is_disk(context: DoctorContext) -> Answer:
 
 
 async def sources_compile(context: DoctorContext) -> Answer:
-    """Check that Python can compile the code on disk: a restart, or a start, would be refused otherwise.
+    """Check that Python can compile the code on disk; otherwise a start or restart would fail.
 
-    Of a process that runs, only what is otherwise than at its start: the rest it was started from.
+    If a process is running, only files changed since its start are compiled: it was started from the others.
     """
     expected = "source files that Python can compile"
     version = await context.answered(context.version)
     if version is None and await context.is_held():
         return skip(expected, "the process that runs does not say what it was started from")
-    if version is None or not version.roots:  # what this command is made of is all that there is
+    if version is None or not version.roots:  # this command's own code is all there is
         broken = await broken_sources(context, (await context.disk()).roots)
     else:
         disk = await context.disk_at(version.roots)
@@ -75,7 +75,7 @@ async def sources_compile(context: DoctorContext) -> Answer:
 
 
 async def _restart(context: DoctorContext) -> str | Advice:
-    """Say how the code on disk comes to run; where the process runs the expected commit, the disk is what is wrong."""
+    """Advise how to get the code on disk running; if the process runs the expected commit, the disk is wrong."""
     from swim_server.config import ConfigError
     from swim_server.daemon.launch import WATCHES_PID
 
@@ -103,7 +103,7 @@ async def _restart(context: DoctorContext) -> str | Advice:
 
 
 async def _is_deployed(context: DoctorContext) -> bool:
-    """Tell whether the code on disk is what somebody released: a wheel's, or a commit's without other changes."""
+    """Return True if the code on disk is a release: from a wheel, or from a commit without local changes."""
     disk = await context.disk()
     recorded = await context.fact(
         "install.files", lambda: asyncio.to_thread(look_at_files, disk.roots), "the wheel's RECORD",
@@ -119,7 +119,7 @@ async def _is_deployed(context: DoctorContext) -> bool:
 
 
 async def same_copy(context: DoctorContext) -> Answer:
-    """Check that the process was started from the copy of the code that this command is."""
+    """Check that the process was started from the same copy of the code as this command."""
     version, disk = await context.version(), await context.disk()
     roots = version.roots
     expected = f"the code that this command runs: {disk.roots.get('swimctl')}"
@@ -136,7 +136,7 @@ async def same_copy(context: DoctorContext) -> Answer:
 
 
 async def version_is_expected(context: DoctorContext) -> Answer:
-    """Check that process and disk have the version that ``--expect-version`` or the configuration names."""
+    """Check that process and disk have the version expected by ``--expect-version`` or the configuration."""
     from swim_server import __version__
 
     wanted = context.options.expect_version or (await context.loaded()).config.expect.version
@@ -152,7 +152,7 @@ async def version_is_expected(context: DoctorContext) -> Answer:
 
 
 async def commit_is_expected(context: DoctorContext) -> Answer:
-    """Check that the process was started from the commit that the configuration names."""
+    """Check that the process was started from the commit expected by the configuration."""
     wanted = context.options.expect_commit or (await context.loaded()).config.expect.commit
     if wanted is None:
         return skip("the expected commit", "none is expected: [expect] commit")
@@ -172,7 +172,7 @@ async def commit_is_expected(context: DoctorContext) -> Answer:
 
 
 async def checkout_is_clean(context: DoctorContext) -> Answer:
-    """Check that the files of a checkout are those of the commit."""
+    """Check that the files of a checkout match its commit."""
     expected = "the files of the commit that is checked out"
     disk, folder = await context.disk(), await checkout_root(context)
     if disk.commit is None or folder is None:
@@ -189,7 +189,7 @@ async def checkout_is_clean(context: DoctorContext) -> Answer:
 
 
 async def same_python(context: DoctorContext) -> Answer:
-    """Check that the process has the Python and the packages that are installed now."""
+    """Check that the process runs with the Python and packages that are installed now."""
     version, disk = await context.version(), await context.disk()
     running = {"python": version.python, **version.dependencies}
     installed = {"python": disk.python, **disk.dependencies}

@@ -1,4 +1,4 @@
-"""The configuration: valid, safe, and the one that the process runs with."""
+"""The configuration: valid, private, and the one that the process runs with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _IN_URL = re.compile(r"://[^/@:]*:[^@]+@|(?:pwd|password|access_?token)=", re.IG
 
 
 async def is_valid(context: DoctorContext) -> Answer:
-    """Check that every setting exists and has a possible value."""
+    """Check that every setting exists and has a valid value."""
     from swim_server.config import ConfigError
 
     expected = "settings that exist, with values that are possible"
@@ -35,17 +35,17 @@ async def is_valid(context: DoctorContext) -> Answer:
     except ConfigError as error:
         first, *_ = error.problems
         observed = f"{plural(len(error.problems), 'problem')}: {first}"
-        return fail(expected, observed, *map(str, error.problems), fix=mending_of(first))
+        return fail(expected, observed, *map(str, error.problems), fix=fix_for(first))
     files = ", ".join(map(str, loaded.files))
     return ok(expected, files or "the built-in defaults, as there is no file")
 
 
-def mending_of(problem: Problem) -> str:
-    """Say what to type about one problem: the nearest valid name put in, else the line opened. Pure."""
+def fix_for(problem: Problem) -> str:
+    """Suggest a command for one problem: substitute the nearest valid name, or open the line. Pure."""
     origin, near = problem.origin, _NEAREST.search(problem.rule)
     if origin is not None and origin.kind == "environment":
         return f"unset {origin.name}"
-    match = _FILE_AND_LINE.fullmatch(problem.setting)  # the file as a whole is no TOML
+    match = _FILE_AND_LINE.fullmatch(problem.setting)  # the whole file is not valid TOML
     name, line = (match[1], int(match[2])) if match else ("", None)
     if origin is not None and origin.kind == "file":
         name, line = origin.name, origin.line
@@ -59,7 +59,7 @@ def mending_of(problem: Problem) -> str:
 
 
 async def is_private(context: DoctorContext) -> Answer:
-    """Check that files with secrets are for their owner, and at most their group, to read."""
+    """Check that files with secrets are readable only by their owner and group."""
     expected = "nobody else can read or write files with secrets"
     loaded = await context.loaded()
     places = await _secret_files(context, loaded)
@@ -82,12 +82,12 @@ async def _secret_files(context: DoctorContext, loaded: LoadedConfig) -> list[Pa
 
 
 def is_open(mode: int) -> bool:
-    """Tell whether others than the owner and its group may read, or the group write."""
+    """Return True if others than the owner and its group may read, or the group may write."""
     return bool(mode & (stat.S_IRWXO | stat.S_IWGRP))
 
 
 async def close_to_others(context: DoctorContext) -> Sequence[str]:
-    """Take the others' permissions from files with secrets."""
+    """Remove others' permissions from files with secrets."""
     loaded = await context.loaded()
     places = await asyncio.to_thread(secret_files, loaded, context.home.database)
     changed = []
@@ -99,7 +99,7 @@ async def close_to_others(context: DoctorContext) -> Sequence[str]:
 
 
 def secret_files(loaded: LoadedConfig, default_database: Path) -> list[Path]:
-    """List the files with secrets: those of the configuration that have one, password files, the key database."""
+    """List the files with secrets: configuration files that contain one, password files, the key database."""
     found = [path for path in loaded.files if _has_secret(path)]
     found += [Path(name) for name in password_files(loaded.config)]
     url = loaded.config.database.url or ""
@@ -118,7 +118,7 @@ def password_files(config: Config) -> Iterable[str]:
 
 
 def written_passwords(path: Path) -> list[str]:
-    """List the passwords that are written in a configuration file itself."""
+    """List the passwords written in the configuration files themselves."""
     return [value for key, value in _settings_in(path) if key == "password" and isinstance(value, str)]
 
 
@@ -132,7 +132,7 @@ def _settings_in(path: Path) -> list[tuple[str, Any]]:
     try:
         return list(_leaves(tomllib.loads(path.read_text("utf-8-sig"))))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return []  # what is wrong with it is told by config.valid
+        return []  # config.valid reports what is wrong with it
 
 
 def _is_secret(key: str, value: Any) -> bool:
@@ -161,7 +161,7 @@ def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
 
 @expecting("a reload and a restart would change nothing")
 async def is_running(context: DoctorContext) -> Answer:
-    """Check that the process runs with what is in the files: neither a reload nor a restart would change anything."""
+    """Check that the process runs with the current files: neither reload nor restart would change anything."""
     expected = "a reload and a restart would change nothing"
     changes = await config_changes(context)
     if changes.problem:
@@ -193,11 +193,11 @@ _LOSSES = {
     "channels": "types that are gone are rejected",
     "state": "entries of kinds that are gone are forgotten",
 }
-"""By the beginning of a setting: what putting it in force may cost."""
+"""What applying a setting may cost, by the beginning of its name."""
 
 
 def what_is_lost(name: str, change: ChangedSetting) -> str | None:
-    """Say what somebody may miss once a setting is in force; None: nothing. Pure."""
+    """Say what somebody may miss once a setting takes effect; None: nothing. Pure."""
     if name.startswith("tiers."):
         running, configured = change.running, change.configured
         is_raised = isinstance(running, int) and isinstance(configured, int) and configured >= running
@@ -230,7 +230,7 @@ async def is_same(context: DoctorContext) -> Answer:
 
 
 def _other_values(running: Mapping[str, Any], loaded: LoadedConfig) -> list[str]:
-    """List the settings that differ, except those that an option of ``serve`` sets."""
+    """List the settings that differ, except those set by options of ``serve``."""
     import msgspec
     from swim_server.config.differences import differences
     from swim_server.config.secrets import without_secrets
@@ -247,7 +247,7 @@ CHECKS: tuple[Check, ...] = (
         summary="Files with secrets are closed to others",
         ask=is_private,
         needs=("config.valid",),
-        repair=Repair(mend=close_to_others),
+        repair=Repair(apply=close_to_others),
     ),
     Check(
         id="config.running",

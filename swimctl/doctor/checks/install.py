@@ -1,4 +1,4 @@
-"""The package as it was installed: files, Python, dependencies, the ODBC driver."""
+"""The installed package: its files, Python, dependencies, the ODBC driver."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _DEPLOYS = "it installs into the environment of this command: as its owner, and 
 
 
 async def files_are_recorded(context: DoctorContext) -> Answer:
-    """Check that every file of the installed package has the content that the wheel's RECORD names."""
+    """Check that every installed file has the content listed in the wheel's RECORD."""
     roots = (await context.disk()).roots
     seen = await context.fact(
         "install.files", lambda: asyncio.to_thread(look_at_files, roots), "the wheel's RECORD", shape=FilesSeen | None
@@ -42,7 +42,7 @@ async def files_are_recorded(context: DoctorContext) -> Answer:
 
 
 def judge_files(seen: FilesSeen | None, pip: str) -> Answer:
-    """Judge the files of a wheel."""
+    """Evaluate the files of a wheel."""
     if seen is None:
         return skip(_RECORDED, "not installed from a wheel: this is a checkout or a copy")
     differing = seen.differing
@@ -62,12 +62,12 @@ async def _python(context: DoctorContext) -> PythonSeen:
 
 
 async def _pip(context: DoctorContext) -> str:
-    """Return how packages are installed for this interpreter."""
+    """Return the command that installs packages for this interpreter."""
     return f"{shlex.quote((await _python(context)).executable)} -m pip install"
 
 
 async def python_is_new_enough(context: DoctorContext) -> Answer:
-    """Check that the interpreter is one that this code is made for."""
+    """Check that the interpreter's version is supported."""
     expected = f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
     seen = await _python(context)
     if seen.version < OLDEST_PYTHON:
@@ -77,7 +77,7 @@ async def python_is_new_enough(context: DoctorContext) -> Answer:
 
 
 async def dependencies_fit(context: DoctorContext) -> Answer:
-    """Check that every package that is needed is installed, in a version that this code is made for."""
+    """Check that every required package is installed in a supported version."""
     return judge_dependencies(await _requirements(context), await _pip(context))
 
 
@@ -91,7 +91,7 @@ async def _requirements(context: DoctorContext) -> RequirementsSeen:
 
 
 def judge_dependencies(seen: RequirementsSeen, pip: str) -> Answer:
-    """Hold the installed packages against the requirements."""
+    """Compare the installed packages with the requirements."""
     if not seen.packages:
         return skip(_REQUIRED, "a copy without metadata: what it requires is not known")
     missing = [each for each in seen.packages if each.installed is None]
@@ -108,7 +108,7 @@ def judge_dependencies(seen: RequirementsSeen, pip: str) -> Answer:
 
 
 async def odbc_is_there(context: DoctorContext) -> Answer:
-    """Check that driver manager and driver are installed where keys live in SQL Server."""
+    """Check that the driver manager and a driver are installed if keys are in SQL Server."""
     database = (await context.loaded()).config.database
     if database.odbc is None and not (database.url or "").startswith("mssql"):
         return skip(_DRIVER, "keys don't live in SQL Server")
@@ -118,7 +118,7 @@ async def odbc_is_there(context: DoctorContext) -> Answer:
 
 
 def judge_odbc(seen: OdbcSeen) -> Answer:
-    """Judge the driver manager's drivers."""
+    """Evaluate the driver manager's drivers."""
     from swim_server.sql.sqlserver import DRIVER_PREFERENCE, NO_DRIVER, NO_DRIVER_MANAGER
 
     if seen.version is None:
@@ -141,7 +141,7 @@ _BYTECODE = "Python's bytecode is that of its source"
 
 
 async def packages_are_recorded(context: DoctorContext) -> Answer:
-    """Check that nobody changed a file of a required package."""
+    """Check that no file of a required package was changed."""
     names = [each.name for each in (await _requirements(context)).packages]
     seen = await context.fact(
         "install.packages", lambda: asyncio.to_thread(look_at_packages, names), "each package's RECORD",
@@ -156,7 +156,7 @@ async def packages_are_recorded(context: DoctorContext) -> Answer:
 
 
 async def bytecode_is_its_sources(context: DoctorContext) -> Answer:
-    """Check that what Python would run is what stands in the source files."""
+    """Check that the bytecode Python would run matches the source files."""
     roots = (await context.disk()).roots
     seen = await context.fact(
         "install.bytecode", lambda: asyncio.to_thread(look_at_bytecode, roots), "__pycache__", shape=list[str]

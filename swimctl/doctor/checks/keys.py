@@ -1,4 +1,4 @@
-"""The keys: a wrong one is refused, none lies about in plain text, none runs out unnoticed."""
+"""The keys: a wrong one is refused, none is stored in plain text, none expires unnoticed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SHOWN = 5
 REFUSED, TRY_LATER = 4001, 1013
 TIMEOUT_SECONDS = 5.0
 REFUSAL_SECONDS = 2.5
-"""A refusal may be held back, and a key is looked up in the database first."""
+"""A refusal may be delayed, and the key is looked up in the database first."""
 
 _REFUSAL = "a made-up key is refused with 4001"
 
 
 @expecting(_REFUSAL)
 async def made_up_refused(context: DoctorContext) -> Answer:
-    """Check that the real endpoint refuses a made-up key."""
+    """Check that the real endpoint refuses an invented key."""
     where = "a visit with a made-up key"
     try:
         greeting = await context.fact("keys.made-up", lambda: _try_made_up(context), where, shape=Greeting | None)
@@ -48,7 +48,7 @@ async def made_up_refused(context: DoctorContext) -> Answer:
 
 
 async def _try_made_up(context: DoctorContext) -> Greeting | None:
-    """Try the endpoint with a made-up key. Raises NotUpgraded, Ended, ValueError, CannotAsk."""
+    """Connect to the endpoint with an invented key. Raises NotUpgraded, Ended, ValueError, CannotAsk."""
     from swim_server.keys.format import Tier, generate
 
     api_key = generate(Tier.DEVELOPER, secrets.token_bytes)
@@ -82,7 +82,7 @@ def _judge_refusal(greeting: Greeting | None) -> Answer:
 
 
 async def hashed(context: DoctorContext) -> Answer:
-    """No key is stored in plain text."""
+    """Check that no key is stored in plain text."""
     expected = "every key is stored hashed"
     records = await _rows(context)
     plain = [record for record in records if record.is_plaintext]
@@ -93,7 +93,7 @@ async def hashed(context: DoctorContext) -> Answer:
 
 
 async def expiring(context: DoctorContext) -> Answer:
-    """No key in use runs out unnoticed. One whose owner has a younger key of the tier has been seen to."""
+    """Check that no key in use expires unnoticed; a newer key of the same owner and tier counts as noticed."""
     expected = f"no key ends within {EXPIRING_DAYS} days"
     now = context.utc_now
     records = await _rows(context)
@@ -144,7 +144,7 @@ async def used(context: DoctorContext) -> Answer:
 
 
 async def owned(context: DoctorContext) -> Answer:
-    """Every key that may publish has an owner."""
+    """Check that every key that may publish has an owner."""
     expected = "every key of the system tier has an owner"
     now = context.utc_now
     system = [record for record in await _rows(context) if record.tier == "system" and record.unknown_tier is None]
@@ -158,7 +158,7 @@ async def owned(context: DoctorContext) -> Answer:
 
 
 async def tiered(context: DoctorContext) -> Answer:
-    """No key is refused because of what its row says."""
+    """Check that no key is refused because of the values in its row."""
     expected = "every key has one of the four tiers"
     wrong = [record for record in await _rows(context) if record.is_active and record.unknown_tier is not None]
     if not wrong:

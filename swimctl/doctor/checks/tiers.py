@@ -1,4 +1,4 @@
-"""The tiers' limits: in force, as configured."""
+"""The tiers' limits: in force as configured, and not exhausted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIERS = ("public", "developer", "partner", "system")
 
 @expecting("the process applies the configured limits")
 async def in_force(context: DoctorContext) -> Answer:
-    """Check that process, configuration and table say the same; say where the configuration chose otherwise."""
+    """Check that process, configuration and table agree; report where the configuration deliberately differs."""
     from swim_server.config import TiersConfig
 
     found = (await promises(context)).tiers

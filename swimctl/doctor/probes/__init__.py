@@ -1,1 +1,1 @@
-"""What checks look with: the wire, procfs, TDS, temporary keys."""
+"""What checks observe with: wire client, procfs, TDS, temporary keys."""

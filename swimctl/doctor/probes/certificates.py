@@ -1,4 +1,4 @@
-"""The certificate that an address shows, looked at without trusting it: names, issuer, how much of its chain."""
+"""The certificate shown at an address, inspected without trusting it: names, issuer, length of the chain."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ShownCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate that isn't trusted."""
 
     names: tuple[str, ...] = ()
-    """Of hosts and addresses that it is for."""
+    """Hosts and addresses that it is valid for."""
     subject: str = ""
     issuer: str = ""
     not_after: str = ""
     sent: int | None = None
-    """So many certificates came, it among them; None: this Python can't tell."""
+    """The number of certificates sent, including this one; None: this Python can't tell."""
 
     @property
     def is_self_signed(self) -> bool:
@@ -30,20 +30,20 @@ class ShownCertificate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def line(self) -> str:
-        """What it says of itself."""
+        """The certificate's claims in one line."""
         sent = f", {plural(self.sent, 'certificate')} sent" if self.sent is not None else ""
         names = ", ".join(self.names[:5]) or self.subject
         return f"for {names}, issued by {self.issuer}, until {self.not_after}{sent}"
 
 
 NO_ISSUER = frozenset({2, 20, 21})
-"""OpenSSL (x509_vfy.h): the issuer of a certificate is not there, so that no chain leads to one that is trusted."""
+"""OpenSSL (x509_vfy.h): an issuer is missing, so that the chain does not lead to a trusted certificate."""
 OTHER_NAMES = frozenset({62, 64})
 SELF_SIGNED = frozenset({18, 19})
 
 
 def distrusted(reason: str, code: int | None, shown: ShownCertificate | None, host: str) -> str:
-    """Say why clients don't trust a certificate, and what is to be sent instead. Pure."""
+    """Say why clients don't trust a certificate, and what the server should send instead. Pure."""
     told = f"clients don't trust it: {reason}"
     if shown is None:
         return told
@@ -59,7 +59,7 @@ def distrusted(reason: str, code: int | None, shown: ShownCertificate | None, ho
 
 
 async def look_without_trust(host: str, port: int, seconds: float) -> ShownCertificate | None:
-    """Do a TLS handshake without verification, only to see the certificate: nothing is sent. None if there is none."""
+    """Do a TLS handshake without verification, only to read the certificate; nothing is sent. None if there is none."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -81,7 +81,7 @@ async def look_without_trust(host: str, port: int, seconds: float) -> ShownCerti
 
 
 def _sent(shown: Any) -> int | None:
-    """Count the certificates that came. Public since Python 3.13, and before only on the object beneath."""
+    """Count the certificates in the chain. Public since Python 3.13; before, only on the underlying object."""
     for holder in (shown, getattr(shown, "_sslobj", None)):
         chain = getattr(holder, "get_unverified_chain", None)
         if chain is not None:
@@ -90,7 +90,7 @@ def _sent(shown: Any) -> int | None:
 
 
 def _decoded(der: bytes) -> dict[str, Any]:
-    """Take a certificate apart, by the function with which Python's own tests do it: others only trust or drop it."""
+    """Parse a certificate with the function that Python's own tests use: the public ones only verify or discard it."""
     decode = getattr(getattr(ssl, "_ssl", None), "_test_decode_cert", None)
     if decode is None:
         return {}
@@ -103,7 +103,7 @@ def _decoded(der: bytes) -> dict[str, Any]:
 
 
 def _name(parts: Any) -> str:
-    """Return the common name of a distinguished name, else its last part."""
+    """Return the common name of a distinguished name, or its last part."""
     pairs = [pair for part in parts for pair in part]
     common = [value for key, value in pairs if key == "commonName"]
     return str(common[-1] if common else pairs[-1][1] if pairs else "")

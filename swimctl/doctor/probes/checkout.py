@@ -1,4 +1,4 @@
-"""The copy of the code that this command is: its checkout, what git says of it, sources that don't compile. Facts."""
+"""The copy of the code that this command runs from: checkout, git status, sources that don't compile. Facts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MOST_BROKEN = 20
 
 
 class GitSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """What git says of a checkout."""
+    """What git reports about a checkout."""
 
     lines: tuple[str, ...] = ()
-    """Source files that are not those of the commit, as ``git status --porcelain`` writes them."""
+    """Source files that differ from the commit, as ``git status --porcelain`` prints them."""
     trouble: str | None = None
-    """Why it says nothing."""
+    """Why git reports nothing."""
     is_absent: bool = False
-    """There is no git program."""
+    """Git is not installed."""
 
 
 class BrokenSource(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class BrokenSource(msgspec.Struct, frozen=True):
 
 
 async def checkout_root(context: DoctorContext) -> Path | None:
-    """Return the folder of the checkout that this command runs from; None where it is installed."""
+    """Return the folder of the checkout that this command runs from; None if it is installed."""
     from swim_server.daemon.requirements import checkout_root
 
     work = checkout_root
@@ -47,7 +47,7 @@ async def checkout_root(context: DoctorContext) -> Path | None:
 
 
 async def git_changes(context: DoctorContext, folder: Path, packages: Sequence[str]) -> GitSeen:
-    """Ask git which source files of some folders differ from the commit."""
+    """Return the source files of these folders that differ from the commit, according to git."""
     return await context.fact(
         "code.git", lambda: asyncio.to_thread(_ask_git, folder, packages), f"git -C {folder} status", shape=GitSeen
     )
@@ -73,7 +73,7 @@ def _ask_git(folder: Path, packages: Sequence[str]) -> GitSeen:
 async def broken_sources(
     context: DoctorContext, roots: Mapping[str, str], names: Collection[str] | None = None
 ) -> list[BrokenSource]:
-    """Return the source files below some packages' folders that don't compile; of those of these names, if any."""
+    """Return the source files below these packages' folders that don't compile; limited to ``names``, if any."""
     return await context.fact(
         "code.broken",
         lambda: asyncio.to_thread(find_broken, roots, names),
@@ -84,7 +84,7 @@ async def broken_sources(
 
 
 def find_broken(roots: Mapping[str, str], names: Collection[str] | None = None) -> list[BrokenSource]:
-    """Compile what has no bytecode of its own yet: what has, was compiled as it is. Blocks."""
+    """Compile the files without up-to-date bytecode; those with it have compiled before. Blocks."""
     found = []
     for name, path in sources(roots):
         if (names is None or name in names) and not is_compiled(path):
@@ -96,14 +96,14 @@ def find_broken(roots: Mapping[str, str], names: Collection[str] | None = None) 
 
 
 def sources(roots: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    """Yield the source files below some packages' folders, with their names."""
+    """Yield the source files below these packages' folders, with their names."""
     for package, folder in sorted(roots.items()):
         for path in sorted(Path(folder).rglob("*.py")):
             yield f"{package}/{path.relative_to(folder).as_posix()}", path
 
 
 def is_compiled(path: Path) -> bool:
-    """Tell whether Python's bytecode is there and of this very source: its time and its length (PEP 3147, 552)."""
+    """Return True if bytecode exists for exactly this source, by its time and size (PEP 3147, 552)."""
     try:
         with Path(cache_from_source(str(path))).open("rb") as file:
             header = file.read(16)

@@ -1,4 +1,4 @@
-"""What a process's control groups let it use: memory and processor time, of version 1 and 2. Blocks."""
+"""The memory and CPU limits of a process's control groups, version 1 and 2. Blocks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class MemoryGroup(NamedTuple):
     """The memory of a control group."""
 
     used: int
-    """Without what the kernel would give back, the cache of files."""
+    """Without the file cache, which the kernel would give back."""
     limit: int
     kills: int
-    """Processes of it that the kernel has ended for want of memory."""
+    """Processes of the group that the kernel has killed for lack of memory."""
 
 
 class ProcessorLimit(NamedTuple):
-    """A quota on processor time, and how often it held the group up (kernel: sched-bwc)."""
+    """A CPU quota, and how often it throttled the group (kernel: sched-bwc)."""
 
     cores: float
     periods: int
@@ -30,21 +30,21 @@ class ProcessorLimit(NamedTuple):
 
 
 class ControlGroups:
-    """The limits of processes, as the kernel's control groups tell them."""
+    """The limits of processes, as the kernel's control groups show them."""
 
     def __init__(self, proc: Path = Path("/proc"), root: Path = Path("/sys/fs/cgroup")) -> None:
         self._proc = proc
         self._root = root
 
     def memory_bytes(self, pid: int) -> int:
-        """Return how much memory the machine, or the process's control group, has."""
+        """Return the memory of the machine, or of the process's control group."""
         limits = [int(psutil.virtual_memory().total)]
         for folder, is_second in self._groups(pid, "memory"):
             limits += _numbers(folder / ("memory.max" if is_second else "memory.limit_in_bytes"))
         return min(limits)
 
     def memory_group(self, pid: int) -> MemoryGroup | None:
-        """Return the memory of the process's control group; None where that has no limit."""
+        """Return the memory of the process's control group; None if it has no limit."""
         for folder, is_second in self._groups(pid, "memory"):
             names = (
                 ("memory.current", "memory.max") if is_second else ("memory.usage_in_bytes", "memory.limit_in_bytes")
@@ -59,7 +59,7 @@ class ControlGroups:
         return None
 
     def processor_limit(self, pid: int) -> ProcessorLimit | None:
-        """Return the quota on the processor time of the process's control group; None where there is none."""
+        """Return the CPU quota of the process's control group; None if there is none."""
         for folder, is_second in self._groups(pid, "cpu"):
             names = ("cpu.max",) if is_second else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
             words = " ".join(_text(folder / name) for name in names).split()
@@ -72,7 +72,7 @@ class ControlGroups:
         return None
 
     def _groups(self, pid: int, controller: str) -> list[tuple[Path, bool]]:
-        """List the folders of a process's control groups for a controller, its own first; whether of version 2."""
+        """List the folders of a process's control groups, its own first, and whether they are of version 2."""
         found = []
         for line in _text(self._proc / str(pid) / "cgroup").splitlines():
             _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -96,6 +96,6 @@ def _numbers(path: Path) -> list[int]:
 
 
 def _counters(path: Path) -> dict[str, int]:
-    """Read lines of a name and a number."""
+    """Parse lines of a name and a number."""
     pairs = (line.partition(" ") for line in _text(path).splitlines())
     return {name: int(number) for name, _, number in pairs if number.strip().isdigit()}

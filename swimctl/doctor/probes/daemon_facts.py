@@ -1,4 +1,4 @@
-"""What the running process answers: asked over the control socket, read as the documents that it should be."""
+"""The running process's answers: requested over the control socket, decoded into typed documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METHOD_NOT_FOUND = -32601
 
 
 class CannotAsk(Exception):
-    """What a check wants to know can't be found out at the moment: why, and what to type."""
+    """What a check needs can't be found out at the moment: why, and what to type."""
 
     def __init__(self, problem: str, fix: str | None = None) -> None:
         self.problem = problem
@@ -33,7 +33,7 @@ class CannotAsk(Exception):
 
 
 def expecting(expected: str) -> Callable[[Ask], Ask]:
-    """Let a check answer ``unknown`` where what it asks can't be told."""
+    """Make a check answer ``unknown`` when what it needs can't be found out."""
 
     def wrap(ask: Ask) -> Ask:
         @functools.wraps(ask)
@@ -48,13 +48,15 @@ def expecting(expected: str) -> Callable[[Ask], Ask]:
     return wrap
 
 
-async def asked(context: DoctorContext, method: str, shape: type[T], *, anew: bool = False, **params: Any) -> T:
-    """Ask a method and read its answer as ``shape``; once in a run unless ``anew``. Raises CannotAsk, RpcFailed."""
-    return await _read(context.ask_anew if anew else context.ask, method, shape, params)
+async def asked(context: DoctorContext, method: str, shape: type[T], *, refresh: bool = False, **params: Any) -> T:
+    """Call a method, once per run unless ``refresh``, and decode its answer as ``shape``. Raises CannotAsk,
+    RpcFailed.
+    """
+    return await _read(context.ask_again if refresh else context.ask, method, shape, params)
 
 
 async def acted(context: DoctorContext, method: str, shape: type[T], **params: Any) -> T:
-    """Have the process do something, and read its answer: it is no fact. Raises as ``asked``."""
+    """Call a method that has an effect, and decode its answer, which is not a fact. Raises what ``asked`` raises."""
     return await _read(context.act, method, shape, params)
 
 
@@ -73,13 +75,13 @@ async def _read(ask: Callable[..., Awaitable[Any]], method: str, shape: type[T],
         raise CannotAsk(error.problem, error.next_step) from None
 
 
-async def status(context: DoctorContext, *, anew: bool = False) -> Status:
-    """Read the status document. Raises CannotAsk."""
-    return await asked(context, "status", Status, anew=anew)
+async def status(context: DoctorContext, *, refresh: bool = False) -> Status:
+    """Return the status document. Raises CannotAsk."""
+    return await asked(context, "status", Status, refresh=refresh)
 
 
 async def service_url(context: DoctorContext) -> str:
-    """Return where the running process lets clients in. Raises CannotAsk."""
+    """Return the address at which the running process accepts clients. Raises CannotAsk."""
     url = (await status(context)).url
     if not url:
         raise CannotAsk("the running process doesn't listen yet")
@@ -87,12 +89,12 @@ async def service_url(context: DoctorContext) -> str:
 
 
 async def config_changes(context: DoctorContext) -> ConfigChanges:
-    """Read what a reload and a restart would change, and which variables are others than here. Raises CannotAsk."""
+    """Return what a reload or restart would change, and which environment variables differ. Raises CannotAsk."""
     from swim_server.daemon.handover.environment import digests
 
     return await asked(context, "config_changes", ConfigChanges, environment=digests(context.invocation.environ))
 
 
-async def promises(context: DoctorContext, *, anew: bool = False) -> Promises:
-    """Read limits, retention and paces. Raises CannotAsk."""
-    return await asked(context, "promises", Promises, anew=anew)
+async def promises(context: DoctorContext, *, refresh: bool = False) -> Promises:
+    """Return the limits, retention and intervals in force. Raises CannotAsk."""
+    return await asked(context, "promises", Promises, refresh=refresh)

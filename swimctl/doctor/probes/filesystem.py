@@ -1,4 +1,4 @@
-"""What the disk says of files, folders and room. Blocks. Nothing here raises: what can't be seen is said."""
+"""Files, folders and free space on the disk. Blocks. Nothing here raises: what can't be seen is reported as such."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import msgspec
 
 
 class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a name leads to, links followed."""
+    """The file that a name leads to, links followed."""
 
     kind: Literal["file", "folder", "other", "missing", "hidden"]
-    """``hidden``: this user may not look, or the disk answers with an error."""
+    """``hidden``: this user may not look, or the disk returns an error."""
     reason: str | None = None
-    """What the system says where it is missing or hidden."""
+    """The system's message if the file is missing or hidden."""
     uid: int = -1
     mode: int = 0
     size: int = 0
     changed_at: float = 0.0
-    """Unix time of the last change of its content, name or rights."""
+    """Unix time of the last change of content, name or permissions."""
     inode: int = 0
     device: int = 0
     can_read: bool = False
@@ -34,23 +34,23 @@ class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
-    """The room of the disk that a path is on."""
+    """The space on the disk that holds a path."""
 
     path: Path
-    """The nearest folder that exists."""
+    """The nearest existing folder."""
     total_bytes: int
     free_bytes: int
     inodes: int
-    """0: this kind of file system has no fixed number of them."""
+    """0: this file system has no fixed number of them."""
     free_inodes: int
     is_read_only: bool
 
 
 class FileSystem:
-    """The disk, through this process's eyes."""
+    """The disk as this process sees it."""
 
     def look(self, path: Path) -> FileSeen:
-        """Look at what a name leads to."""
+        """Look at the file that a name leads to."""
         try:
             found = path.stat()
         except FileNotFoundError as error:
@@ -70,7 +70,7 @@ class FileSystem:
         )  # fmt: skip
 
     def room(self, path: Path) -> DiskSpace | None:
-        """Measure the room where a path is, or will be; None where that can't be seen."""
+        """Measure the space at a path's present or future place; None if that is impossible."""
         try:
             while not path.exists() and path != path.parent:
                 path = path.parent
@@ -83,7 +83,7 @@ class FileSystem:
         )  # fmt: skip
 
     def names(self, folder: Path) -> list[str]:
-        """List the names in a folder, sorted; none where it can't be listed."""
+        """List the names in a folder, sorted; empty if it can't be listed."""
         try:
             return sorted(each.name for each in folder.iterdir())
         except OSError:

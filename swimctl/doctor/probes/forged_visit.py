@@ -1,50 +1,47 @@
-"""A visit to the public address by a client that lies about where it comes from, and what the process believes."""
+"""A visit to the public address by a client that lies about its address, and what the process believes."""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from typing import TYPE_CHECKING
 
 import msgspec
 from swim_server.daemon.control.documents.diagnostics import ProbeConnection
 
 from swimctl.doctor.probes.daemon_facts import acted
+from swimctl.doctor.probes.plain_http import proxy_name
 from swimctl.doctor.probes.public_endpoint import STEP_SECONDS, addresses, target_of
 from swimctl.doctor.probes.temporary_keys import temporary_key
-from swimctl.doctor.probes.wire import USER_AGENT, Ended, NotUpgraded, Target, dial
+from swimctl.doctor.probes.wire import Ended, NotUpgraded, Target, dial
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 FORGED_ADDRESS = "192.0.2.77"
-"""Nobody's: it is for documentation (RFC 5737)."""
+"""Nobody's address: it is reserved for documentation (RFC 5737)."""
 FORGED = {"X-Forwarded-For": FORGED_ADDRESS, "Forwarded": f"for={FORGED_ADDRESS}", "X-Real-IP": FORGED_ADDRESS}
 OWN_LOOPBACK = "127.0.0.29"
 """Doctor's own address towards a proxy on this machine, to distinguish it from the proxy at 127.0.0.1."""
-MAX_HEAD_BYTES = 16_384
-PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
 
 
 class ForgedVisit(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The outcome of the visit."""
 
     trouble: str | None = None
-    """Why it proves nothing."""
+    """Why the visit proves nothing."""
     believed: str | None = None
-    """Where the process has it come from."""
+    """The client address that the process believes."""
     peer: str | None = None
-    """Where its TCP connection really ends: at the last proxy, or at this client."""
+    """The other end of the process's TCP connection: the last proxy, or this client."""
     is_direct: bool = False
-    """There is no proxy, nor anything else that changes addresses, in between."""
+    """No proxy, or anything else that changes addresses, is in between."""
     own: str | None = None
     """This client's address."""
     proxy: str | None = None
-    """The proxy's name, as it tells it."""
+    """The proxy's name, as it gives it."""
 
 
 async def forged_visit(context: DoctorContext) -> ForgedVisit:
-    """Visit once a run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
+    """Visit once per run, with a temporary key of the running process. Raises CannotAsk, NoFront."""
     where = "a visit that lies about where it comes from"
     return await context.fact("front.forged-visit", lambda: _visit(context), where, shape=ForgedVisit)
 
@@ -66,7 +63,7 @@ async def _visit(context: DoctorContext) -> ForgedVisit:
         return ForgedVisit(str(ended))
     if visited.is_direct or visited.trouble is not None:
         return visited
-    return msgspec.structs.replace(visited, proxy=await _proxy_of(target, context.within(STEP_SECONDS)))
+    return msgspec.structs.replace(visited, proxy=await proxy_name(context))
 
 
 async def _visit_from(context: DoctorContext, target: Target, local_host: str | None) -> ForgedVisit:
@@ -86,21 +83,3 @@ async def _visit_from(context: DoctorContext, target: Target, local_host: str | 
             is_direct=peer == [own_host, str(own_port)],
             own=own_host,
         )
-
-
-async def _proxy_of(target: Target, seconds: float) -> str | None:
-    """Return the proxy's name, as the headers of one of its pages tell it; None: they don't."""
-    try:
-        async with asyncio.timeout(seconds):
-            tls = await asyncio.to_thread(ssl.create_default_context) if target.is_tls else None
-            reader, writer = await asyncio.open_connection(target.host, target.port, ssl=tls, limit=MAX_HEAD_BYTES)
-            try:
-                headers = f"Host: {target.host}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close"
-                writer.write(f"GET / HTTP/1.1\r\n{headers}\r\n\r\n".encode("latin-1"))
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            finally:
-                writer.transport.abort()
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        return None
-    told = [line for line in head.split("\r\n") if line.startswith(("server:", "via:", "x-varnish:"))]
-    return next((name for name in PROXIES if any(name in line for line in told)), None)

@@ -1,4 +1,4 @@
-"""Whether a proxy leaves quiet connections alone until the next heartbeat: found out by waiting for it."""
+"""Whether a proxy keeps idle connections open until the next heartbeat: found out by waiting for it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 LONGEST_SECONDS = 120.0
 SLACK = 1.25
 HEARTBEAT_SECONDS = 30.0
-"""Where the service doesn't tell its own."""
+"""The interval if the service doesn't report its own."""
 
 
 class Quiet(msgspec.Struct, kw_only=True):
-    """What became of a connection on which nothing is said."""
+    """What happened to an idle connection."""
 
     interval_seconds: float = HEARTBEAT_SECONDS
-    """Between two heartbeats, as the service tells."""
+    """The heartbeat interval that the service reports."""
     seconds: float = 0.0
-    """How long it was waited for, or until the end."""
+    """How long the connection was watched, or lived."""
     is_beaten: bool = False
-    """A heartbeat came."""
+    """A heartbeat arrived."""
     cut: str | None = None
-    """How it ended before one came."""
+    """How it ended before a heartbeat arrived."""
     trouble: str | None = None
     """Why there was nothing to wait for."""
 
 
 async def idle_holds(context: DoctorContext) -> Answer:
-    """Check that a quiet connection lives until its heartbeat comes. Waits for that."""
+    """Check that an idle connection survives until its heartbeat. Waits that long."""
     expected = "a quiet connection lives until the next heartbeat"
     found = await context.fact("front.quiet", lambda: _wait(context), "a client that says nothing", shape=Quiet)
     interval = found.interval_seconds
@@ -78,7 +78,7 @@ async def _wait(context: DoctorContext) -> Quiet:
 
 
 def _longer_timeouts(seconds: float) -> str:
-    """Name the setting of each proxy that cuts quiet tunnels; Caddy has none."""
+    """Name the setting of each proxy that closes idle connections; Caddy has none."""
     settings = {
         "nginx": f"proxy_read_timeout {seconds:.0f}s; proxy_send_timeout {seconds:.0f}s;",
         "Apache": f"ProxySet timeout={seconds:.0f}",

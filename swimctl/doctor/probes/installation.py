@@ -1,4 +1,4 @@
-"""The package as it was installed: files against RECORD, requirements, Python, drivers. Facts for checks."""
+"""The installed package: files compared with RECORD, requirements, Python, drivers. Facts for checks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from pathlib import Path
 import msgspec
 
 LEFT_BY_PIP = "~"
-"""pip renames a package's folder so before it replaces it, and back or away at the end: one that is left was cut."""
+"""pip renames a package's folder like this before replacing it, and back or away at the end: a leftover means that
+it was interrupted."""
 
 
 class FilesSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """The installed files, held against the wheel's RECORD."""
+    """The installed files, compared with the wheel's RECORD."""
 
     count: int
     differing: tuple[str, ...]
     origin: str
-    """What to reinstall: a version, or the address that it was installed from."""
+    """What to reinstall: a version, or the address it was installed from."""
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """A package that is needed."""
+    """A required package."""
 
     name: str
     bounds: str
@@ -37,7 +38,7 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequirementsSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """All packages that are needed, and what an interrupted pip left behind."""
+    """All required packages, and what an interrupted pip left behind."""
 
     packages: tuple[Requirement, ...]
     cut_off: tuple[str, ...] = ()
@@ -67,9 +68,9 @@ def look_at_python() -> PythonSeen:
 
 
 def look_at_files(roots: dict[str, str]) -> FilesSeen | None:
-    """Hold the files against RECORD; None: not installed from a wheel. Blocks on some 300 files.
+    """Compare the files with RECORD; None: not installed from a wheel. Blocks while reading some 300 files.
 
-    ``roots``: where the packages that run lie.
+    ``roots``: the folders of the packages in use.
     """
     from swim_server.daemon.fingerprint import PACKAGES
     from swim_server.daemon.requirements import DISTRIBUTION
@@ -78,7 +79,7 @@ def look_at_files(roots: dict[str, str]) -> FilesSeen | None:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return None
-    ours = {*PACKAGES, *roots}  # a package that is missing as a whole is not where anything runs from
+    ours = {*PACKAGES, *roots}  # nothing runs from a package that is missing entirely
     listed = [each for each in recorded(distribution) if each.parts and each.parts[0] in ours]
     files = [each for each in listed if each.suffix != ".pyc"]
     site = {Path(folder).parent.resolve() for folder in roots.values()}
@@ -91,7 +92,7 @@ def look_at_files(roots: dict[str, str]) -> FilesSeen | None:
 
 
 def look_at_requirements() -> RequirementsSeen:
-    """Hold the installed packages against the requirements."""
+    """Compare the installed packages with the requirements."""
     from packaging.requirements import Requirement as Parsed
     from swim_server.daemon.requirements import requirements
 
@@ -121,7 +122,7 @@ def _version(name: str) -> str | None:
 
 
 def _cut_off() -> Iterable[str]:
-    """Find what pip left behind where it was interrupted."""
+    """Find what an interrupted pip left behind."""
     for folder in dict.fromkeys(sys.path):
         path = Path(folder)
         if path.name in ("site-packages", "dist-packages") and path.is_dir():
@@ -129,7 +130,7 @@ def _cut_off() -> Iterable[str]:
 
 
 def recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePath]:
-    """Yield what RECORD lists. ``Distribution.files`` leaves out what is missing, from Python 3.12 on."""
+    """Yield RECORD's entries. ``Distribution.files`` omits missing files from Python 3.12 on."""
     for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
         path = metadata.PackagePath(name)
         path.hash = metadata.FileHash(digest) if digest else None
@@ -138,7 +139,7 @@ def recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePa
 
 
 def differing(files: Iterable[metadata.PackagePath]) -> Iterable[str]:
-    """Say of each file that is not as RECORD has it how it is not."""
+    """Describe how each file that differs from RECORD differs."""
     for each in files:
         path = Path(str(each.locate()))
         if each.hash is None:
@@ -159,7 +160,7 @@ def _present(roots: dict[str, str]) -> Iterable[str]:
 
 
 def _origin(distribution: metadata.Distribution) -> str:
-    """Return where it was installed from, so that it can be again."""
+    """Return where the package was installed from, so that it can be installed again."""
     try:
         origin = json.loads(distribution.read_text("direct_url.json") or "{}").get("url")
     except (OSError, ValueError, AttributeError):

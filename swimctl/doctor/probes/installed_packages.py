@@ -1,4 +1,4 @@
-"""Required packages against their RECORD, and bytecode against its source: what an edit or a bad copy leaves. Facts."""
+"""Required packages compared with their RECORD, and bytecode with its source: traces of edits and bad copies. Facts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ HEADER_BYTES = 16
 
 
 def look_at_packages(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return, by package, the Python files that are not those of its RECORD. Blocks on some thousand files."""
+    """Return, by package, the Python files that differ from its RECORD. Blocks while reading some thousand files."""
     found = {}
     for name in names:
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
-            continue  # told by another check
+            continue  # another check reports it
         files = [each for each in recorded(distribution) if each.suffix == ".py"]
         wrong = list(differing(files))
         if wrong:
@@ -30,14 +30,14 @@ def look_at_packages(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def look_at_bytecode(roots: Mapping[str, str]) -> list[str]:
-    """Return the source files whose bytecode claims to be theirs, and is not. Blocks: each is compiled."""
+    """Return the source files whose bytecode claims to be theirs but is not. Blocks: each file is compiled."""
     return [name for name, path in sources(roots) if is_compiled(path) and not _is_its_own(path)]
 
 
 def _is_its_own(path: Path) -> bool:
     try:
         data = Path(importlib.util.cache_from_source(str(path))).read_bytes()[HEADER_BYTES:]
-        code = marshal.loads(data)  # what Python itself would run; here it is only looked at
+        code = marshal.loads(data)  # what Python would run; here it is only inspected
         source = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError):
         return False
@@ -45,7 +45,7 @@ def _is_its_own(path: Path) -> bool:
 
 
 def _parts(code: object) -> Iterator[object]:
-    """Take code apart: what it does, with which names and values; not where it lay when it was compiled."""
+    """Reduce code to what it does, with which names and values, ignoring where it was compiled."""
     for name in ("co_code", "co_names", "co_varnames"):
         yield getattr(code, name, None)
     for value in getattr(code, "co_consts", ()):

@@ -1,4 +1,4 @@
-"""Whether the kernel's clock is synchronised, asked of the kernel itself: adjtimex(2), which reads and sets nothing."""
+"""Whether the kernel's clock is synchronised, according to the kernel: adjtimex(2), which sets nothing here."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import ctypes
 import msgspec
 
 TIME_ERROR = 5
-"""What adjtimex answers when nothing keeps the clock right."""
+"""What adjtimex returns when nothing keeps the clock synchronised."""
 STA_UNSYNC = 0x0040
 
 
 class ClockState(msgspec.Struct, frozen=True):
-    """What the kernel says of its clock."""
+    """What the kernel reports about its clock."""
 
     is_synchronised: bool
     max_error_ms: float
 
 
 class _Timex(ctypes.Structure):
-    """``struct timex`` as far as it is read; the rest is room (asm-generic: 208 bytes on 64 bits)."""
+    """The fields of ``struct timex`` that are read; the rest is padding (asm-generic: 208 bytes on 64 bits)."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -33,7 +33,7 @@ class _Timex(ctypes.Structure):
 
 
 def ask_kernel() -> ClockState | None:
-    """Ask; None where the C library has no such call or a sandbox forbids it."""
+    """Read the clock's state; None if the C library lacks the call or a sandbox forbids it."""
     try:
         call = ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):

@@ -1,16 +1,24 @@
-"""What the kernel knows of a process's sockets: read from /proc, never from the process itself."""
+"""A process's sockets according to the kernel: read from /proc, never from the process itself."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import psutil
 
+from swimctl.doctor.probes.daemon_facts import service_url, status
+from swimctl.doctor.probes.wire import Target
+
+if TYPE_CHECKING:
+    from swimctl.doctor.context import DoctorContext
+
 HELD_STATES = frozenset({"01", "02", "04", "05", "08", "09", "0B"})
-"""Established, or on its way out but still the process's: all but listening, waiting and closed ones."""
+"""Established, or closing but still the process's: all except listening, waiting and closed ones."""
 LISTENING = "0A"
 PROXY_PROGRAMS = {
     "nginx": "nginx",
@@ -22,12 +30,12 @@ PROXY_PROGRAMS = {
     "varnishd": "varnish",
     "cache-main": "varnish",
 }
-"""By the name of a process: the proxy that it is of."""
+"""The proxy that a process belongs to, by the process's name."""
 _PROC = Path("/proc")
 
 
 class ProxyProcess(msgspec.Struct, frozen=True):
-    """A process of a proxy on this machine, and what it has to do with a port of the service."""
+    """A process of a proxy on this machine, and its relation to a port of the service."""
 
     pid: int
     proxy: str
@@ -36,7 +44,10 @@ class ProxyProcess(msgspec.Struct, frozen=True):
     connections: int
     """Its connections to the service."""
     is_listening: bool
-    """It takes new connections, from whomever."""
+    """It accepts new connections from anywhere."""
+    threads: int = 0
+    descriptors: int | None = None
+    """How many it may have open."""
 
 
 class _Row(NamedTuple):
@@ -47,7 +58,7 @@ class _Row(NamedTuple):
 
 
 def count_connections(pid: int, port: int) -> int | None:
-    """How many TCP connections to its ``port`` a process holds, as the kernel counts; None where that can't be seen."""
+    """Count the TCP connections that a process has on ``port``; None if the kernel doesn't show them."""
     held = _sockets_of(pid)
     if held is None:
         return None
@@ -57,15 +68,24 @@ def count_connections(pid: int, port: int) -> int | None:
     return sum(row.state in HELD_STATES and row.local.endswith(wanted) and row.inode in held for row in rows)
 
 
+async def proxies_here(context: DoctorContext) -> list[ProxyProcess] | None:
+    """List the proxy processes on this machine, like ``proxy_processes``. Raises CannotAsk."""
+    pid, port = (await status(context)).pid, Target.parse(await service_url(context)).port
+    return await context.fact(
+        "kernel.proxy-processes", lambda: asyncio.to_thread(proxy_processes, pid, port), "/proc",
+        about=f"port {port}", shape=list[ProxyProcess] | None,
+    )  # fmt: skip
+
+
 def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
-    """List the processes of proxies that take connections, or hold some to a daemon's port; None: unseen."""
+    """List proxy processes that accept connections, or have some to a daemon's port; None if hidden."""
     rows, wanted = _rows(pid), f":{port:04X}"
     if rows is None:
         return None
     held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
     listening = {row.inode for row in rows if row.state == LISTENING}
     found = []
-    for process in psutil.process_iter(["name", "create_time"]):
+    for process in psutil.process_iter(["name", "create_time", "num_threads"]):
         proxy = PROXY_PROGRAMS.get(process.info["name"] or "")
         if proxy is None:
             continue
@@ -75,14 +95,25 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
         if sockets & (held | listening):
             found.append(
                 ProxyProcess(
-                    process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening)
+                    process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening),
+                    process.info["num_threads"] or 0, _descriptors_of(process.pid),
                 )
-            )
+            )  # fmt: skip
     return found
 
 
+def _descriptors_of(pid: int) -> int | None:
+    """Return how many descriptors a process may have open; None if hidden or unlimited."""
+    try:
+        limits = (_PROC / str(pid) / "limits").read_text("ascii")
+    except OSError:
+        return None
+    found = re.search(r"^Max open files +([0-9]+) ", limits, re.MULTILINE)
+    return int(found[1]) if found is not None else None
+
+
 def _rows(pid: int) -> list[_Row] | None:
-    """Return the TCP sockets of a process's network; None where the kernel shows none."""
+    """Return the TCP sockets of a process's network namespace; None if the kernel shows none."""
     texts = []
     for table in ("tcp", "tcp6"):
         try:

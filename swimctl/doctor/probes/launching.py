@@ -1,4 +1,4 @@
-"""How the daemon of a home is started again: with its own arguments, as its own user, by whatever supervises it."""
+"""How to start the daemon of a home again: with its own arguments, as its own user, by its own supervisor."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ BY_SUPERVISOR = {
 
 
 def start_again(context: DoctorContext) -> str | Advice:
-    """Say how to start a daemon that doesn't run. Blocks briefly.
+    """Advise how to start a daemon that isn't running. Blocks briefly.
 
-    Text to paste only where nothing is guessed: this user owns the home, and the last start's arguments are known.
+    It is a fix to paste only if nothing is guessed: this user owns the home, and the last start's arguments are known.
     """
     last = last_start(context)
     owner = user_of(context, context.home.path)
@@ -43,7 +43,7 @@ def start_again(context: DoctorContext) -> str | Advice:
 
 
 def stop_and_start(context: DoctorContext, arguments: Sequence[str], supervisor: str | None, clients: int) -> Advice:
-    """Advise to end a daemon that runs and start it as it was started; say what is lost."""
+    """Advise to stop a running daemon and start it as before; say what is lost."""
     lost = f"closes {clients} connections, which come back" if clients else "an outage of some seconds"
     if supervisor is not None:
         command = BY_SUPERVISOR.get(supervisor, "swimctl status")
@@ -58,26 +58,26 @@ def stop_and_start(context: DoctorContext, arguments: Sequence[str], supervisor:
 
 
 def started_with(arguments: Sequence[str]) -> str:
-    """Write the command that starts a daemon with these arguments, detached."""
+    """Return the command that starts a detached daemon with these arguments."""
     if "serve" not in arguments:
         return START
     return shlex.join(["swimctl", *(each for each in arguments if each != "--detach"), "--detach"])
 
 
 def last_start(context: DoctorContext) -> Start | None:
-    """Return how this home's daemon was started last, as its diary tells."""
+    """Return how this home's daemon was last started, from its log of starts."""
     starts = context.starts()
     return starts[-1] if starts else None
 
 
 def user_of(context: DoctorContext, path: Path) -> int | None:
-    """Return who owns a file or folder; None where it is not there or can't be looked at. Blocks briefly."""
+    """Return the owner of a file or folder; None if it is missing or can't be looked at. Blocks briefly."""
     found = context.files.look(path)
     return found.uid if found.is_there else None
 
 
 def as_user(context: DoctorContext, uid: int | None, command: str) -> str | Advice:
-    """Return the command as it is for the home's owner; for others, advice that names who must type it."""
+    """Return the command for the home's owner; for other users, advice that names who must type it."""
     if uid is None or uid == context.circumstances.user:
         return command
     name = context.procfs.user_name(uid)

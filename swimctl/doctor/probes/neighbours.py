@@ -1,4 +1,4 @@
-"""Whose a process is: a swimctl of this home, of another one, or another program. Nothing here ends anybody."""
+"""Whose a process is: a swimctl of this home, of another home, or another program. Nothing here ends a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PORTS_TRIED = 20
 
 
 def described(procfs: ProcFs, pids: Iterable[int]) -> str:
-    """Name processes: pid and program; of a swimctl, its home."""
+    """Describe processes: pid and program; for a swimctl, its home."""
     found = []
     for pid in pids:
         home = procfs.home_of(pid)
@@ -29,7 +29,7 @@ def described(procfs: ProcFs, pids: Iterable[int]) -> str:
 
 
 def look_at(pids: Sequence[int], path: Path | None = None) -> list[Advice]:
-    """Advise to look at processes, and at who has a file open."""
+    """Advise to inspect processes, and who has a file open."""
     found = []
     if pids:
         found.append(inspect(f"ps -o user,pid,ppid,lstart,comm -p {','.join(map(str, pids))}"))
@@ -39,13 +39,13 @@ def look_at(pids: Sequence[int], path: Path | None = None) -> list[Advice]:
 
 
 def other_homes(procfs: ProcFs, pids: Iterable[int], ours: Path) -> list[Path]:
-    """Return the other homes whose daemons these processes are."""
+    """Return the other homes that these processes serve."""
     homes = [home for pid in pids if (home := procfs.home_of(pid)) is not None and home != ours]
     return list(dict.fromkeys(homes))
 
 
 def about_port(context: DoctorContext, host: str, port: int, pids: Sequence[int]) -> list[Advice]:
-    """Advise about a port that others have: the home that may have been meant, or a port that is free."""
+    """Advise about a port in use by others: the home that may have been meant, or a free port."""
     found = [
         decide(f"export SWIM_HOME={shlex.quote(str(home))}", f"if the daemon of {home} is the one you meant")
         for home in other_homes(context.procfs, pids, context.home.path)
@@ -59,13 +59,13 @@ def about_port(context: DoctorContext, host: str, port: int, pids: Sequence[int]
 
 
 def free_port(procfs: ProcFs, host: str, port: int) -> int | None:
-    """Find a port near another one that can be listened on."""
+    """Find a free port near another one."""
     candidates = (port + step for step in range(1, PORTS_TRIED))
     return next((each for each in candidates if each <= 65_535 and procfs.port_trouble(host, each) is None), None)
 
 
 def handover_between(context: DoctorContext) -> list[int]:
-    """Return the processes of a restart that is under way: two or more have the lock of this home."""
+    """Return the processes of a restart under way: two or more hold the lock of this home."""
     procfs = context.procfs
     found = [pid for pid in procfs.openers(context.home.lockfile) if pid != os.getpid()]
     ours = [pid for pid in found if procfs.home_of(pid) == context.home.path]

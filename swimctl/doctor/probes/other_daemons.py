@@ -1,4 +1,4 @@
-"""Daemons of other homes on this machine, and what they take their events from. They are only asked."""
+"""Daemons of other homes on this machine, and the sources they read. They are only asked."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class OtherDaemon(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     home: str
     paths: tuple[str, ...]
-    """Of its sources that take files."""
+    """Files that its sources read."""
 
 
 async def other_daemons(context: DoctorContext) -> list[OtherDaemon]:
-    """Find the other daemons that may be asked, and their sources' files."""
+    """Find the other daemons that may be asked, and the files of their sources."""
     return await context.fact(
         "kernel.other-daemons", lambda: asyncio.to_thread(_find, context), "/proc, and their control sockets",
         shape=list[OtherDaemon],

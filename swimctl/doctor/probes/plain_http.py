@@ -1,4 +1,4 @@
-"""One plain HTTP request to the public address, as a client without WebSockets makes it."""
+"""Plain HTTP at the public address: what a client without WebSockets requests, and which proxy answers."""
 
 from __future__ import annotations
 
@@ -19,25 +19,29 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 65_536
 NOBODY = "flights?callsign_prefix=DOCTOR"
-"""A question that a client asks, with a short answer."""
+"""A request that a client might make, with a short answer."""
 OURS = "/api/swim/v1"
+MAX_HEAD_BYTES = 16_384
+PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
+NAMING = ("server:", "via:", "x-varnish:")
+"""The headers in which proxies name themselves; HAProxy uses none."""
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back."""
+    """The response."""
 
     path: str
     status: int | None = None
-    """None: no HTTP answer."""
+    """None: no HTTP response."""
     trouble: str | None = None
     is_state: bool = False
-    """It is a document of the state, as the protocol has it."""
+    """It is a state document of the protocol."""
     code: str | None = None
-    """What the service says of an error."""
+    """The service's error code."""
 
 
 async def ask_for_flights(context: DoctorContext) -> HttpAnswer:
-    """Ask for flights at the public address, with a temporary key in the header. Raises NoFront, CannotAsk."""
+    """Request flights at the public address, with a temporary key in a header. Raises NoFront, CannotAsk."""
     target = await target_of(context)
     path = f"{base_of(target.url)}/{NOBODY}"
     return await context.fact(
@@ -46,7 +50,7 @@ async def ask_for_flights(context: DoctorContext) -> HttpAnswer:
 
 
 def base_of(url: str) -> str:
-    """Find where plain HTTP lives beside a WebSocket's address. Pure."""
+    """Return the plain HTTP address that belongs to a WebSocket address. Pure."""
     folder, _, last = urlsplit(url).path.rpartition("/")
     return folder if last == "ws" else OURS
 
@@ -79,8 +83,38 @@ async def _exchange(target: Target, request: bytes) -> bytes:
         writer.transport.abort()
 
 
+async def proxy_name(context: DoctorContext) -> str | None:
+    """Return the proxy's name from the headers of one of its pages; None if they don't say. Raises NoFront."""
+    target = await target_of(context)
+    seconds = context.within(STEP_SECONDS)
+    where = f"the headers of GET / at {target.host}:{target.port}"
+    return await context.fact("front.proxy", lambda: _named_by(target, seconds), where, shape=str | None)
+
+
+async def _named_by(target: Target, seconds: float) -> str | None:
+    try:
+        async with asyncio.timeout(seconds):
+            tls = await asyncio.to_thread(ssl.create_default_context) if target.is_tls else None
+            reader, writer = await asyncio.open_connection(target.host, target.port, ssl=tls, limit=MAX_HEAD_BYTES)
+            try:
+                headers = f"Host: {target.host}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close"
+                writer.write(f"GET / HTTP/1.1\r\n{headers}\r\n\r\n".encode("latin-1"))
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            finally:
+                writer.transport.abort()
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        return None
+    return proxy_in(head)
+
+
+def proxy_in(head: str) -> str | None:
+    """Find a proxy's name in the head of a response. Pure."""
+    told = [line for line in head.lower().split("\r\n") if line.startswith(NAMING)]
+    return next((name for name in PROXIES if any(name in line for line in told)), None)
+
+
 def read(path: str, data: bytes) -> HttpAnswer:
-    """Read an answer: its status, and whether it is the document that was asked for. Pure."""
+    """Parse a response: its status, and whether it is the requested document. Pure."""
     head, _, body = data.partition(b"\r\n\r\n")
     words = head.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
@@ -94,7 +128,7 @@ def read(path: str, data: bytes) -> HttpAnswer:
 
 
 def _object_in(body: bytes) -> dict[str, object]:
-    """Read the object that a body holds, in chunks or not; an empty one where there is none."""
+    """Decode the JSON object in a body, chunked or not; empty if there is none."""
     try:
         return msgspec.json.decode(body[body.index(b"{") : body.rindex(b"}") + 1], type=dict[str, object])
     except (ValueError, msgspec.DecodeError):

@@ -1,4 +1,4 @@
-"""An event put in and taken out again: stored, delivered, received through a real WebSocket by the doctor alone."""
+"""A probe event, published and received: stored, delivered, and received through a real WebSocket by doctor alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOOR_SECONDS = 3.0
 
 
 class Lost(Exception):
-    """It did not come out: what happened instead."""
+    """The event did not arrive: what happened instead."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -30,15 +30,15 @@ class Lost(Exception):
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A probe that came out."""
+    """A probe event that arrived."""
 
     id: str
     seconds: float
-    """From before it was put in until it was here."""
+    """From just before publishing to its arrival."""
 
 
 async def store(context: DoctorContext, connection: str | None = None, token: str | None = None) -> ProbeStored:
-    """Publish a probe. Raises RpcFailed where it can't be stored, CannotAsk."""
+    """Publish a probe event. Raises RpcFailed if it can't be stored, CannotAsk."""
     return await acted(context, "probe_event", ProbeStored, token=token or secrets.token_hex(8), connection=connection)
 
 
@@ -48,7 +48,7 @@ async def stored(context: DoctorContext) -> ProbeStored:
 
 
 async def received(context: DoctorContext) -> Received:
-    """Store the run's second probe and receive it. Raises Lost, RpcFailed, CannotAsk."""
+    """Store the run's second probe event and receive it. Raises Lost, RpcFailed, CannotAsk."""
     where = "a probe event, received as a client receives it"
     return await context.fact("stream.received", lambda: _receive(context), where, shape=Received)
 
@@ -77,8 +77,8 @@ async def _through(context: DoctorContext, wire: ProbeClient) -> Received:
         put_in = await store(context, greeting.client_id, token)
     except RpcFailed as failed:
         raise CannotAsk(failed.problem) from None
-    patience = context.within(ARRIVAL_SECONDS)
-    while (left := patience - (time.perf_counter() - started)) > 0:
+    limit_seconds = context.within(ARRIVAL_SECONDS)
+    while (left := limit_seconds - (time.perf_counter() - started)) > 0:
         message = await wire.await_type(("system.notice",), left)
         if message is None:
             break
@@ -87,4 +87,4 @@ async def _through(context: DoctorContext, wire: ProbeClient) -> Received:
             if message.get("id") != put_in.id:
                 raise Lost(f"it came out as {str(message.get('id'))[:40]}, it was stored as {put_in.id}")
             return Received(put_in.id, time.perf_counter() - started)
-    raise Lost(f"stored as {put_in.id}, and not received within {patience:g} s")
+    raise Lost(f"stored as {put_in.id}, and not received within {limit_seconds:g} s")

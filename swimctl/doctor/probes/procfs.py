@@ -1,6 +1,6 @@
-"""What the machine says of processes, sockets and locks: psutil, and ``/proc`` for what psutil can't tell. Blocks.
+"""Processes, sockets and locks of the machine: psutil, and ``/proc`` for what psutil lacks. Blocks.
 
-What may not be looked at, another user's process, is None: never an error, never a guess.
+What may not be looked at, such as another user's process, is None: never an error, never a guess.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOCK = re.compile(r"\d+: (\S+)\s+\S+\s+\S+\s+(-?\d+)\s+([0-9a-f]+):([0-9a-f]+):
 
 
 class Listener(NamedTuple):
-    """A socket that listens."""
+    """A listening socket."""
 
     address: str
     """In hexadecimal, as the kernel writes it; all zeros: every address."""
@@ -48,7 +48,7 @@ class ProcFs:
         self.proc = proc
 
     def state(self, pid: int) -> str | None:
-        """Return psutil's word, ``sleeping``, ``stopped`` …; None when there is no such process."""
+        """Return psutil's status, ``sleeping``, ``stopped`` …; None if there is no such process."""
         try:
             return str(psutil.Process(pid).status())
         except psutil.Error:
@@ -62,7 +62,7 @@ class ProcFs:
             return UNSEEN
 
     def has_open(self, pid: int, path: Path) -> bool | None:
-        """Tell whether a process has this very file open."""
+        """Return True if a process has this very file open."""
         try:
             wanted = path.stat()
             return any(_is_same(found, wanted) for found in self._files(pid))
@@ -70,11 +70,11 @@ class ProcFs:
             return None
 
     def openers(self, path: Path) -> list[int]:
-        """List the processes that have a file open, as far as they may be looked at."""
+        """List the processes that have a file open, as far as they are visible."""
         return [pid for pid in psutil.pids() if self.has_open(pid, path)]
 
     def links(self, pid: int) -> list[str]:
-        """Return where a process's descriptors lead, as the kernel writes it; empty where that can't be looked at."""
+        """Return the targets of a process's descriptors, as the kernel writes them; empty if they are hidden."""
         found = []
         with contextlib.suppress(OSError):
             for entry in self._descriptors(pid):
@@ -83,9 +83,9 @@ class ProcFs:
         return found
 
     def home_of(self, pid: int) -> Path | None:
-        """Return the home that a process serves: it has the lockfile open, deleted or not. None: no swimctl, or hidden.
+        """Return the home a process serves: it has the lockfile open, deleted or not. None: not a swimctl, or hidden.
 
-        Only a process that runs Python counts: an editor may have the file open too.
+        Only a Python process counts: an editor may have the file open too.
         """
         if "python" not in self.program(pid) and "swimctl" not in self.program(pid):
             return None
@@ -96,30 +96,30 @@ class ProcFs:
         return None
 
     def daemons(self) -> list[tuple[int, Path]]:
-        """List the daemons on this machine that may be looked at, with their homes: those that have a lock open."""
+        """List the visible daemons on this machine with their homes: the processes that have a lockfile open."""
         found = [(pid, home) for pid in psutil.pids() if (home := self.home_of(pid)) is not None]
         return [(pid, home) for pid, home in found if pid != os.getpid()]
 
     def keepers_of_deleted(self, path: Path) -> list[int]:
-        """Return the processes that have a file open which had this name and was deleted, or replaced by another."""
+        """Return the processes that have a former file of this name open, deleted or replaced since."""
         return [pid for pid in psutil.pids() if pid != os.getpid() and f"{path}{_DELETED}" in self.links(pid)]
 
     def working_folder(self, pid: int) -> str | None:
-        """Return a process's working folder, as the kernel writes it; None where that can't be looked at."""
+        """Return a process's working folder, as the kernel writes it; None if it is hidden."""
         try:
             return str((self.proc / str(pid) / "cwd").readlink())
         except OSError:
             return None
 
     def program(self, pid: int) -> str:
-        """Return the name of the executable file of a process; empty where that can't be looked at."""
+        """Return the name of a process's executable file; empty if it is hidden."""
         try:
             return (self.proc / str(pid) / "exe").readlink().name
         except OSError:
             return ""
 
     def user_name(self, uid: int) -> str:
-        """Return a user's name; the number where it has none."""
+        """Return a user's name, or the number if it has none."""
         try:
             return pwd.getpwuid(uid).pw_name
         except KeyError:
@@ -131,17 +131,17 @@ class ProcFs:
         return int(match[1]) if match is not None else None
 
     def catches(self, pid: int, number: int) -> bool:
-        """Tell whether a process has a handler for a signal, so that it isn't ended by it, and doesn't ignore it."""
+        """Return True if a process has a handler for a signal, so that the signal neither ends it nor is ignored."""
         match = re.search(r"^SigCgt:\s+([0-9a-f]+)$", self._read(f"{pid}/status") or "", re.MULTILINE)
         return match is not None and bool(int(match[1], 16) >> (number - 1) & 1)
 
     def has_terminal(self, pid: int) -> bool:
-        """Tell whether a process has a controlling terminal (proc(5), ``tty_nr``)."""
+        """Return True if a process has a controlling terminal (proc(5), ``tty_nr``)."""
         fields = (self._read(f"{pid}/stat") or "").rpartition(")")[2].split()
         return len(fields) > 4 and fields[4] != "0"
 
     def lock_holders(self, path: Path) -> list[int]:
-        """List the processes that took the ``flock`` of a file, as the kernel remembers."""
+        """List the processes that hold the ``flock`` of a file, according to the kernel."""
         try:
             found = path.stat()
         except OSError:
@@ -156,7 +156,7 @@ class ProcFs:
         return holders
 
     def listeners(self, port: int) -> list[Listener] | None:
-        """List the sockets that listen on a TCP port in this network namespace; None when the kernel tells nothing."""
+        """List the sockets listening on a TCP port in this network namespace; None if they are hidden."""
         texts = [text for text in (self._read("net/tcp"), self._read("net/tcp6")) if text is not None]
         if not texts:
             return None
@@ -185,7 +185,7 @@ class ProcFs:
         return next((pid for pid in psutil.pids() if inode in (self.sockets(pid) or ())), None)
 
     def is_same_network(self, pid: int) -> bool | None:
-        """Tell whether a process sees the same network as this one."""
+        """Return True if a process is in the same network namespace as this one."""
         try:
             ours, theirs = ((self.proc / str(each) / "ns/net").readlink() for each in ("self", pid))
         except OSError:
@@ -193,7 +193,7 @@ class ProcFs:
         return ours == theirs
 
     def descriptors(self, pid: int) -> DescriptorUse | None:
-        """Return limits and number of a process's file descriptors; None when the limits can't be looked at."""
+        """Return limits and number of a process's file descriptors; None if the limits are hidden."""
         try:
             process = psutil.Process(pid)
             soft, hard = (_UNLIMITED if each < 0 else each for each in process.rlimit(psutil.RLIMIT_NOFILE))
@@ -205,7 +205,7 @@ class ProcFs:
             return DescriptorUse(soft, hard, None)
 
     def file_bytes(self, pid: int) -> int | None:
-        """Return how long a file may become that a process writes; None: as long as it likes, or nobody can tell."""
+        """Return how large a file written by a process may become; None: unlimited, or hidden."""
         try:
             soft, _ = psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE)
         except psutil.Error:
@@ -213,23 +213,23 @@ class ProcFs:
         return None if soft < 0 or soft >= _UNLIMITED else int(soft)
 
     def own_descriptors(self) -> DescriptorUse | None:
-        """Return the same of this very process."""
+        """Return the same for this process."""
         return self.descriptors(os.getpid())
 
     def may_raise_limits(self) -> bool:
-        """Tell whether this process has what it takes to raise another's limits: CAP_SYS_RESOURCE."""
+        """Return True if this process may raise another's limits: CAP_SYS_RESOURCE."""
         match = re.search(r"^CapEff:\s+([0-9a-f]+)$", self._read("self/status") or "", re.MULTILINE)
         return match is not None and bool(int(match[1], 16) >> 24 & 1)
 
     def log_target(self, pid: int, number: int = 2) -> str | None:
-        """Tell where a process's standard error leads: a path, ``pipe:[…]``, with `` (deleted)`` if so."""
+        """Return where a process's standard error goes: a path, ``pipe:[…]``, with `` (deleted)`` if so."""
         try:
             return str((self.proc / str(pid) / "fd" / str(number)).readlink())
         except OSError:
             return None
 
     def port_trouble(self, host: str, port: int) -> str | None:
-        """Try to take an address, for an instant; what the system says when that can't be. None: it is free."""
+        """Try to bind an address for an instant; return the system's error, or None if it is free."""
         try:
             for family, kind, protocol, _, address in socket.getaddrinfo(
                 host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

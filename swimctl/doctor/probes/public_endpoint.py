@@ -1,4 +1,4 @@
-"""The address that clients use, seen as they see it, step by step: each step once a run, shared by the checks."""
+"""The address that clients use, seen as they see it, step by step: each step once per run, shared by the checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STEP_SECONDS = 1.5
 NO_KEY_WORDS = ("no api key", "api key required", "missing api key", "api key is required", "key was presented")
-"""How services, ours and the former one, say that no key arrived."""
+"""How services, this one and its predecessor, say that no key arrived."""
 
 
 class NoFront(Exception):
@@ -39,32 +39,32 @@ class Certificate(msgspec.Struct, frozen=True):
     distrust: str | None = None
     version: str | None = None
     code: int | None = None
-    """Why it is not trusted, by OpenSSL's number (x509_vfy.h)."""
+    """Why it is not trusted: OpenSSL's number (x509_vfy.h)."""
     shown: ShownCertificate | None = None
-    """What it says of itself, where it is not trusted."""
+    """Its own claims, if it is not trusted."""
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """One client's visit."""
+    """The outcome of one client's visit."""
 
     is_upgraded: bool
     trouble: str | None = None
-    """Why it went no further."""
+    """Why the visit went no further."""
     status: int | None = None
     """The HTTP status of a refused upgrade."""
     greeting: Greeting | None = None
     is_ours: bool | None = None
     """The running process knows this very connection; None: not asked."""
     remote: str | None = None
-    """Where the process believes it comes from."""
+    """The client address that the process believes."""
     received: float = 0.0
-    """When the greeting was here, by our clock."""
+    """When the greeting arrived, by our clock."""
     answers: dict[str, Any] = {}
-    """By action: the answer, or None where none came."""
+    """By action: the answer, or None if none arrived."""
 
 
 async def target_of(context: DoctorContext) -> Target:
-    """Find the address to look at. Raises NoFront, CannotAsk."""
+    """Return the address to examine. Raises NoFront, CannotAsk."""
     url = context.options.url or (await context.loaded()).config.server.public_url
     if url is None:
         raise NoFront
@@ -75,7 +75,7 @@ async def target_of(context: DoctorContext) -> Target:
 
 
 async def addresses(context: DoctorContext) -> list[str]:
-    """Resolve the address's name. Raises OSError."""
+    """Resolve the name. Raises OSError."""
     target = await target_of(context)
 
     async def find() -> list[str]:
@@ -105,7 +105,7 @@ async def _connect(context: DoctorContext, host: str, port: int) -> float:
 
 
 async def dead_addresses(context: DoctorContext) -> dict[str, str]:
-    """Try each address of the name; return those that take no connection, with the reason. Raises OSError."""
+    """Try each address of the name; return those that accept no connection, with the reason. Raises OSError."""
     target = await target_of(context)
     found = await addresses(context)
 
@@ -126,7 +126,7 @@ async def dead_addresses(context: DoctorContext) -> dict[str, str]:
 
 
 async def certificate(context: DoctorContext) -> Certificate:
-    """Shake hands and look at the certificate. Raises OSError, TimeoutError."""
+    """Do the TLS handshake and inspect the certificate. Raises OSError, TimeoutError."""
     target = await target_of(context)
     seconds = context.within(STEP_SECONDS)
     where = f"TLS with {target.host}:{target.port}"
@@ -151,7 +151,7 @@ async def _shake_hands(target: Target, seconds: float) -> Certificate:
 async def visit(context: DoctorContext) -> Visit:
     """Act as a client for a moment: upgrade, greeting, ping, subscribe. Raises CannotAsk.
 
-    With a temporary key of the running process, or the reader's key for a service on another machine.
+    Uses a temporary key of the running process, or the user's key for a service on another machine.
     """
     where = "a visit as a client makes it"
     return await context.fact("front.visit", lambda: _visit(context), where, shape=Visit)
@@ -196,14 +196,14 @@ async def _answers(wire: ProbeClient, seconds: float) -> dict[str, Any]:
 
 @asynccontextmanager
 async def client_of(context: DoctorContext) -> AsyncIterator[ProbeClient]:
-    """Connect a client at the public address, with a key that should be good. Raises CannotAsk, NotUpgraded, Ended."""
+    """Connect a client at the public address, with a valid key. Raises CannotAsk, NotUpgraded, Ended."""
     seconds = context.within(STEP_SECONDS)
     async with dial(await target_of(context), await _key(context), open_seconds=seconds) as wire:
         yield wire
 
 
 async def is_let_in_by_query(context: DoctorContext) -> bool:
-    """Tell whether the same service lets a client in whose temporary key stands in the address. Raises CannotAsk."""
+    """Return whether the service admits a client whose temporary key is in the URL's query. Raises CannotAsk."""
     where = "a visit with a temporary key in the address"
     return await context.fact("front.visit-by-query", lambda: _visit_by_query(context), where, shape=bool)
 

@@ -1,4 +1,4 @@
-"""Looking again before something is reported that may just be changing: a restart, a reload, a start."""
+"""Looking twice before reporting something that may just be changing: a restart, a reload, a start."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ LONG_LOOK_SECONDS = 0.5
 
 
 async def twice(context: DoctorContext, look: Callable[[], Awaitable[Answer]], *facts: str) -> Answer:
-    """Return what a second look finds where the first one found something bad.
+    """Return the outcome of a second look if the first one found a problem.
 
-    These facts, by the beginnings of their names, are observed anew, and all that the kernel and the disk say.
-
-    A first look that took long has waited for an answer that did not come: it is not repeated.
+    The facts whose names begin with these words are observed again, and everything about kernel and disk. A slow first
+    look has waited in vain for an answer: it is not repeated.
     """
     began = time.perf_counter()
     answer = await look()

@@ -1,10 +1,11 @@
-"""Connections as the running process counts them."""
+"""Connections, as counted by the running process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swim_server.daemon.control.documents.diagnostics import Tally
+from swim_server.daemon.control.documents.diagnostics import PeerTally, Tally
+from swim_server.keys.permissions import is_within
 
 from swimctl.doctor.probes.daemon_facts import acted, asked
 
@@ -12,11 +13,18 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 
-async def tally(context: DoctorContext, *, anew: bool = False) -> Tally:
-    """Count the connections, by key and program too. Raises CannotAsk."""
-    return await asked(context, "tally", Tally, anew=anew)
+async def tally(context: DoctorContext, *, refresh: bool = False) -> Tally:
+    """Return the counts, also by key and program. Raises CannotAsk."""
+    return await asked(context, "tally", Tally, refresh=refresh)
 
 
 async def brief_tally(context: DoctorContext) -> Tally:
-    """Read the numbers alone, as they are now: they cost the process little."""
+    """Return only the totals, as they are now: they cost the process little."""
     return await acted(context, "tally", Tally, brief=True)
+
+
+async def busiest_proxy(context: DoctorContext) -> PeerTally | None:
+    """Return the trusted proxy that most clients come through; None: none comes through any. Raises CannotAsk."""
+    trusted = tuple((await context.loaded()).config.server.trusted_proxies)
+    proxies = [each for each in (await tally(context)).peers if is_within(each.address, trusted)]
+    return max(proxies, key=lambda each: each.connections, default=None)

@@ -1,4 +1,4 @@
-"""Temporary keys for checks: lent by the running process, in its memory only, ended when the context ends."""
+"""Temporary keys for checks: issued by the running process, in its memory only, revoked when the context ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 30.0
 
 
 async def temporary_key(context: DoctorContext) -> str:
-    """Lend a new good key, of the tier with the most room. Raises CannotAsk."""
+    """Obtain a valid key of the tier with the most room. Raises CannotAsk."""
     return (await _lend(context)).api_key
 
 
@@ -31,7 +31,7 @@ async def _lend(context: DoctorContext) -> ProbeKey:
 
 
 async def lend(context: DoctorContext, tier: str, count: int, seconds: float) -> list[ProbeKey]:
-    """Lend so many keys of a tier; they end with the context. Raises CannotAsk."""
+    """Obtain this many keys of a tier; they end with the context. Raises CannotAsk."""
     try:
         lent = await acted(context, "probe_keys", ProbeKeys, tier=tier, count=count, seconds=seconds)
     except RpcFailed as failed:

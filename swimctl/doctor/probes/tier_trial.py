@@ -1,7 +1,7 @@
-"""Trying a tier's limit: real connections up to it and one more, with temporary keys, in whatever room is left.
+"""Trying a tier's limit: real connections up to it and one more, with temporary keys, in the room that is left.
 
-Clients that come meanwhile are admitted: the process closes a temporary connection for each. Whatever becomes of
-the trial, its connections close and its keys end: here, and by themselves when this process dies.
+Clients that connect meanwhile are admitted: the process closes a temporary connection for each. However the trial ends,
+its connections close and its keys end: here, and by themselves if this process dies.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ LEAVE_SECONDS = 0.002
 
 
 class Trial(msgspec.Struct):
-    """How it went."""
+    """The outcome for one tier."""
 
     let_in: int = 0
     refused: Outcome | None = None
     failed: str | None = None
     is_impossible: bool = False
-    """This process may not open as many files."""
+    """This process may not open that many files."""
     possible: int = 0
-    """So many files it may open."""
+    """How many files it may open."""
     is_whole: bool = True
-    """All the room that was left was tried."""
+    """All the remaining room was tried."""
     counted: int = 0
-    """Connections of the tier, by the process, while all were open."""
+    """Connections of the tier according to the process, while all were open."""
     now: TierPromise | None = None
-    """What the process promised then."""
+    """The limits in force at that time."""
 
 
 async def limit_holds(context: DoctorContext, tier: str) -> Answer:
-    """Check that as many as configured are admitted, and the next is refused as the protocol says. Raises CannotAsk.
+    """Check that the configured number is admitted and the next is refused as the protocol says. Raises CannotAsk.
 
-    One tier after the other: together they might need more descriptors than this process may have.
+    Tiers are tried one after the other: together they might need more descriptors than this process may have.
     """
     promise = (await promises(context)).tiers.get(tier)
     if promise is None:
@@ -103,7 +103,7 @@ async def _try_limit(context: DoctorContext, tier: str, promise: TierPromise) ->
 
 
 async def _leave(clients: list[TrialClient]) -> None:
-    """Close the clients, some at a time: ten thousand that leave at one moment would block the process."""
+    """Close the clients, some at a time: ten thousand leaving at once would block the process."""
     try:
         for number, client in enumerate(clients, 1):
             client.abort()
@@ -115,7 +115,7 @@ async def _leave(clients: list[TrialClient]) -> None:
 
 
 async def _fill(target: Target, api_keys: list[str], count: int, clients: list[TrialClient]) -> Trial:
-    """Open that many, some at a time; stop at the first that is not admitted."""
+    """Open this many clients, some at a time; stop at the first that is not admitted."""
     trial = Trial()
     turns = asyncio.Semaphore(IN_FLIGHT)
 
@@ -178,7 +178,7 @@ def _judge(expected: str, tier: str, before: TierPromise, trial: Trial) -> Answe
 
 
 def _possible_connections() -> int:
-    """Count how many connections this process can open, its limit raised as far as it may be."""
+    """Return how many connections this process can open, with its limit raised as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

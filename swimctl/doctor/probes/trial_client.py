@@ -1,4 +1,4 @@
-"""A client that only wants to be admitted: thousands of them fit into one process. Reads what it is told until then."""
+"""A minimal client that reads until it is admitted or refused: thousands fit into one process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT, CLOSE = 0x1, 0x8
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a client was met."""
+    """How the service received a client."""
 
     is_in: bool
     reason: str = ""
@@ -32,7 +32,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class TrialClient(asyncio.Protocol):
-    """One connection. ``open`` it, ``abort`` it."""
+    """One connection: ``open`` it, then ``abort`` it."""
 
     __slots__ = ("_api_key", "_data", "_error", "_is_upgraded", "_target", "_transport", "_waiter")
 
@@ -46,7 +46,7 @@ class TrialClient(asyncio.Protocol):
         self._waiter: asyncio.Future[Outcome] | None = None
 
     async def open(self, seconds: float) -> Outcome:
-        """Connect and wait for what the service says first."""
+        """Connect and wait for the service's first message."""
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
         context = ssl.create_default_context() if self._target.is_tls else None
@@ -60,7 +60,7 @@ class TrialClient(asyncio.Protocol):
             return Outcome(False, reason_of(error))
 
     def abort(self) -> None:
-        """Be gone. Idempotent."""
+        """Disconnect at once. Idempotent."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -92,7 +92,7 @@ class TrialClient(asyncio.Protocol):
             self._waiter.set_result(outcome)
 
     def _take(self) -> bool:
-        """Read one piece of what came; False when it is not whole yet."""
+        """Parse one piece of the received bytes; return False if it is incomplete."""
         if not self._is_upgraded:
             head, separator, rest = bytes(self._data).partition(b"\r\n\r\n")
             if not separator:
@@ -143,7 +143,7 @@ class TrialClient(asyncio.Protocol):
 
 
 def _frame(data: bytearray) -> tuple[int, bytes, int] | None:
-    """Return the first frame: opcode, payload, bytes in all; None while it isn't whole. Servers mask nothing."""
+    """Return the first frame: opcode, payload, total size; None if it is incomplete. Servers don't mask."""
     if len(data) < 2:
         return None
     length, start = data[1] & 0x7F, 2

@@ -1,4 +1,4 @@
-"""A client of the wire protocol for checks: what it sees at an address, told apart step by step."""
+"""A client of the wire protocol for checks, which tells apart the steps at which a connection can fail."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 OPEN_SECONDS = 1.5
 ANSWER_SECONDS = 1.5
 MAX_PASSED_OVER = 10_000
-"""Events of a busy stream that may come before an answer."""
+"""Events of a busy stream that may precede an answer."""
 _STATUS_LINE = re.compile(r"\bHTTP/\d\.\d (\d{3})\b")
 USER_AGENT = "swimctl-doctor"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """An address taken apart. ``parse`` raises ValueError for what is none."""
+    """A parsed address. ``parse`` raises ValueError for an invalid one."""
 
     url: str
     host: str
@@ -44,18 +44,18 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on this very machine."""
+        """Whether it is on this machine."""
         return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     def with_key(self, api_key: str) -> Target:
-        """Return the same address with the key in its query, as browsers send it."""
+        """Return the address with the key in its query, as browsers send it."""
         parts = urlsplit(self.url)
         query = f"{parts.query}&api_key={api_key}".lstrip("&")
         return msgspec.structs.replace(self, url=urlunsplit(parts._replace(query=query)))
 
 
 class NotUpgraded(Exception):
-    """No WebSocket came of it: the HTTP answer, or what went wrong before one came."""
+    """No WebSocket was opened: the HTTP response, or the error before there was one."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         self.reason = reason
@@ -67,7 +67,7 @@ class NotUpgraded(Exception):
 
 
 class Ended(Exception):
-    """The connection ended: its close code, None where there was none."""
+    """The connection ended: its close code, None if there was none."""
 
     def __init__(self, code: int | None, reason: str) -> None:
         self.code = code
@@ -90,7 +90,7 @@ class Greeting(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """What the service said, for people."""
+        """The service's message, for people."""
         if self.is_in:
             return "admitted"
         data = self.message.get("data")
@@ -100,21 +100,21 @@ class Greeting(msgspec.Struct, frozen=True):
 
     @property
     def error_code(self) -> str | None:
-        """The code of its error."""
+        """The code of the error."""
         data = self.message.get("data")
         found = self.message.get("code") or (data.get("code") if isinstance(data, dict) else None)
         return found if isinstance(found, str) else None
 
     @property
     def client_id(self) -> str | None:
-        """The name that the service gave this connection."""
+        """The id that the service gave this connection."""
         data = self.message.get("data")
         found = data.get("client_id") if isinstance(data, dict) else None
         return found if isinstance(found, str) else None
 
 
 def reason_of(error: OSError) -> str:
-    """Return what the system says of it; asyncio puts the address in the place of the reason."""
+    """Return the system's reason for an error; asyncio puts the address in its place."""
     if error.errno is not None and error.errno > 0 and isinstance(error, ConnectionError):
         return os.strerror(error.errno)
     return str(error.strerror or error) or type(error).__name__
@@ -133,7 +133,7 @@ class ProbeClient:
         return str(host), int(port)
 
     async def receive(self, seconds: float) -> dict[str, Any] | None:
-        """Return the next message; None: none came in time; an empty one: no JSON object came. Raises Ended."""
+        """Return the next message; None: none in time; empty: it was not a JSON object. Raises Ended."""
         from websockets.exceptions import ConnectionClosed
 
         try:
@@ -147,9 +147,9 @@ class ProbeClient:
         return decode(payload.encode() if isinstance(payload, str) else payload)
 
     async def greet(self, seconds: float = ANSWER_SECONDS) -> Greeting | None:
-        """How the service meets this client; None: it says nothing in time. Raises Ended when it says nothing at all.
+        """Return how the service receives this client; None: no message in time. Raises Ended if it closes without one.
 
-        An error is followed by its close, which is waited for.
+        An error message is followed by a close, which is waited for.
         """
         first = await self.receive(seconds)
         if first is None:
@@ -175,7 +175,7 @@ class ProbeClient:
             raise (Ended(None, "") if frame is None else Ended(int(frame.code), frame.reason)) from None
 
     async def ask(self, answer: str, seconds: float = ANSWER_SECONDS, **message: Any) -> dict[str, Any] | None:
-        """Send an action and wait for a message of this type, or an error; None: it does not come. Raises Ended."""
+        """Send an action and wait for a message of this type, or an error; None: none in time. Raises Ended."""
         await self.send(**message)
         return await self.await_type((answer, "error"), seconds)
 
@@ -191,7 +191,7 @@ class ProbeClient:
 
 
 def _without_answer(error: Exception) -> NotUpgraded:
-    """Tell what came in the place of an answer of HTTP/1.1: one of an older HTTP, something else, or nothing."""
+    """Describe what came instead of an HTTP/1.1 response: an older HTTP, something else, or nothing."""
     cause = error.__cause__
     found = _STATUS_LINE.search(str(cause))
     if found is not None:
@@ -212,9 +212,9 @@ async def dial(
     headers: Mapping[str, str] | None = None,
     local_host: str | None = None,
 ) -> AsyncIterator[ProbeClient]:
-    """Open a WebSocket, the key in a header. Raises NotUpgraded, Ended.
+    """Open a WebSocket, with the key in a header. Raises NotUpgraded, Ended.
 
-    ``headers``: further ones. ``local_host``: the address of this machine to come from.
+    ``headers``: additional ones. ``local_host``: the local address to connect from.
     """
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidMessage, InvalidStatus, WebSocketException

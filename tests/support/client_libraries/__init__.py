@@ -1,1 +1,1 @@
-"""Foreign client libraries against a real daemon: installed, run, and what each shows of every end told in a table."""
+"""Third-party client libraries against a real daemon: installed, run, and a table of how each shows every end."""

@@ -1,7 +1,7 @@
 """Installs what the client programs need, once: pip, npm, Go, Maven, cargo, Debian packages, compilers.
 
-Everything lies in a folder of this user's own under the system's temporary one, named after the pins and sources it was
-made of: another version is another folder. What can't be had skips with a reason, and fails where CI is true.
+Everything is in a folder of this user's below the system's temporary one, named after its pins and sources: another
+version gets another folder. What can't be installed is skipped with a reason, and fails if CI is true.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BUILD_SECONDS = 900
 
 @cache
 def python_environment() -> Path:
-    """The interpreter of a virtual environment with the libraries of PyPI."""
+    """Return the interpreter of a virtual environment with the libraries from PyPI."""
     requirements = PROGRAMS / "python/requirements.txt"
 
     def build(folder: Path) -> None:
@@ -37,13 +37,13 @@ def python_environment() -> Path:
 
 @cache
 def node_modules() -> Path:
-    """The folder with the libraries of npm."""
+    """Return the folder with the libraries from npm."""
     return _npm_installed("node", PROGRAMS / "node/package.json")
 
 
 @cache
 def node_runtime(name: str) -> Path:
-    """Another version of node than the one that is installed."""
+    """Return another version of Node.js than the installed one."""
     return _npm_installed("node-runtimes", PROGRAMS / "node/runtimes/package.json") / name / "bin/node"
 
 
@@ -60,7 +60,7 @@ def _npm_installed(name: str, pins: Path) -> Path:
 
 @cache
 def go_programs() -> Path:
-    """The folder with the programs in Go."""
+    """Return the folder with the Go programs."""
     go = require_program("go", "golang-go")
     source = PROGRAMS / "go"
 
@@ -72,7 +72,7 @@ def go_programs() -> Path:
 
 @cache
 def java_classpath(program: str, *, is_jdk: bool = False) -> str:
-    """The class path of a program in Java: its library with what that needs, and its own classes."""
+    """Return the class path of a Java program: its library with dependencies, and its own classes."""
     javac = require_program("javac", "default-jdk-headless")
     source = PROGRAMS / "java"
     sources = [source / "Tell.java", *sorted((source / program).glob("*.java"))]
@@ -92,7 +92,7 @@ def java_classpath(program: str, *, is_jdk: bool = False) -> str:
 
 @cache
 def rust_program(name: str) -> Path:
-    """A program in Rust."""
+    """Build a Rust program; return its path."""
     cargo = require_program("cargo", "cargo")
     source = PROGRAMS / "rust"
 
@@ -105,7 +105,7 @@ def rust_program(name: str) -> Path:
 
 @cache
 def c_program(name: str, package: str, *, pkg_config: str) -> Path:
-    """A program in C, compiled against a Debian package."""
+    """Build a C program against a Debian package; return its path."""
     require_debian(package)
     compiler = require_program("gcc", "gcc")
     require_program("pkg-config", "pkg-config")
@@ -120,7 +120,7 @@ def c_program(name: str, package: str, *, pkg_config: str) -> Path:
 
 @cache
 def cpp_program(name: str, *packages: str, libraries: Sequence[str] = ()) -> Path:
-    """A program in C++, compiled against Debian packages."""
+    """Build a C++ program against Debian packages; return its path."""
     require_debian(*packages)
     compiler = require_program("g++", "g++")
     source = PROGRAMS / "cpp" / f"{name}.cpp"
@@ -134,7 +134,7 @@ def cpp_program(name: str, *packages: str, libraries: Sequence[str] = ()) -> Pat
 
 @cache
 def require_debian(*packages: str) -> None:
-    """Debian packages are there, or are installed now."""
+    """Make sure that Debian packages are installed."""
     absent = [package for package in packages if not _is_installed(package)]
     if absent:
         apt_install(*absent)
@@ -152,7 +152,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _built(name: str, sources: Sequence[Path], build: Callable[[Path], None]) -> Path:
-    """The folder that was built of these sources; whoever comes second finds it whole or builds it himself."""
+    """Return the folder built from these sources; a second caller finds it complete, or builds it."""
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     home = Path(tempfile.gettempdir()) / f"swim-tests-clients-{os.getuid()}"
     home.mkdir(mode=0o700, exist_ok=True)

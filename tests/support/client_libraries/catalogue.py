@@ -1,4 +1,4 @@
-"""Which client libraries are tried, in which version, and how the small program of each is started."""
+"""The client libraries that are tried, in which version, and how the small program of each is started."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ClientLibrary:
 
     @property
     def slug(self) -> str:
-        """Its name in a URL."""
+        """The library's name in a URL."""
         return "".join(char if char.isalnum() else "-" for char in f"{self.name} {self.mode}".strip())
 
 
@@ -87,7 +87,7 @@ def _jdk_version() -> str:
 
 
 def libraries() -> list[ClientLibrary]:
-    """All of them, in the order of the table."""
+    """Return all libraries, in the order of the table."""
     return [*_of_python(), *_of_javascript(), *_of_go(), *_of_java(), *_others()]
 
 

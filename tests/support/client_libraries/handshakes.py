@@ -1,4 +1,4 @@
-"""A relay in front of the service that reads the heads of both handshakes: who offers compression, and who gets it."""
+"""A relay in front of the service that reads both handshakes: who offers compression, and who gets it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ END_OF_HEAD = b"\r\n\r\n"
 
 
 class HandshakeRelay:
-    """Passes bytes both ways. ``accepted`` tells for each client, by the ``client`` of its query, what was agreed."""
+    """Relays bytes both ways. ``accepted`` holds the negotiated extensions by the ``client`` in a client's query."""
 
     def __init__(self, target_port: int) -> None:
         self.port = 0
@@ -25,7 +25,7 @@ class HandshakeRelay:
     @classmethod
     @asynccontextmanager
     async def listening(cls, target_port: int) -> AsyncIterator[Self]:
-        """A relay on a free port."""
+        """Run a relay on a free port."""
         relay = cls(target_port)
         server = await asyncio.start_server(relay._accept, "127.0.0.1", 0)
         relay.port = server.sockets[0].getsockname()[1]

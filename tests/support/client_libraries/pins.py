@@ -1,4 +1,4 @@
-"""The versions of the client libraries: read where they are pinned, so that no number is written twice."""
+"""The versions of the client libraries, read from where they are pinned, so that no version is written twice."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PROGRAMS = Path(__file__).parents[2] / "e2e/clients"
 
 @cache
 def python_pin(name: str) -> str:
-    """The version of a package of PyPI."""
+    """Return the pinned version of a PyPI package."""
     return _found(rf"^{re.escape(name)}(?:\[\w+\])?==(\S+)$", PROGRAMS / "python/requirements.txt")
 
 
 @cache
 def npm_pin(name: str) -> str:
-    """The version of a package of npm; of an alias, that of what it stands for."""
+    """Return the pinned version of an npm package; for an alias, that of its target."""
     documents = [(PROGRAMS / "node" / path).read_text("utf-8") for path in ("package.json", "runtimes/package.json")]
     pins = {name: pin for document in documents for name, pin in json.loads(document)["dependencies"].items()}
     return str(pins[name]).rpartition("@")[2]
@@ -28,26 +28,26 @@ def npm_pin(name: str) -> str:
 
 @cache
 def go_pin(module: str) -> str:
-    """The version of a Go module."""
+    """Return the pinned version of a Go module."""
     return _found(rf"^\s+{re.escape(module)} v(\S+)", PROGRAMS / "go/go.mod")
 
 
 @cache
 def maven_coordinates(folder: str) -> tuple[str, str, str]:
-    """Group, artifact and version of the library that a folder's program uses."""
+    """Return group, artifact and version of the library used by a folder's program."""
     group, artifact, version = _found(rf"^{folder} (\S+)$", PROGRAMS / "java/libraries.txt").split(":")
     return group, artifact, version
 
 
 @cache
 def cargo_pin(name: str) -> str:
-    """The version of a crate."""
+    """Return the pinned version of a crate."""
     return _found(rf'^{name} = "=(\S+)"$', PROGRAMS / "rust/Cargo.toml")
 
 
 @cache
 def debian_version(package: str) -> str:
-    """The version of a Debian package that is installed, as its authors count."""
+    """Return the upstream version of an installed Debian package."""
     done = subprocess.run(
         ["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, timeout=30, check=True
     )

@@ -1,4 +1,4 @@
-"""One run of a client program: what it has said, line by line, and what it showed of the end."""
+"""One run of a client program: its output line by line, and how it saw the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_LINE_BYTES = 4 * 1024 * 1024
 
 @dataclass
 class RunningClient:
-    """A process of its own; ended with ``end`` whatever became of it."""
+    """A client process; ``end`` ends it in any case."""
 
     library: ClientLibrary
     process: asyncio.subprocess.Process
@@ -38,7 +38,7 @@ class RunningClient:
 
     @classmethod
     async def start(cls, library: ClientLibrary, url: str, subscribe: str, busy_seconds: float) -> RunningClient:
-        """Start the program of a library that has been prepared."""
+        """Start the program of a prepared library."""
         words, more = library.prepare()
         arguments = [url, subscribe, str(busy_seconds), *([library.mode] if library.mode else [])]
         process = await asyncio.create_subprocess_exec(
@@ -51,32 +51,32 @@ class RunningClient:
 
     @property
     def ending(self) -> dict[str, Any]:
-        """The last it said about a close; nothing when it said none."""
+        """The last close that it reported; empty if none."""
         return next((line for line in reversed(self.said) if "close" in line), {})
 
     @property
     def errors(self) -> list[str]:
-        """What it said was wrong."""
+        """The errors that it reported."""
         return [str(line["error"]) for line in self.said if "error" in line]
 
     async def until(self, condition: Callable[[RunningClient], bool], *, seconds: float = 40.0) -> bool:
-        """Wait until something is true of what it said, or it is over; answer whether it became true."""
+        """Wait until a condition on its output holds, or it has ended; return whether the condition holds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait_for(lambda: condition(self) or self.is_over)
         return condition(self)
 
     async def over(self, *, seconds: float = 20.0) -> bool:
-        """Wait for its end."""
+        """Wait until it ends."""
         return await self.until(lambda client: client.is_over, seconds=seconds)
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal it."""
+        """Send it a signal."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     async def end(self) -> None:
-        """End it, if it hasn't; wait for it."""
+        """End it if necessary, and wait for it."""
         if self.process.returncode is None:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The table of client libraries in PROTOCOL.md: what each shows at each code, its limit, its patience while busy."""
+"""The table of client libraries in PROTOCOL.md: what each shows for each code, its limit, its pings while busy."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ COLUMNS = ("library", "version", "compressed", "largest message", "answers pings
 
 
 def rows(findings: Mapping[ClientLibrary, Findings]) -> list[dict[str, str]]:
-    """Give one row a library, its cells by column."""
+    """Return one row per library, its cells by column."""
     return [_row(library, found) for library, found in findings.items()]
 
 
 def markdown(findings: Mapping[ClientLibrary, Findings]) -> str:
-    """Write the whole table."""
+    """Format the whole table."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(list(row.values()) for row in rows(findings))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
 def documented() -> dict[str, dict[str, str]]:
-    """Read the rows that stand in PROTOCOL.md, by library."""
+    """Read the rows from PROTOCOL.md, by library."""
     table = PROTOCOL.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     found = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()[2:]]
     return {cells[0]: dict(zip(COLUMNS, cells, strict=True)) for cells in found}
 
 
 def write(findings: Mapping[ClientLibrary, Findings]) -> None:
-    """Put the table in its place in PROTOCOL.md."""
+    """Insert the table into PROTOCOL.md."""
     text = PROTOCOL.read_text("utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -43,7 +43,7 @@ def write(findings: Mapping[ClientLibrary, Findings]) -> None:
 
 
 def shown(code: str, ending: Ending | None) -> str:
-    """Say what a library showed of the end, in a cell: a code, ``none``, or an error in place of both."""
+    """Format how a library showed the end: a code, ``none``, or an error instead of both."""
     if ending is None:
         return "not tried"
     if not ending.is_shown and ending.close is None and not ending.errors:

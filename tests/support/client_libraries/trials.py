@@ -1,4 +1,4 @@
-"""What each client library goes through: a real daemon for each trial, all libraries at once."""
+"""The trials of each client library: a real daemon for each trial, all libraries at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ connections = 1
 
 @dataclass
 class Ending:
-    """What a library showed of the end of a connection."""
+    """How a library showed the end of a connection."""
 
     close: int | None
     """The code that it showed; None when it showed none."""
@@ -53,13 +53,13 @@ class Ending:
 
     @classmethod
     def of(cls, client: RunningClient) -> Ending:
-        """The ending of a client that is over."""
+        """Return how a finished client showed the end."""
         return cls(client.ending.get("close"), client.ending.get("reason"), client.errors, client.is_over)
 
 
 @dataclass
 class Findings:
-    """All that is known of one library after the trials."""
+    """Everything known about one library after the trials."""
 
     is_compressed: bool | None = None
     """None: it could not connect."""
@@ -75,7 +75,7 @@ class Findings:
 
 
 class Trials:
-    """Each public method is one trial; all fill the same findings."""
+    """Each public method is one trial; all add to the same findings."""
 
     def __init__(self, folder: Path, libraries: Sequence[ClientLibrary]) -> None:
         self._folder = folder
@@ -85,7 +85,7 @@ class Trials:
     async def session(self) -> None:
         """Connect, subscribe, receive small events and a batch of positions, then leave.
 
-        Who can't even connect takes part in no other trial.
+        A library that can't even connect takes part in no other trial.
         """
         with self._daemon("session") as daemon:
             async with (
@@ -124,7 +124,7 @@ class Trials:
                         self.findings[client.library].endings["too large"] = Ending.of(client)
 
     async def busy(self) -> None:
-        """Be busy in the handler of an event for longer than the service waits for the answer to a ping."""
+        """Block in an event handler for longer than the service waits for a pong."""
         with self._daemon("busy", heartbeat_seconds=BUSY_HEARTBEAT_SECONDS) as daemon:
             async with self._clients(daemon) as clients:
                 daemon.put(("flight.updated", {"n": 1, "do": "busy"}))
@@ -143,7 +143,7 @@ class Trials:
                 await self._ended("1009", clients)
 
     async def revoked(self) -> None:
-        """The key is revoked: 4001."""
+        """Revoke the key: 4001."""
         with self._daemon("revoked") as daemon:
             key = daemon.make_key("system")
             async with self._clients(daemon, key=key.api_key) as clients:
@@ -152,7 +152,7 @@ class Trials:
                 await self._ended("4001", clients)
 
     async def full(self) -> None:
-        """The tier has its maximum of connections: 4002."""
+        """Fill the tier: 4002."""
         with self._daemon("full") as daemon:
             key = daemon.api_key("public")
             holder = await self._start(self._libraries[0], daemon.port, key)
@@ -175,7 +175,7 @@ class Trials:
                 await self._ended("4008", clients)
 
     async def unavailable(self) -> None:
-        """Keys can't be checked: 1013."""
+        """Make keys uncheckable: 1013."""
         with self._daemon("unavailable") as daemon:
             keys = [daemon.api_key("system") for _ in self._libraries]
             with closing(sqlite3.connect(daemon.home / "swim.db", isolation_level=None)) as locker:
@@ -184,14 +184,14 @@ class Trials:
                     await self._ended("1013", clients)
 
     async def restart(self) -> None:
-        """The service restarts: 1012, with a reason."""
+        """Restart the service: 1012, with a reason."""
         with self._daemon("restart") as daemon:
             async with self._clients(daemon) as clients:
                 await asyncio.to_thread(daemon.call, "restart")
                 await self._ended("1012", clients)
 
     async def cut(self) -> None:
-        """The service is killed: no close frame at all."""
+        """Kill the service: no close frame at all."""
         with self._daemon("cut") as daemon:
             async with self._clients(daemon) as clients:
                 await asyncio.to_thread(daemon.kill)
@@ -199,7 +199,7 @@ class Trials:
 
     @property
     def all(self) -> list[Callable[[], Any]]:
-        """Every trial."""
+        """Run every trial."""
         return [
             self.session, self.sizes, self.busy, self.flood, self.revoked, self.full, self.slow, self.unavailable,
             self.restart, self.cut,
@@ -223,7 +223,7 @@ class Trials:
     async def _clients(
         self, daemon: LiveDaemon, *, port: int = 0, key: str | Sequence[str] = "", wait_for: str = "subscribed"
     ) -> AsyncIterator[list[RunningClient]]:
-        """All libraries, subscribed; those that can't be are over."""
+        """Start all libraries and wait until they are subscribed; those that can't subscribe are finished."""
         keys = [key or daemon.api_key("system")] * len(self._libraries) if isinstance(key, str) else key
         clients: list[RunningClient] = []
         try:
@@ -242,7 +242,7 @@ class Trials:
             self.findings[client.library].garbled += client.garbled
 
     async def _fill(self, daemon: LiveDaemon) -> None:
-        """Publish until the service has given up every client that doesn't read."""
+        """Publish until the service has given up on every client that doesn't read."""
         random = Random(4008)
         rows = [("flight.updated", {"callsign": "BAW1", "route": random.randbytes(2000).hex()}) for _ in range(250)]
         for _ in range(200):
@@ -267,7 +267,7 @@ def _position(number: int) -> Mapping[str, Any]:
 
 
 def _sized(size: int) -> Mapping[str, Any]:
-    """Event data with which the whole message has so many bytes: ids and times are of constant length here."""
+    """Return event data that makes the whole message this long: ids and times have constant length here."""
     frame = len('{"id":"1796000000000-0","type":"flight.updated","timestamp":"2026-11-27T09:33:14.832Z","data":}')
     data = {"n": size, "pad": ""}
     return {**data, "pad": "x" * (size - frame - len(json.dumps(data, separators=(",", ":"))))}

@@ -1,4 +1,4 @@
-"""The log that ``recorder.c`` writes, with the marks that a run puts between the changes."""
+"""The log that ``recorder.c`` writes, with the marks that a run adds between the changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAGIC = 0x4D495753
 
 
 class Operation(IntEnum):
-    """What a record tells."""
+    """The kind of a record."""
 
     CREATE = 1
     WRITE = 2
@@ -49,13 +49,13 @@ class Change(NamedTuple):
 
     @property
     def mark(self) -> dict[str, Any]:
-        """What the run said here."""
+        """The text of a mark."""
         found: dict[str, Any] = json.loads(self.data)
         return found
 
 
 class ChangeLogError(Exception):
-    """A log that proves nothing: something changed a file in a way that isn't recorded."""
+    """The log proves nothing: a file was changed in a way that isn't recorded."""
 
 
 def read_changes(path: Path) -> Iterator[Change]:
@@ -80,17 +80,17 @@ def read_changes(path: Path) -> Iterator[Change]:
 
 
 class Marks:
-    """Puts marks into the log while the run goes on. Safe to call from several threads."""
+    """Adds marks to the log during a run. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def put(self, kind: str, **fields: Any) -> None:
-        """Say what is known at this moment."""
+        """Record what is known at this moment."""
         text = json.dumps({"kind": kind, **fields}, separators=(",", ":")).encode()
         header = _HEADER.pack(_MAGIC, os.getpid(), Operation.MARK, 0, 0, 0, 0, len(text), 0, 0, 0)
         os.write(self._descriptor, header + text)
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Close the log."""
         os.close(self._descriptor)

@@ -1,4 +1,4 @@
-"""One file at a power cut: what is sure to be on the disk, what came after it, and what may be left of that."""
+"""One file at a power cut: what is certainly on the disk, what came later, and what may be left of that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECTOR_BYTES = (512, 4096)
 
 
 class Edit(NamedTuple):
-    """A change of a file's content: a write, or with ``data`` None a truncation to ``offset``."""
+    """A change of a file's content: a write, or, with ``data`` None, a truncation to ``offset``."""
 
     offset: int
     data: bytes | None
@@ -18,7 +18,7 @@ class Edit(NamedTuple):
 
 
 class CutFile:
-    """One inode: what is sure to be on the disk, and what came after it."""
+    """One inode: what is certainly on the disk, and what came later."""
 
     def __init__(self) -> None:
         self.durable = bytearray()
@@ -31,14 +31,14 @@ class CutFile:
         """So many pending edits are on the disk if the newest name is: ext4 writes a file that replaces another."""
 
     def edit(self, edit: Edit) -> None:
-        """Take in a change that is not synced."""
+        """Add a change that is not synced."""
         end = edit.offset if edit.data is None else max(self.size, edit.offset + len(edit.data))
         self.is_size_pending |= end != self.size
         self.size = end
         self.pending.append(edit)
 
     def settle(self, count: int) -> None:
-        """The first ``count`` edits are on the disk."""
+        """Put the first ``count`` edits on the disk."""
         for edit in self.pending[:count]:
             _apply(self.durable, edit)
             self.changed_ns = edit.changed_ns
@@ -56,7 +56,7 @@ def _apply(content: bytearray, edit: Edit) -> None:
 
 
 def prefix(file: CutFile, count: int) -> bytearray:
-    """Its content after the first ``count`` edits that were not synced."""
+    """Return its content after the first ``count`` unsynced edits."""
     content = bytearray(file.durable)
     for edit in file.pending[:count]:
         _apply(content, edit)
@@ -64,7 +64,7 @@ def prefix(file: CutFile, count: int) -> bytearray:
 
 
 def ordered(file: CutFile, forced: int, rng: random.Random) -> bytes:
-    """As of some moment; of what came later, any pages that were written over within the size of then."""
+    """Return its content at some moment, plus any pages overwritten later within the size of that moment."""
     count = len(file.pending)
     moment = rng.choice((forced, count, rng.randint(min(forced, count), count)))
     content = prefix(file, moment)
@@ -78,7 +78,7 @@ def ordered(file: CutFile, forced: int, rng: random.Random) -> bytes:
 
 
 def torn(file: CutFile, rng: random.Random) -> bytes:
-    """Any sectors of what was not synced, and any truncations."""
+    """Apply any sectors of unsynced writes, and any truncations."""
     content = bytearray(file.durable)
     share, sector = rng.choice((0.1, 0.5, 0.9)), rng.choice(SECTOR_BYTES)
     for edit in file.pending:
@@ -93,7 +93,7 @@ def torn(file: CutFile, rng: random.Random) -> bytes:
 
 
 def _pieces(offset: int, data: bytes, size: int) -> list[tuple[int, bytes]]:
-    """A write, cut where a sector or page ends."""
+    """Split a write where a sector or page ends."""
     pieces, place = [], 0
     while place < len(data):
         end = min(len(data), (offset + place) // size * size + size - offset)

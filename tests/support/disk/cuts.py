@@ -24,7 +24,7 @@ NEAR_CHANGES = 300
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """One image to build: after so many changes, so much of what was not synced, with these random numbers."""
+    """One image to build: after this many changes, with this much of the unsynced rest, and this random seed."""
 
     place: int
     aim: Aim
@@ -35,7 +35,7 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 def moments(changes: list[Change]) -> dict[Aim, list[int]]:
-    """Where something has just returned or been told, as numbers of changes."""
+    """Return where something has just been returned or reported, as numbers of changes."""
     found: dict[Aim, list[int]] = defaultdict(list)
     for place, change in enumerate(changes, 1):
         if change.operation is Operation.UNLINK and "/drop/" in change.path:
@@ -60,7 +60,7 @@ def moments(changes: list[Change]) -> dict[Aim, list[int]]:
 
 
 def _is_write_back(change: Change) -> bool:
-    """Whether history's log is being written back, or has been and begins anew."""
+    """Return True while history's log is being written back, or has just been and starts over."""
     if change.operation in (Operation.SYNC_BEGIN, Operation.SYNC_END, Operation.WRITE):
         is_anew = change.path.endswith("-wal") and change.operation is Operation.WRITE and change.offset == 0
         return change.path.endswith(f"/{home_files.HISTORY}") or (is_anew and home_files.HISTORY in change.path)
@@ -68,7 +68,7 @@ def _is_write_back(change: Change) -> bool:
 
 
 def baseline(changes: list[Change]) -> int:
-    """The change behind which everything before is on the disk."""
+    """Return the change after which everything before is on the disk."""
     return next(
         place
         for place, change in enumerate(changes, 1)
@@ -77,7 +77,7 @@ def baseline(changes: list[Change]) -> int:
 
 
 def choose_cuts(changes: list[Change], count: int, rng: random.Random) -> list[Cut]:
-    """Choose cuts, in the order of their places: of every aim the barest first, then at random."""
+    """Choose cuts, in order of their places: first the barest of every aim, then random ones."""
     aims, start = moments(changes), baseline(changes)
     cuts = [_bare(aim, places[len(places) // 2], rng) for aim, places in aims.items()]
     for share in (1, 2, 3):
@@ -106,7 +106,7 @@ def _bare(aim: Aim, place: int, rng: random.Random, *, is_switched: bool = False
 
 
 def listener_key(changes: list[Change]) -> str:
-    """Find the API key that the run's listeners have: the first one made."""
+    """Return the API key of the run's listeners: the first one created."""
     marks = (change.mark for change in changes if change.operation is Operation.MARK)
     return next(str(mark["api_key"]) for mark in marks if mark["kind"] == "key")
 
@@ -114,7 +114,7 @@ def listener_key(changes: list[Change]) -> str:
 def build_images(
     changes: list[Change], cuts: list[Cut], model: Model, recorded_root: str, image: Path
 ) -> Iterator[tuple[Cut, Ledger]]:
-    """Build one image after the other below ``image``, in the order of their places; with each what was known there."""
+    """Build the images below ``image`` one by one, in order of their places; yield each with what was known there."""
     power, ledger, place = PowerModel(recorded_root, model), Ledger(), 0
     for cut in cuts:
         for change in changes[place : cut.place]:

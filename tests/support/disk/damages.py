@@ -1,4 +1,4 @@
-"""What else becomes of files at rest than flipped bits: cut off, zeroed, gone, older, or another installation's."""
+"""Other damage to files at rest than flipped bits: truncated, zeroed, missing, older, or another installation's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Damage(msgspec.Struct, frozen=True):
 
 
 def damages(installation: Installation, foreign: Installation) -> Iterator[Damage]:
-    """All of them."""
+    """Return all damages."""
     for file in (home_files.HISTORY, home_files.MARK, home_files.WITNESS, home_files.KEYS):
         yield from _of_one_file(file, installation.stopped, is_killed=False)
     state = next(name for name in installation.killed if name.startswith(home_files.SOURCE_STATE))

@@ -43,7 +43,7 @@ KEPT = Retention(1 << 40, 1 << 40, 1 << 40)
 
 
 def main(history: Path, keys: Path, share: float) -> dict[str, Counter[str]]:
-    """Look with each of the ways that the product has."""
+    """Inspect in each of the product's ways."""
     checkpoint = history.with_name("state.checkpoint")
     looks: dict[str, Callable[[], object]] = {
         "open": lambda: _open(history),

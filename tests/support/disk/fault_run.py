@@ -1,4 +1,4 @@
-"""One scenario: the daemon and all around it work on while its disk errs, and are judged when it is well again."""
+"""One scenario: the daemon and everything around it run while the disk fails, and are judged once it has recovered."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TROUBLES = (OSError, Closed, RuntimeError, TimeoutError)
 
 
 class FaultRun:
-    """Runs scenarios one after the other, each on the same installation as it was in the beginning."""
+    """Runs scenarios one after the other, each on the installation's initial files."""
 
     def __init__(self, root: Path, port: int, faults: FaultControl, notes: Path, seed: int) -> None:
         self._root = root
@@ -45,7 +45,7 @@ class FaultRun:
         self._recorded_from = ""
 
     def prepare(self, events: int) -> None:
-        """Make the installation: keys, events, a history that has been written back."""
+        """Create the installation: keys, events, a history that has been written back."""
         home_files.make_folders(self._root)
         home_files.write_config(self._root, self._port, "normal")
         self._daemon.start()
@@ -64,7 +64,7 @@ class FaultRun:
         self._kept = msgspec.msgpack.encode([self._ledger.acknowledged, sorted(self._ledger.sent)])
 
     def run(self, scenario: Scenario) -> tuple[Judgement, int]:
-        """Run one; return what was found, and how many operations failed or were shortened."""
+        """Run one scenario; return what was found, and how many operations failed or were shortened."""
         self._begin(scenario)
         os.environ["SWIM_DISK_SEED"] = str(self._seed)
         rng = random.Random(f"{self._seed} {scenario.name}")
@@ -88,7 +88,7 @@ class FaultRun:
         return judgement, struck
 
     def tell_of_a_failed_checkpoint(self) -> Judgement:
-        """History's log can't be written back for a while: that is told, and done as soon as it can be."""
+        """Fail the write-back of history's log for a while: it is reported, and done as soon as possible."""
         judgement = Judgement()
         self._begin(None)
         self._daemon.start()
@@ -104,6 +104,27 @@ class FaultRun:
         judgement.find("not_tried_again", not written, "history's log is not written back a second after the trouble")
         control.close()
         self._daemon.kill()
+        return judgement
+
+    def set_the_clock(self, seconds: int) -> Judgement:
+        """The clock is set between two starts, and right again at the third: ids, names and keys are as they were."""
+        self._begin(None)
+        self._daemon.start()
+        control, names = Wire.control(self._daemon.control_socket), [f"event-{next(self._numbers)}" for _ in range(50)]
+        self._publish(control, names)
+        control.close()
+        self._create_key()
+        last = max(self._ledger.keys, key=int)
+        self._daemon.run(["keys", "expire", last, "--yes"])
+        self._ledger.keys[last].is_good = False
+        self._daemon.kill()
+        self._faults.set_clock(seconds)
+        try:
+            judge = Judge(self._daemon, self._ledger, random.Random(0), repeated=names, tag="-set")
+            judgement = judge.judge(self._listener_key, self._oldest)
+        finally:
+            self._faults.set_clock(0)
+        judgement.take(self._judge_again())
         return judgement
 
     def close(self) -> None:
@@ -125,7 +146,7 @@ class FaultRun:
         self._ledger.keys = {"1": self._ledger.keys["1"]}
 
     def _start_until(self, deadline: float) -> None:
-        """Start it as a service manager does: again and again while it fails; the disk is well when time is up."""
+        """Start it as a service manager does: repeatedly while it fails; the disk recovers when time is up."""
         while True:
             if time.monotonic() >= deadline:
                 self._struck += self._faults.struck
@@ -140,7 +161,7 @@ class FaultRun:
                 return
 
     def _work(self, deadline: float, scenario: Scenario, rng: random.Random) -> None:
-        """Publish, give files and change keys until the deadline, whatever fails."""
+        """Publish, provide files and change keys until the deadline, whatever fails."""
         self._pending: list[str] = []
         control: Wire | None = None
         while time.monotonic() < deadline:
@@ -185,7 +206,7 @@ class FaultRun:
         self._ledger.given.update(dict.fromkeys(names[1:], "drop folder"))
 
     def _listen_a_little(self) -> None:
-        """Read history as a client does: that is what meets a page that can't be read."""
+        """Read history as a client does, which meets any unreadable page."""
         with contextlib.suppress(*TROUBLES):
             wire = Wire.connect(self._port, self._listener_key)
             wire.send({"action": "subscribe", "channels": ["flight.*"], "after": self._oldest})
@@ -218,7 +239,7 @@ class FaultRun:
                 key.is_sure, key.is_good = True, False
 
     def _settle(self) -> Judgement:
-        """The disk is well again: everything goes on by itself, and what was refused can be published."""
+        """Let the disk recover: everything continues by itself, and what was refused can be published."""
         deadline = time.monotonic() + RECOVERY_SECONDS
         while self._pending and time.monotonic() < deadline:
             try:
@@ -237,7 +258,7 @@ class FaultRun:
         return judge.judgement
 
     def _judge_again(self) -> Judgement:
-        """Killed and started again, it still knows everything."""
+        """Kill and restart it: it must still know everything."""
         reasons = [line for line in self._daemon.log.splitlines() if "set aside" in line]
         self._daemon.kill()
         judgement = Judge(self._daemon, self._ledger, random.Random(0)).judge(self._listener_key, self._oldest)

@@ -1,4 +1,4 @@
-"""Which bits may rot, file by file: anywhere, and where it would hurt most."""
+"""Which bits may flip, file by file: anywhere, and where it would do the most harm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Flip(msgspec.Struct, frozen=True):
     bit: int
 
     def apply(self, files: Files) -> Files:
-        """The same files with the bit flipped."""
+        """Return the files with the bit flipped."""
         data, changed_ns = files[self.file]
         rotten = bytearray(data)
         rotten[self.bit // 8] ^= 1 << self.bit % 8
@@ -46,7 +46,7 @@ class Aim(msgspec.Struct, frozen=True):
 
 
 def aims(installation: Installation) -> list[Aim]:
-    """All places, with how often each is to be chosen."""
+    """Return all places, with how often each is chosen."""
     stopped, killed = installation.stopped, installation.killed
     state = _state_file(killed)
     taken = next(name for name in killed if name.startswith(home_files.DROP) and name.endswith(".taken"))
@@ -80,7 +80,7 @@ def _places(files: Files, table: str, column: str) -> list[tuple[int, int]]:
 
 
 def pages(content: bytes, page_type: int) -> list[tuple[int, int]]:
-    """The headers of the pages of a type: 0x0D a leaf of a table, 0x0A one of an index, 0x05 inside a table."""
+    """Return the headers of the pages of a type: 0x0D a table leaf, 0x0A an index leaf, 0x05 an inner table page."""
     found = []
     for at in range(PAGE_BYTES, len(content), PAGE_BYTES):
         cells, start = (int.from_bytes(content[at + place : at + place + 2], "big") for place in (3, 5))
@@ -90,13 +90,13 @@ def pages(content: bytes, page_type: int) -> list[tuple[int, int]]:
 
 
 def key_rows(files: Files) -> list[tuple[int, int]]:
-    """The bytes about each key's row: its header before, its other columns behind."""
+    """Return the bytes of each key's row: its header first, then its other columns."""
     places = home_files.stored_places(files[home_files.KEYS][0], "swim_api_keys", "api_key", 100)
     return [(max(0, at - 40), 300) for at, _ in places]
 
 
 def sharp_flips(installation: Installation) -> dict[str, Flip]:
-    """The single bits that do the most harm, by what they do."""
+    """Return the single bits that do the most harm, by their effect."""
     files = installation.stopped
     history, resume = files[home_files.HISTORY][0], files[RESUME_FILE][0]
     letter = history.index(b'"event-100"') + 2
@@ -119,7 +119,7 @@ def sharp_flips(installation: Installation) -> dict[str, Flip]:
 
 
 def flip_that_hides_events(installation: Installation) -> Flip:
-    """Let the page that leads to most pages of events count fewer of them."""
+    """Make the page that leads to most event pages count fewer of them."""
     history = installation.stopped[home_files.HISTORY][0]
     at = max((at for at, _ in pages(history, _INTERIOR)), key=lambda at: history[at + 3 : at + 5])
     count = int.from_bytes(history[at + 3 : at + 5], "big")
@@ -128,7 +128,7 @@ def flip_that_hides_events(installation: Installation) -> Flip:
 
 
 def _flip_that_reactivates(files: Files, number: str) -> Flip | None:
-    """Find the bit that makes a revoked key active in the eyes of SQLite, and changes nothing else of its row."""
+    """Find the bit that makes a revoked key active for SQLite, and changes nothing else of its row."""
     content = files[home_files.KEYS][0]
     sound = home_files.key_row(content, number)
     assert sound is not None

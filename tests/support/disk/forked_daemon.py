@@ -1,7 +1,7 @@
 """The whole daemon, started in 0.06 s: ``swimctl serve`` in a fork of a process that has imported everything.
 
-Real but for its imports and the digests of its source files, which are taken once for all: command line,
-configuration, lock, files, sockets and signals are those of any daemon.
+Real but for its imports, the digests of its source files and the look at the machine's other processes, which are
+made once for all: command line, configuration, lock, files, sockets and signals are those of any daemon.
 """
 
 from __future__ import annotations
@@ -32,15 +32,19 @@ _IMPORTED_LATE = (
     "encodings.idna", "encodings.utf_8_sig",
 )  # fmt: skip
 """By libraries, when they are first used: that would be in every fork."""
-_LEFT_OUT = ("migrations", "sqlserver", "odbc")
+_LEFT_OUT = (
+    "migrations", "sqlserver", "odbc", "swimctl.doctor", "swimctl.commands.doctor", "swimctl.bench", "swimctl.systemd",
+    "swimctl.archive", "swimctl.completion",
+)  # fmt: skip
+"""No harness runs these: the less there is in memory, the less a fork costs."""
 
 
 class DidNotStart(Exception):
-    """The daemon ended, or did not get ready; what it wrote last."""
+    """The daemon ended, or did not become ready; contains its last output."""
 
 
 def preload_product() -> None:
-    """Import all of the product, once. No thread may run when daemons are forked."""
+    """Import what daemons and commands need, once. No thread may run when daemons are forked."""
     for name in ("swim_server", "swimctl"):
         package = importlib.import_module(name)
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
@@ -50,14 +54,18 @@ def preload_product() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     _warm_up()
-    _read_the_code_once()
+    _look_around_once()
     gc.collect()
     gc.freeze()
 
 
 def _warm_up() -> None:
-    """Read a configuration once: what is remembered of the types of settings need not be found out in every fork."""
+    """Read a configuration and the table of airports once: what is remembered of them every fork has already."""
+    from swim_server.sources.airports import load_airport_codes
+
     from swimctl.app import run
+
+    load_airport_codes()
 
     with tempfile.TemporaryDirectory(prefix="swim-warm-") as folder, contextlib.redirect_stdout(io.StringIO()):
         config = Path(folder) / "swim.toml"
@@ -67,16 +75,21 @@ def _warm_up() -> None:
         del os.environ["SWIM_HOME"], os.environ["SWIM_CONFIG"]
 
 
-def _read_the_code_once() -> None:
-    """All forks run the same source files: their digests, which have nothing to do with the disk, are taken once."""
+def _look_around_once() -> None:
+    """Do for all forks what has nothing to do with the disk.
+
+    They run the same source files; and none of the machine's processes has a lockfile of theirs that is gone.
+    """
     from swim_server.daemon import fingerprint, main
+    from swim_server.daemon.upkeep import other_holder
 
     taken = fingerprint.take_fingerprint()
     vars(main)["take_fingerprint"] = lambda: taken
+    vars(other_holder)["holders_of_deleted"] = lambda _: []
 
 
 class BootId:
-    """The file that stands for the kernel's boot_id in processes with the preloaded library that this one forks."""
+    """The file that replaces the kernel's boot_id in the processes forked with the preloaded library."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -84,15 +97,15 @@ class BootId:
         os.environ["SWIM_DISK_BOOT_ID"] = str(path)
 
     def renew(self) -> None:
-        """The machine has been started again."""
+        """Simulate a reboot."""
         self.path.write_text(f"{uuid.uuid4()}\n", "ascii")
 
 
 class ForkedDaemon:
-    """One daemon at a time in one home. The process that forks it must have the preloaded library itself."""
+    """One daemon at a time in one home. The forking process must have the preloaded library itself."""
 
     def __init__(self, root: Path, port: int, notes: Path | None = None) -> None:
-        """``notes``: the folder of its output and of what waits for it; beside ``root`` when not given."""
+        """``notes``: the folder of its output and of what waits for it; by default beside ``root``."""
         self.root = root
         self.port = port
         self.home = root / "home"
@@ -112,7 +125,7 @@ class ForkedDaemon:
 
     @property
     def log(self) -> str:
-        """What it has written since its start."""
+        """What it has logged since its start."""
         return self._log.read_text("utf-8", "replace") if self._log.exists() else ""
 
     def start(self, environ: Mapping[str, str] | None = None) -> None:
@@ -133,13 +146,13 @@ class ForkedDaemon:
         raise DidNotStart(f"not ready within {START_SECONDS:g} s: {self.log[-600:]}")
 
     def run(self, words: list[str], environ: Mapping[str, str] | None = None) -> tuple[int, str]:
-        """Run a command to its end; return its exit code and all that it wrote."""
+        """Run a command to completion; return its exit code and output."""
         self._output.write_bytes(b"")
         _, status = os.waitpid(self._fork(words, environ, self._output), 0)
         return os.waitstatus_to_exitcode(status), self._output.read_text("utf-8", "replace")
 
     def spawn(self, words: list[str], output: Path) -> int:
-        """Start a command that goes on; return its pid, which is to be waited for."""
+        """Start a command that keeps running; return its pid, which the caller must wait for."""
         output.write_bytes(b"")
         return self._fork(words, None, output)
 
@@ -154,7 +167,7 @@ class ForkedDaemon:
         self.end(signal.SIGKILL)
 
     def end(self, number: signal.Signals) -> int | None:
-        """Signal it, wait for its end, return its exit code; None when it did not run."""
+        """Signal it and wait; return its exit code, or None if it was not running."""
         pid, self.pid = self.pid, None
         if pid is None:
             return None
@@ -166,7 +179,7 @@ class ForkedDaemon:
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
-        """End it and let go of what waits for its notices."""
+        """End it and close everything."""
         self.kill()
         self._notices.close()
         self._notice_path.unlink(missing_ok=True)
@@ -197,7 +210,7 @@ class ForkedDaemon:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment, and that the kernel gives to nobody who asks for any port."""
+    """Return a port on which nothing listens, outside the range that the kernel assigns automatically."""
     while True:
         port = random.SystemRandom().randrange(*PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):

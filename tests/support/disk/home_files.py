@@ -1,7 +1,8 @@
-"""Which file of an installation holds what. The one place of the disk harnesses that knows names of files."""
+"""Which file of an installation holds what: the only place of the disk harnesses that knows file names."""
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import json
 import os
@@ -51,7 +52,7 @@ path = "{root}/drop"
 def write_config(
     root: Path, port: int, synchronous: str, *, with_sources: bool = True, keep_positions: str = "15m"
 ) -> Path:
-    """Write the settings of the installation below ``root``; return their file."""
+    """Write the configuration below ``root``; return its path."""
     text = CONFIG.format(port=port, synchronous=synchronous, keep_positions=keep_positions)
     path = root / "swim.toml"
     path.write_text(text + (SOURCES.format(root=root) if with_sources else ""), "utf-8")
@@ -59,7 +60,7 @@ def write_config(
 
 
 def make_folders(root: Path) -> None:
-    """Make the folders of an installation where they are missing."""
+    """Create the missing folders of an installation."""
     for name in ("home", "feed", "drop"):
         (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -71,8 +72,18 @@ def sync(path: Path) -> None:
     os.close(descriptor)
 
 
+def sync_file_system(path: Path) -> None:
+    """Wait until everything on the file system of a folder is on its disk; the machine's other disks may be busy."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs", str(path))
+    finally:
+        os.close(descriptor)
+
+
 def append_to_event_file(root: Path, rows: Sequence[Mapping[str, object]], sync: Callable[[Path], None]) -> None:
-    """Do as the provider does: read the file whole, append, write another, rename it over."""
+    """Append as the provider does: read the whole file, append, write another, rename it over."""
     path = root / EVENT_FILE
     try:
         found = json.loads(path.read_bytes())
@@ -88,7 +99,7 @@ def append_to_event_file(root: Path, rows: Sequence[Mapping[str, object]], sync:
 def put_in_drop_folder(
     root: Path, name: str, rows: Sequence[Mapping[str, object]], sync: Callable[[Path], None]
 ) -> None:
-    """Write a file of JSON lines under another name and rename it in."""
+    """Write a file of JSON lines under another name and rename it into the folder."""
     temporary = root / DROP / f".{name}.writing"
     temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     sync(temporary)
@@ -97,7 +108,7 @@ def put_in_drop_folder(
 
 
 def bit_that_lowers_the_offset(state: bytes) -> int:
-    """Find the bit by which the drop folder's state says that less of the file is done."""
+    """Find the bit that makes the drop folder's state claim less of the file is done."""
     found = re.search(rb'"offset":(\d+)', state)
     assert found is not None, state
     places = range(found.start(1) + 1, found.end())
@@ -105,7 +116,7 @@ def bit_that_lowers_the_offset(state: bytes) -> int:
 
 
 def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:
-    """Read the names and ids of the events that history and its log hold. ``files``: content by name."""
+    """Read names and ids of the events in history and its log. ``files``: content by name."""
     with tempfile.TemporaryDirectory(prefix="swim-files-") as folder:
         for name in (HISTORY, HISTORY_LOG):
             if name in files:
@@ -119,7 +130,7 @@ def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def stored_places(content: bytes, table: str, column: str, rows: int) -> list[tuple[int, int]]:
-    """Where values of a column stand in a database, indexes too: offset and length, of about so many rows."""
+    """Return offset and length of about this many of a column's values in a database, including indexes."""
     with _opened(content) as connection:
         values = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}")]
     places = []
@@ -133,7 +144,7 @@ def stored_places(content: bytes, table: str, column: str, rows: int) -> list[tu
 
 
 def key_row(content: bytes, number: str) -> tuple[object, ...] | None:
-    """Read a key's row out of a key database: first whether it is active. None where it can't be read."""
+    """Read a key's row from a key database, beginning with whether it is active. None if it can't be read."""
     query = "SELECT is_active, api_key, tier, expires_at FROM swim_api_keys WHERE id = ?"
     try:
         with _opened(content) as connection:
@@ -145,7 +156,7 @@ def key_row(content: bytes, number: str) -> tuple[object, ...] | None:
 
 @contextmanager
 def _opened(content: bytes) -> Iterator[sqlite3.Connection]:
-    """A database that is in memory alone."""
+    """Open a database in memory."""
     connection = sqlite3.connect(":memory:")
     try:
         # A database in memory has no write-ahead log: bytes 18 and 19 say whether there is one.
@@ -162,7 +173,7 @@ def recorded_events(recording: bytes) -> list[dict[str, object]]:
 
 
 def resume_id(resume_file: Path) -> str | None:
-    """Read where a program of the SDK would go on; None: the file does not say."""
+    """Read where an SDK program would resume; None if the file does not say."""
     try:
         found = json.loads(resume_file.read_bytes())
     except (FileNotFoundError, ValueError):

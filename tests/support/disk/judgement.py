@@ -1,4 +1,4 @@
-"""What may be found wrong, and how often it was."""
+"""Findings, and how often each occurred."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ EXAMPLES = 5
 
 
 class Judgement(Counter[str]):
-    """How often each fault was found, with a few examples in words."""
+    """How often each fault was found, with some examples in words."""
 
     def __init__(self) -> None:
         super().__init__()
         self.examples: list[str] = []
 
     def take(self, other: Judgement) -> None:
-        """Add another one, its examples too."""
+        """Add the counts and examples of another one."""
         self.update(other)
         self.examples += other.examples[: EXAMPLES - len(self.examples)]
 
     def find(self, fault: str, count: int, what: object) -> None:
-        """Count a fault; nothing when ``count`` is 0."""
+        """Count a fault; does nothing if ``count`` is 0."""
         if count:
             self[fault] += count
             if len(self.examples) < EXAMPLES:

@@ -1,4 +1,4 @@
-"""A history too large to be checked at the start: who has read over a bad stretch by then must still be told."""
+"""A history too large to check at the start: a client that has read past a damaged range by then must still be told."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESTORED = "recovered what could be read"
 
 
 def judge_behind_the_start(installation: Installation) -> Judgement:
-    """Start on what was put back; ask a client of the first moment, and everything once the check has acted."""
+    """Start on restored files; ask as a client of the first moment, and everything once the check has run."""
     daemon, deadline = installation.daemon, time.monotonic() + CHECKED_SECONDS
     put_probes(daemon)
     daemon.start()
@@ -37,7 +37,7 @@ def judge_behind_the_start(installation: Installation) -> Judgement:
 
 
 def _is_told(wire: Wire, place: str, deadline: float) -> bool:
-    """Resume and read on until it is told that something is missing."""
+    """Resume and read until a gap is reported."""
     wire.send({"action": "subscribe", "channels": CHANNELS, "after": place})
     is_told = bool(wire.until("subscribed")["gap"])
     while not is_told and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""What the world knew at one moment of a run: the marks of its log up to there. Knows nothing of files."""
+"""What everybody knew at one moment of a run: the log's marks up to there. Knows nothing about files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Ledger:
         """Ids that the SDK has been told are saved, in order."""
 
     def take(self, mark: dict[str, Any]) -> None:
-        """Take in one mark."""
+        """Add one mark."""
         match mark["kind"]:
             case "sent":
                 self.sent.update(mark["names"])
@@ -72,13 +72,13 @@ class Ledger:
 
 
 def event_key(event_id: str) -> EventKey:
-    """An id in the order of ids."""
+    """Return an id's sort key."""
     milliseconds, _, sequence = event_id.partition("-")
     return int(milliseconds), int(sequence)
 
 
 def content(name: str) -> dict[str, Any]:
-    """The data that an event of this name has: any other data is wrong."""
+    """Return the data that an event of this name must have."""
     number = zlib.crc32(name.encode())
     return {
         "callsign": name,
@@ -90,6 +90,6 @@ def content(name: str) -> dict[str, Any]:
 
 
 def is_content(data: dict[str, Any]) -> bool:
-    """Whether an event's data is that of its name, whatever else the service may have added."""
+    """Return True if an event's data is that of its name, apart from what the service may have added."""
     expected = content(str(data.get("callsign")))
     return all(data.get(name) == value for name, value in expected.items())

@@ -1,4 +1,4 @@
-"""What a disk may hold after a power cut: the changes so far, replayed, and two models of what survives of them."""
+"""What a disk may contain after a power cut: the changes so far, replayed, and two models of what survives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Amount = Literal["least", "names", "most", "some"]
 
 
 class _Rename(NamedTuple):
-    """One change of names. ``file`` None: ``path`` goes; ``source``: and its former name goes."""
+    """One change of names. ``file`` None: ``path`` is removed; ``source``: so is its former name."""
 
     path: str
     file: int | None
@@ -28,7 +28,7 @@ class _Rename(NamedTuple):
 
 
 class PowerModel:
-    """The disk below one folder. ``apply`` the changes; ``build`` an image of what a cut at this moment may leave."""
+    """The disk below one folder. ``apply`` changes; ``build`` an image that a cut at this moment may leave."""
 
     def __init__(self, root: str, model: Model) -> None:
         self.root = root
@@ -44,7 +44,7 @@ class PowerModel:
         self._count = 0
 
     def apply(self, change: Change) -> None:
-        """Take in the next change."""
+        """Apply the next change."""
         match change.operation:
             case Operation.CREATE:
                 self._count += 1
@@ -72,7 +72,7 @@ class PowerModel:
                 pass
 
     def sync_all(self) -> None:
-        """Everything so far is on the disk."""
+        """Put everything so far on the disk."""
         for file in self._files.values():
             file.settle(len(file.pending))
             file.is_size_pending = False
@@ -108,7 +108,7 @@ class PowerModel:
         file.is_size_pending &= bool(file.pending)
 
     def _settle_names(self, count: int, folder: str | None) -> None:
-        """The first ``count`` changes of names are on the disk: on ext4 all of them, else those of the folder."""
+        """Put the first ``count`` name changes on the disk: on ext4 all of them, otherwise those of the folder."""
         kept: list[_Rename] = []
         for one in self._pending_names[:count]:
             if self.model == "strict" and folder not in (_folder(one.path), _folder(one.source)):
@@ -123,7 +123,7 @@ class PowerModel:
             self._syncs[key] = max(0, names - gone), edits
 
     def build(self, folder: Path, amount: Amount, rng: random.Random) -> int:
-        """Write what may be left into the empty ``folder``; return its bytes."""
+        """Write what may remain into the empty ``folder``; return its size."""
         names = dict(self._durable_names)
         count = len(self._pending_names)
         kept = {"least": 0, "names": count, "most": count, "some": rng.randint(0, count)}[amount]

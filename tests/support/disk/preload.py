@@ -18,14 +18,14 @@ _TEXT = 8 * (1 + RULES)
 
 
 class NoCompiler(Exception):
-    """There is nothing here to compile C with."""
+    """There is no C compiler."""
 
     def __str__(self) -> str:
         return "no C compiler found: apt-get install gcc libc6-dev"
 
 
 def find_compiler() -> str | None:
-    """The C compiler of this machine."""
+    """Return this machine's C compiler."""
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
@@ -42,7 +42,7 @@ def compile_library(name: str, folder: Path) -> Path:
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What is to fail, where, how, and how often."""
+    """Which operation fails, where, how, and how often."""
 
     operations: str
     """Comma-separated: read, write, fsync, truncate, open, rename, unlink."""
@@ -54,7 +54,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class FaultControl:
-    """The file that the preloaded library maps, MAP_BYTES long: rules change at run time, in all processes at once."""
+    """The file mapped by the preloaded library, MAP_BYTES long: rules change at run time, in all processes at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,18 +63,22 @@ class FaultControl:
         self._changes = 0
 
     def set(self, rules: Sequence[Rule]) -> None:
-        """Let these rules hold from now on; none: the disk is well again. Counters begin anew."""
+        """Apply these rules from now on; none: the disk works again. Counters restart."""
         lines = [f"{rule.operations} {rule.pattern} {rule.error} {round(rule.share * 1_000_000)}\n" for rule in rules]
         text = "".join(lines).encode() + b"\0"
-        assert len(text) <= MAP_BYTES - _TEXT - 8 and len(rules) <= RULES, "too many rules"
+        assert len(text) <= MAP_BYTES - _TEXT - 16 and len(rules) <= RULES, "too many rules"
         self._map[8:_TEXT] = bytes(_TEXT - 8)
         self._map[_TEXT : _TEXT + len(text)] = text
         self._changes += 1
         self._map[:8] = struct.pack("<Q", self._changes)
 
+    def set_clock(self, seconds: int) -> None:
+        """Let the machine's clock be ahead by so many seconds, or behind, in all processes at once."""
+        self._map[-16:-8] = struct.pack("<q", seconds)
+
     @property
     def struck(self) -> int:
-        """How many operations the rules have failed or shortened since they were set."""
+        """Return how many operations the rules have failed or shortened since they were set."""
         return sum(struct.unpack(f"<{RULES}Q", self._map[8:_TEXT]))
 
     def close(self) -> None:

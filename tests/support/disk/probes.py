@@ -1,4 +1,4 @@
-"""Events that a checker puts in behind all others of their way: when they have come, everything has."""
+"""Events that a checker publishes after all others: once they have arrived, everything has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROBES = {"probe-event-file", "probe-drop-folder", "probe-control"}
 
 
 def put_probes(daemon: ForkedDaemon, tag: str = "") -> None:
-    """Put an event behind all others into each source."""
+    """Put one event after all others into each source."""
     row = event_row(f"probe-event-file{tag}", "flight.deleted") | {"_received_at": "2026-01-16T14:30:15Z"}
     home_files.append_to_event_file(daemon.root, [row], _nothing)
     row = event_row(f"probe-drop-folder{tag}", "flight.arrived")
@@ -18,9 +18,9 @@ def put_probes(daemon: ForkedDaemon, tag: str = "") -> None:
 
 
 def event_row(name: str, event_type: str = "flight.departed") -> dict[str, object]:
-    """Write an event of this name as publishers do."""
+    """Return an event of this name as publishers write it."""
     return {"type": event_type, "data": content(name)}
 
 
 def _nothing(_: object) -> None:
-    """The checker's own files need no disk."""
+    """Do nothing: the checker's own files need no sync."""

@@ -1,10 +1,11 @@
-"""Real power cuts: an ext4 file system on a loop device, shut down without a flush of its journal, mounted again."""
+"""Real power cuts: an ext4 file system on a loop device, shut down without flushing its journal, mounted again."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import random
+import signal
 import struct
 import subprocess
 import time
@@ -22,12 +23,12 @@ from support.disk.wire import Wire
 from support.mounts import NoMount, mount, unmount
 
 DISK_BYTES = 96 * 1024 * 1024
-LONGEST_SECONDS = 1.5
+LONGEST_SECONDS, NOTICED_SECONDS = 1.5, 2.0
 _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
 
 
 class CutDisk:
-    """One small file system, made anew for each cut."""
+    """One small file system, recreated for each cut."""
 
     def __init__(self, folder: Path) -> None:
         self.notes = folder
@@ -36,7 +37,7 @@ class CutDisk:
         self.mounted.mkdir(exist_ok=True)
 
     def format(self) -> None:
-        """Make it empty and mount it. Raises NoMount."""
+        """Create it and mount it. Raises NoMount."""
         self._file.unlink(missing_ok=True)
         with self._file.open("wb") as file:
             file.truncate(DISK_BYTES)
@@ -44,11 +45,11 @@ class CutDisk:
         self.mount()
 
     def mount(self) -> None:
-        """Mount what is there; the journal is read. Raises NoMount."""
+        """Mount it, replaying its journal. Raises NoMount."""
         mount(self.mounted, "-o", "loop,commit=1", str(self._file))
 
     def cut(self) -> None:
-        """Take the power away: nothing more reaches the disk."""
+        """Cut the power: nothing more reaches the disk."""
         descriptor = os.open(self.mounted, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
@@ -56,13 +57,13 @@ class CutDisk:
             os.close(descriptor)
 
     def unmount(self) -> None:
-        """Let go of it."""
+        """Unmount it."""
         unmount(self.mounted, is_lazy=False)
 
 
 @contextmanager
 def cut_disk(folder: Path) -> Iterator[CutDisk]:
-    """A disk that is unmounted at the end, whatever happened."""
+    """Provide a disk that is unmounted at the end in any case."""
     disk = CutDisk(folder)
     try:
         yield disk
@@ -71,8 +72,10 @@ def cut_disk(folder: Path) -> Iterator[CutDisk]:
             unmount(disk.mounted)
 
 
-def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int) -> Judgement:
-    """Run, cut, start again, judge. Raises NoMount."""
+def real_cut(
+    disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int, *, is_same_boot: bool = False
+) -> Judgement:
+    """Run, cut, start again, judge. ``is_same_boot``: the disk alone goes, and comes again. Raises NoMount."""
     rng = random.Random(seed)
     disk.format()
     root = disk.mounted / "root"
@@ -85,15 +88,19 @@ def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int
         listener_key = _create_key(daemon, ledger, "system")
         control = Wire.control(daemon.control_socket)
         _publish(control, ledger, ["baseline-0"])
-        os.sync()
+        home_files.sync_file_system(disk.mounted)
         _traffic(daemon, control, ledger, rng)
         disk.cut()
+        if is_same_boot:
+            _await_trouble(control)
+            daemon.end(signal.SIGTERM)
     finally:
         daemon.kill()
     control.close()
     disk.unmount()
     disk.mount()
-    boot.renew()
+    if not is_same_boot:
+        boot.renew()
     try:
         judgement = Judge(daemon, ledger, rng).judge(listener_key, ledger.acknowledged["baseline-0"])
     finally:
@@ -102,8 +109,15 @@ def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int
     return judgement
 
 
+def _await_trouble(control: Wire) -> None:
+    """Wait until the daemon has met its disk's trouble, as it does within moments where anything is to be written."""
+    deadline = time.monotonic() + NOTICED_SECONDS
+    while time.monotonic() < deadline and control.call("status", {})["history"]["trouble"] is None:
+        time.sleep(0.05)
+
+
 def _traffic(daemon: ForkedDaemon, control: Wire, ledger: Ledger, rng: random.Random) -> None:
-    """Publish, give files, change keys, for a random time; what has returned is in the ledger."""
+    """Publish, provide files and change keys for a random time; whatever has returned is in the ledger."""
     number, end = 0, time.monotonic() + rng.uniform(0.05, LONGEST_SECONDS)
     key_time = time.monotonic() + rng.uniform(0, LONGEST_SECONDS)
     while time.monotonic() < end:

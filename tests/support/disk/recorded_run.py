@@ -1,4 +1,4 @@
-"""A run of the real daemon, every change of its files recorded: what power.py cuts off at any moment.
+"""A run of the real daemon with every file change recorded: power.py cuts it off at any moment.
 
 As a program: ``recorded_run.py SYNCHRONOUS SEED SECONDS``, with the recorder preloaded and SWIM_DISK_LOG and
 SWIM_DISK_ROOT set. The providers' own files are written here, synced as careful providers do.
@@ -63,12 +63,12 @@ class RecordedRun:
         self._control = root / "home" / "control.sock"
 
     def run(self) -> None:
-        """Do all of it. An exception of any part ends it."""
+        """Run everything. An exception in any part ends it."""
         try:
             self._daemon.start(port=self._port)
             self._listener_key = self._create_key("system")
             self._publish_baseline()
-            os.sync()
+            home_files.sync_file_system(self._root)
             self._marks.put("baseline")
             self._traffic()
             self._last_words()
@@ -104,7 +104,7 @@ class RecordedRun:
             raise failures[0]
 
     def _restarts(self) -> None:
-        """A restart, a kill and a start, another restart, with traffic before and after each."""
+        """Restart, kill and start, restart again, with traffic before and after each."""
         part = self._seconds / 4
         self._over.wait(part)
         self._restart()
@@ -120,7 +120,7 @@ class RecordedRun:
         self._over.wait(part)
 
     def _restart(self) -> None:
-        """Restart it; on a busy machine the new process may be too late, and the old one goes on: then once more."""
+        """Restart it; on a busy machine the new process may be too late and the old one continues: then try again."""
         for _ in range(RESTARTS_TRIED):
             self._marks.put("phase", name="restart begins")
             # Not through ``_commands``, which does one thing at a time.
@@ -229,7 +229,7 @@ class RecordedRun:
         self._marks.put("key", id=str(number), api_key=api_key, is_good=is_good, is_sure=is_sure)
 
     def _change_keys(self) -> None:
-        """Create, revoke and expire in turn; a key that somebody listens with stays."""
+        """Create, revoke and expire in turn; a key in use by a listener stays."""
         while not self._over.is_set():
             self._create_key()
             self._create_key()
@@ -243,7 +243,7 @@ class RecordedRun:
                 self._mark_key(number, api_key, is_good=False)
 
     def _last_words(self) -> None:
-        """What returns just before the power goes: a setting, and a program that has handled events."""
+        """Return from something just before the power cut: a setting, and a program that has handled events."""
         self._command("config", "set", "server.heartbeat_seconds", "31")
         self._marks.put("setting", name="server.heartbeat_seconds", value="31")
         url, place = f"ws://127.0.0.1:{self._port}/api/swim/v1/ws", self._root / home_files.RESUME_FILE

@@ -1,4 +1,4 @@
-"""What the disk harnesses print: one table, one JSON document."""
+"""The output of the disk harnesses: one table, one JSON document."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from support.disk.judgement import FAULTS, Judgement
 
 
 class Tally:
-    """Judgements, added up by group."""
+    """Judgements, summed up by group."""
 
     def __init__(self, group_names: Sequence[str], faults: Sequence[str] = FAULTS) -> None:
-        """``faults``: what may never be found."""
+        """``faults``: what must never be found."""
         self._group_names = group_names
         self._faults = faults
         self._groups: dict[tuple[str, ...], Judgement] = {}
         self.count = 0
 
     def add(self, group: Sequence[str], judgement: Judgement, where: str) -> None:
-        """Add one judgement; ``where`` tells how to find its case again."""
+        """Add one judgement; ``where`` says how to find its case again."""
         self.count += 1
         kept = self._groups.setdefault(tuple(group), Judgement())
         kept["cases"] += 1
@@ -30,7 +30,7 @@ class Tally:
         kept.examples += [f"{example} ({where})" for example in judgement.examples[: max(0, room)]]
 
     def rows(self) -> list[dict[str, Any]]:
-        """A document for each group."""
+        """Return one document per group."""
         return [
             {**dict(zip(self._group_names, group, strict=True)), **found, "examples": found.examples}
             for group, found in sorted(self._groups.items())
@@ -38,7 +38,7 @@ class Tally:
 
     @property
     def is_well(self) -> bool:
-        """Nothing was found that may never be."""
+        """Whether nothing was found that must never be."""
         return not any(found["faulty"] for found in self._groups.values())
 
 

@@ -1,4 +1,4 @@
-"""What was judged, in a file with a line for each case: several processes write it, a later run goes on from it."""
+"""The judged cases in a file, one line each: several processes write it, and a later run continues from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.disk.report import Tally
 
 
 class Results:
-    """The file. ``head`` says what was asked for; a file of another run is refused by SystemExit."""
+    """The file. ``head`` describes the run; a file of another run is refused with SystemExit."""
 
     def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
         self._path = path
@@ -30,7 +30,7 @@ class Results:
             raise SystemExit(f"{path} holds another run: {found}, asked for is {dict(head)}")
 
     def add(self, part: str, group: Sequence[str], judgement: Judgement, where: str) -> None:
-        """Add a case of a part of the run; ``where`` tells how to find it again."""
+        """Add a case of a part of the run; ``where`` says how to find it again."""
         found = {fault: number for fault, number in judgement.items() if number}
         self._write({"part": part, "group": list(group), "where": where, **found, "examples": judgement.examples})
 
@@ -39,7 +39,7 @@ class Results:
         return Counter(line["part"] for line in self._cases())
 
     def add_up(self, tally: Tally) -> None:
-        """Put every case into a tally."""
+        """Add every case to a tally."""
         for line in self._cases():
             judgement = Judgement()
             judgement.examples = line.pop("examples")
@@ -48,7 +48,7 @@ class Results:
             tally.add(group, judgement, where)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
     def _cases(self) -> Iterator[dict[str, Any]]:
@@ -65,19 +65,19 @@ class Results:
             yield found
 
     def _write(self, line: dict[str, Any]) -> None:
-        """Append in one call, so that lines of several processes don't mix."""
+        """Append in a single call, so that lines of several processes don't mix."""
         os.write(self._descriptor, json.dumps(line).encode() + b"\n")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the long runs have in common."""
+    """Add the options that the long runs share."""
     parser.add_argument("--workers", type=int, default=max(2, os.cpu_count() or 1), help="processes that judge")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="keep each case there; go on from what is there")
     parser.add_argument("--json", action="store_true")
 
 
 def seed_of(arguments: argparse.Namespace) -> int:
-    """The seed that was given, that of the run to go on with, or a random one."""
+    """Return the given seed, that of the run to continue, or a random one."""
     if arguments.seed is not None:
         return int(arguments.seed)
     if arguments.resume is not None and arguments.resume.exists():
@@ -86,5 +86,5 @@ def seed_of(arguments: argparse.Namespace) -> int:
 
 
 def open_results(arguments: argparse.Namespace, folder: Path, head: Mapping[str, Any]) -> Results:
-    """Open the file that was named, else one in ``folder``."""
+    """Open the named file, or one in ``folder``."""
     return Results(arguments.resume or folder / "results", head)

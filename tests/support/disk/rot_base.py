@@ -1,4 +1,4 @@
-"""The installation whose files rot: made by the real daemon, then kept in memory, to be put back for each flip."""
+"""The installation whose files are damaged: made by the real daemon, kept in memory, and restored for each case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Files = dict[str, tuple[bytes, int]]
 
 
 class Installation:
-    """One home with its truth. ``killed`` and ``stopped`` are its files after either end."""
+    """One home and the truth about it. ``killed`` and ``stopped`` are its files after either end."""
 
     def __init__(self, root: Path, notes: Path) -> None:
         self.ledger = Ledger()
@@ -50,19 +50,19 @@ class Installation:
         return self.ledger.acknowledged["event-0"]
 
     def in_another_place(self, root: Path, notes: Path) -> Installation:
-        """Return the same installation, to be put to another folder by ``put_back``."""
+        """Return the same installation, to be restored into another folder by ``put_back``."""
         other = Installation(root, notes)
         other.ledger, other.killed, other.stopped, other.older = self.ledger, self.killed, self.stopped, self.older
         other.older_keys = self.older_keys
         return other
 
     def put_back(self, files: Files) -> None:
-        """Make its folder hold these files and nothing else."""
+        """Make its folder contain these files and nothing else."""
         put_back(files, self.root)
         home_files.write_config(self.root, self.daemon.port, "normal")
 
     def fill(self) -> None:
-        """Let the daemon do everything that leaves files, then stop it, and kill it, in the midst of a dropped file."""
+        """Let the daemon do everything that leaves files; stop it, and kill it in the middle of a dropped file."""
         self.daemon.start()
         self._create_keys()
         self.publish(0, EVENTS // 2)
@@ -84,7 +84,7 @@ class Installation:
         self.stopped = read_files(self.root)
 
     def known_from(self, files: Files) -> Ledger:
-        """What was known when these files were all there was: what they hold of dropped events was delivered."""
+        """Return what was known when only these files existed: dropped events in them were delivered."""
         found = home_files.stored_events({name: data for name, (data, _) in files.items()})
         ledger = Ledger()
         ledger.acknowledged, ledger.sent, ledger.keys = self.ledger.acknowledged, self.ledger.sent, self.ledger.keys
@@ -93,7 +93,7 @@ class Installation:
         return ledger
 
     def fill_with_large_events(self) -> None:
-        """Make a history that is too large to be read through at each start."""
+        """Create a history that is too large to be read completely at each start."""
         self.daemon.start()
         self._create_keys()
         self.publish(0, LARGE_EVENTS, at_once=12, padding="x" * LARGE_EVENT_BYTES)
@@ -101,7 +101,7 @@ class Installation:
         self.stopped = read_files(self.root)
 
     def publish(self, start: int, end: int, *, at_once: int = 40, padding: str = "") -> None:
-        """Publish events of these numbers, some at a time."""
+        """Publish events with these numbers, some at a time."""
         control = Wire.control(self.daemon.control_socket)
         more = {"padding": padding} if padding else {}
         for first in range(start, end, at_once):
@@ -113,7 +113,7 @@ class Installation:
         control.close()
 
     def handle_events(self, count: int) -> list[str]:
-        """Run a program of the SDK that handles so many events."""
+        """Run an SDK program that handles this many events."""
         url = f"ws://127.0.0.1:{self.daemon.port}/api/swim/v1/ws"
         return asyncio.run(handle_events(url, self.listener_key, self.root / home_files.RESUME_FILE, count))
 
@@ -136,7 +136,7 @@ class Installation:
         assert code == 0, output
 
     def _remember_place(self) -> None:
-        """Let a program of the SDK handle half of the events and end."""
+        """Let an SDK program handle half of the events and end."""
         self.handle_events(EVENTS // 2)
 
     def _give_dropped_file(self, attempt: int) -> None:
@@ -169,7 +169,7 @@ def read_files(root: Path) -> Files:
 
 
 def put_back(files: Files, root: Path) -> None:
-    """Make the folder hold these files and nothing else."""
+    """Make the folder contain these files and nothing else."""
     shutil.rmtree(root, ignore_errors=True)
     home_files.make_folders(root)
     for name, (data, changed_ns) in files.items():

@@ -1,4 +1,4 @@
-"""A program of the SDK with a resume file."""
+"""An SDK program with a resume file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SDK_SECONDS = 10.0
 
 
 async def handle_events(url: str, api_key: str, resume_file: Path, count: int) -> list[str]:
-    """Run a program of the SDK that handles so many events; return their names, or ``gap`` where that was told."""
+    """Run an SDK program that handles this many events; return their names, or ``gap`` where one was reported."""
     handled: list[str] = []
     client = SWIMClient(api_key, url=url, resume_file=resume_file, reconnect=False)
 

@@ -1,4 +1,4 @@
-"""The short run of a disk harness, made once for all tests of a module, whichever processes they run in."""
+"""The short run of a disk harness, done once for all tests of a module, in whichever process they run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = list[dict[str, Any]]
 
 
 def short_run(harness: str, seed: int, factory: pytest.TempPathFactory, how: str = "--short") -> Rows:
-    """Run ``tests/load/HARNESS.py --short`` unless another process of this test run has done so; return its rows."""
+    """Run ``tests/load/HARNESS.py --short`` unless another process of this test run has; return its rows."""
     if not sys.platform.startswith("linux"):
         missing("the disk harnesses need Linux")
     if find_compiler() is None:
@@ -42,7 +42,7 @@ def short_run(harness: str, seed: int, factory: pytest.TempPathFactory, how: str
 
 
 def found(rows: Rows, *faults: str, **group: str) -> dict[str, Any]:
-    """Add up the faults of the rows of a group; there must be such rows. ``examples`` says which they are."""
+    """Sum up the faults in the rows of a group; there must be such rows. ``examples`` names them."""
     chosen = [row for row in rows if all(row[name] == value for name, value in group.items())]
     if not chosen:
         raise LookupError(f"no row of {group}")

@@ -1,4 +1,4 @@
-"""``swimctl record`` beside a daemon on a disk that errs, and ``swimctl replay`` of what was recorded before."""
+"""``swimctl record`` beside a daemon on a failing disk, and ``swimctl replay`` of what was recorded before."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTERRUPTED = 130
 
 
 class SideRecorder:
-    """Records all that comes, from an event on; ended by Ctrl-C."""
+    """Records everything from an event on; ended with Ctrl-C."""
 
     def __init__(self, daemon: ForkedDaemon, after: str) -> None:
         self.path = daemon.root / home_files.RECORDING
@@ -27,7 +27,7 @@ class SideRecorder:
         self._pid: int | None = daemon.spawn(words, self._output)
 
     def judge(self, ledger: Ledger, after: str) -> Judgement:
-        """Wait until what was acknowledged has come, end it, and look what there is. The disk is well by now."""
+        """Wait until everything acknowledged has arrived, end it, and check the file. The disk works by now."""
         wanted = {
             name for name, event_id in ledger.acknowledged.items() if event_key(event_id) > event_key(after)
         }  # fmt: skip
@@ -47,7 +47,7 @@ class SideRecorder:
         return judgement
 
     def end(self) -> int | None:
-        """End it; its exit code, None where it had ended before."""
+        """End it; return its exit code, or None if it had already ended."""
         pid, self._pid = self._pid, None
         if pid is None:
             return None
@@ -62,7 +62,7 @@ class SideRecorder:
 
 
 def replay(daemon: ForkedDaemon, recording: Path, events: int) -> Judgement:
-    """Play a sound recording to a file on a disk whose reads fail: all of it, or the disk is told."""
+    """Replay a sound recording to a file while reads fail: either all of it, or the failure is reported."""
     judgement = Judgement()
     played = daemon.root.parent / "played.jsonl"
     played.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The least blocking client of the wire protocol and of the control socket: a check of an image has milliseconds."""
+"""A minimal blocking client of the wire protocol and the control socket: checking an image must take milliseconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Closed(Exception):
-    """The server has closed the connection, or the line broke."""
+    """The server has closed the connection, or it broke."""
 
     def __init__(self, code: int | None, reason: str = "") -> None:
         self.code = code
@@ -26,7 +26,7 @@ class Closed(Exception):
 
 
 class InvalidText(Exception):
-    """A text message that is no UTF-8 or no JSON: a client must close with 1007."""
+    """A text message that is not UTF-8 or JSON: a client must close with 1007."""
 
 
 class Wire:
@@ -40,27 +40,39 @@ class Wire:
             f"{head}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
+
+    def _shake_hands(self) -> None:
+        """Wait for the answer to the handshake. Raises Closed."""
         while b"\r\n\r\n" not in self._buffer:
             self._receive()
         answer, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
         self._buffer[:] = rest
         if b" 101 " not in answer.partition(b"\r\n")[0]:
-            link.close()
+            self.close()
             raise Closed(int(answer.split(b" ", 2)[1]))
 
     @classmethod
     def connect(cls, port: int, api_key: str) -> Self:
         """Connect as a consumer and wait for the welcome. Raises Closed, OSError."""
+        return cls.begin(port, api_key).welcomed()
+
+    @classmethod
+    def begin(cls, port: int, api_key: str) -> Self:
+        """Begin to connect as a consumer; many may begin before any is ``welcomed``. Raises OSError."""
         link = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host = f"Host: 127.0.0.1:{port}\r\nAuthorization: Bearer {api_key}\r\n"
-        wire = cls(link, f"GET /api/swim/v1/ws HTTP/1.1\r\n{host}")
+        return cls(link, f"GET /api/swim/v1/ws HTTP/1.1\r\n{host}")
+
+    def welcomed(self) -> Self:
+        """Wait for the welcome. Raises Closed, OSError."""
         try:
-            wire.until("connected")
+            self._shake_hands()
+            self.until("connected")
         except BaseException:
-            wire.close()
+            self.close()
             raise
-        return wire
+        return self
 
     @classmethod
     def control(cls, path: Path) -> Self:
@@ -68,10 +80,12 @@ class Wire:
         link = socket.socket(socket.AF_UNIX)
         link.settimeout(SECONDS)
         link.connect(str(path))
-        return cls(link, "GET /api/swim/v1/ws HTTP/1.1\r\nHost: swim\r\n")
+        wire = cls(link, "GET /api/swim/v1/ws HTTP/1.1\r\nHost: swim\r\n")
+        wire._shake_hands()
+        return wire
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._link.close()
 
     def send(self, message: dict[str, Any]) -> None:
@@ -103,14 +117,14 @@ class Wire:
         return found if isinstance(found, dict) else {}
 
     def has_more(self) -> bool:
-        """Whether a whole message has been received already."""
+        """Return True if a whole message has been received already."""
         kept = bytes(self._buffer)
         frame = self._frame()
         self._buffer[:] = kept
         return frame is not None
 
     def until(self, *types: str, seconds: float = SECONDS) -> dict[str, Any]:
-        """Read on until a message of one of these types comes. Raises TimeoutError, and what ``next`` raises."""
+        """Read until a message of one of these types arrives. Raises TimeoutError, and what ``next`` raises."""
         deadline = time.monotonic() + seconds
         self._link.settimeout(seconds)
         try:
@@ -124,7 +138,7 @@ class Wire:
         raise TimeoutError(f"no {' or '.join(types)} within {seconds:g} s")
 
     def call(self, method: str, params: dict[str, Any]) -> Any:
-        """Ask the control socket. Raises RuntimeError with what it answers."""
+        """Call a method of the control socket. Raises RuntimeError with its error."""
         self.send({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         while True:
             answer = self.next()
@@ -134,7 +148,7 @@ class Wire:
                 return answer["result"]
 
     def publish(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Publish through the control socket; one answer for each event. Raises RuntimeError when not stored."""
+        """Publish through the control socket; return one answer per event. Raises RuntimeError if not stored."""
         found: list[dict[str, Any]] = self.call("publish", {"events": rows})["published"]
         return found
 

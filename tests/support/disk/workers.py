@@ -1,4 +1,4 @@
-"""Several processes that judge side by side: what one waits for costs the others nothing."""
+"""Several processes that judge concurrently, so that waiting costs nothing."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import ctypes
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
+TOLD_AGAIN_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
 def in_workers(count: int, work: Callable[[int], None]) -> None:
-    """Fork so many processes, let each do its part, wait for all. Raises SystemExit where one of them failed.
+    """Fork this many processes, let each do its part, and wait for all. Raises SystemExit if one failed.
 
-    To be called while no thread runs. Whoever is ended by a signal, or by an exception here, ends them all.
+    Must be called while no other thread is running. A signal, or an exception here, ends them all.
     """
     pids: set[int] = set()
     try:
@@ -33,10 +35,11 @@ def in_workers(count: int, work: Callable[[int], None]) -> None:
         if failed:
             raise SystemExit(f"{failed} of {count} workers failed: see above")
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
-        for pid in pids:
-            os.waitpid(pid, 0)
+        while pids:  # what a handler raises is lost in some places of Python: told again until it is heard
+            for pid in pids:
+                os.kill(pid, signal.SIGTERM)
+            time.sleep(TOLD_AGAIN_SECONDS)
+            pids -= {pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0]}
 
 
 def _be_a_worker(work: Callable[[int], None], number: int) -> None:
@@ -56,5 +59,5 @@ def _be_a_worker(work: Callable[[int], None], number: int) -> None:
 
 
 def end_with_parent(how: signal.Signals) -> None:
-    """Be sent this signal when the process that has forked this one ends, however it does. Linux only."""
+    """Ask the kernel for this signal when the parent process ends, however it does. Linux only."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(how))

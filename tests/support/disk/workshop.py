@@ -1,4 +1,4 @@
-"""Where a disk harness works: a folder in memory where there is one, and a process with the libraries preloaded."""
+"""The workplace of a disk harness: a folder in memory if there is one, and a process with the libraries preloaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOLDER = "SWIM_DISK_WORK"
 
 
 class Workshop:
-    """The folder, and what the preloaded library listens to."""
+    """The folder, and the file that controls the preloaded library."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,22 +30,22 @@ class Workshop:
 
     @property
     def seconds(self) -> float:
-        """Since the harness began."""
+        """Seconds since the harness began."""
         return round(time.monotonic() - self.started, 1)
 
     @property
     def cpu_seconds(self) -> float:
-        """Of the harness and of all processes that it has waited for."""
+        """CPU seconds of the harness and of all processes it has waited for."""
         return round(sum(os.times()[:4]), 1)
 
     def recorder_environ(self, root: Path, log: Path) -> dict[str, str]:
-        """What a process needs whose changes below ``root`` are to be recorded."""
+        """Return the environment of a process whose changes below ``root`` are to be recorded."""
         library = compile_library("recorder", self.folder)
         return {**os.environ, "LD_PRELOAD": str(library), "SWIM_DISK_ROOT": str(root), "SWIM_DISK_LOG": str(log)}
 
 
 class Ended(SystemExit):
-    """Somebody has ended the harness: what it has found so far can still be told."""
+    """The harness was ended: what it has found so far can still be reported."""
 
 
 def _end(_number: int, _frame: object) -> None:
@@ -55,7 +55,7 @@ def _end(_number: int, _frame: object) -> None:
 
 @contextmanager
 def workshop() -> Iterator[Workshop]:
-    """Start this program again with the library preloaded, and there give the place to work in; removed at the end."""
+    """Run this program again with the library preloaded, and provide the workplace there; removed at the end."""
     if _FOLDER not in os.environ:
         parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         folder = Path(tempfile.mkdtemp(prefix="swim-disk-", dir=parent))
@@ -67,7 +67,7 @@ def workshop() -> Iterator[Workshop]:
         environ = kept | {
             _FOLDER: str(folder), "LD_PRELOAD": str(compile_library("faults", folder)),
             "SWIM_DISK_BOOT_ID": str(folder / "boot_id"), "SWIM_DISK_FAULTS": str(folder / "faults"),
-            "PYTHONWARNINGS": "",
+            "PYTHONWARNINGS": "", "XDG_RUNTIME_DIR": str(folder),
         }  # fmt: skip
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     place = Workshop(Path(os.environ[_FOLDER]))

@@ -14,6 +14,7 @@ from support.brokers import (
     KEEP_POSITIONS_MS,
     Listener,
     LocalRig,
+    broker_settings,
     ids,
     numbered,
     numbers,
@@ -43,9 +44,12 @@ class Node:
 
     def __init__(self, folder: Path, server: RedisServer, prefix: str, name: str, **settings: Any) -> None:
         self.listener = Listener()
-        chosen: dict[str, Any] = {"keep_ms": KEEP_MS, "keep_positions_ms": KEEP_POSITIONS_MS, "max_bytes": 1 << 31}
         self.broker = RedisBroker(
-            folder / f"{name}.db", ServerAddress(server.url), prefix=prefix, node=name, **chosen | settings
+            folder / f"{name}.db",
+            ServerAddress(server.url),
+            prefix=prefix,
+            node=name,
+            **broker_settings({"boot_id": None, "tick_seconds": 0.25} | settings),
         )
 
     async def start(self) -> Node:

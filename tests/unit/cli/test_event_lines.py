@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from swim_server.protocol.channels import Catalogue
+from swim_server.sources.drop.lines import read_line
+from swim_server.sources.event_file.entry import read_parts
+from swim_server.streaming.publishing import Publishing
 
 from swimctl.event_lines import BATCH_EVENTS, BadLine, EventLines, NumberedEvent, parse_line
 
@@ -34,6 +38,17 @@ def test_line_becomes_an_event_without_what_is_not_asked_for() -> None:
     assert event.line == 3
 
 
+def test_slot_without_data_is_the_event_that_the_sources_make_of_it() -> None:
+    text = b'{"type":"ctp_slot_assigned","callsign":"BAW1","slot":{"at":"12:00"},"event_id":"7","_received_at":"x"}'
+    event = parse_line(1, text)
+    dropped = read_line(text, 1, "file", Publishing(Catalogue()))
+    written, _ = read_parts(json.loads(text), Catalogue())
+    assert event is not None
+    assert dropped is not None
+    assert event.event["event_id"] == dropped.event.event_id == "7"
+    assert event.event["data"] == dropped.event.data == written.data == {"callsign": "BAW1", "slot": {"at": "12:00"}}
+
+
 @pytest.mark.parametrize("text", [b"", b"   ", b"\r"])
 def test_empty_line_is_passed_over(text: bytes) -> None:
     assert parse_line(1, text) is None
@@ -47,6 +62,7 @@ def test_empty_line_is_passed_over(text: bytes) -> None:
         (b"[1]", 'line 7: must be an object like {"type": "flight.departed", "data": {…}}'),
         (b'{"data":{}}', "line 7: has no type; an event needs type and data"),
         (b'{"type":"a.b"}', "line 7: has no data; an event needs type and data"),
+        (b'{"type":["a"]}', "line 7: has no data; an event needs type and data"),
         (b'{"type":1,"data":{}}', "line 7: type must be a string like flight.departed"),
         (b'{"type":"a.b","data":[]}', "line 7: data must be an object"),
         (b"[" * 100_000, "line 7: "),

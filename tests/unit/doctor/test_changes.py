@@ -11,9 +11,9 @@ import pytest
 
 from swimctl.doctor.changes import KEPT, Change, Event, Watch
 from swimctl.doctor.check import Result, Status
-from swimctl.doctor.console import check_program
-from swimctl.doctor.graph import Graph, fold
+from swimctl.doctor.graph import Graph, with_causes
 from swimctl.doctor.report import Report
+from swimctl.doctor.request import check_program
 from swimctl.doctor.watching import tell
 from swimctl.errors import WrongUsage
 from swimctl.output import Output
@@ -30,7 +30,7 @@ def report(*results: Result) -> Report:
     from swimctl.doctor.catalogue import all_checks
 
     graph = Graph(all_checks())
-    return Report(subject="/home", results=tuple(fold(results, graph)), order=graph.order, seconds=0.1)
+    return Report(subject="/home", results=tuple(with_causes(results, graph)), order=graph.order, seconds=0.1)
 
 
 DISK = result("host.disk", Status.FAIL, "full")

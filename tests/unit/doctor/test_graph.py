@@ -8,7 +8,7 @@ import pytest
 from swimctl.doctor.catalogue import all_checks
 from swimctl.doctor.check import UNLOADABLE, Advice, AdviceKind, Answer, Check, Result, Status, command_in, fail
 from swimctl.doctor.context import DoctorContext
-from swimctl.doctor.graph import EXPLAINED_BY, Graph, Layer, fold, layer_of
+from swimctl.doctor.graph import EXPLAINED_BY, Graph, Layer, layer_of, with_causes
 from swimctl.doctor.proven import PROVEN, UNPROVEN, only_proven
 from swimctl.doctor.report import Report
 
@@ -27,7 +27,7 @@ def result(id: str, status: Status, fix: str | None = None) -> Result:
 
 
 def causes(*results: Result) -> dict[str, str | None]:
-    return {each.id: each.cause for each in fold(results, GRAPH)}
+    return {each.id: each.cause for each in with_causes(results, GRAPH)}
 
 
 def test_every_check_has_a_layer_and_rests_on_checks_that_exist() -> None:
@@ -80,7 +80,7 @@ def test_warning_explains_no_failure_and_what_is_well_explains_nothing() -> None
 
 
 def test_what_follows_has_nothing_to_be_pasted_before_its_cause_is_well() -> None:
-    _, second = fold(
+    _, second = with_causes(
         [
             result("config.running", Status.FAIL, "swimctl reload"),
             result("tiers.in-force", Status.FAIL, "swimctl reload"),
@@ -103,7 +103,7 @@ def test_report_tells_causes_alone_the_lowest_first() -> None:
         result("host.disk", Status.FAIL),
         result("install.files", Status.WARN),
     ]
-    report = Report(subject="/home", results=tuple(fold(results, GRAPH)), order=GRAPH.order, seconds=0.1)
+    report = Report(subject="/home", results=tuple(with_causes(results, GRAPH)), order=GRAPH.order, seconds=0.1)
     assert [each.id for each in report.problems] == ["host.disk", "front.tcp", "install.files"]
     assert [each.id for each in report.following("host.disk")] == ["stream.history-writable"]
     assert report.document()["first"] == "host.disk"

@@ -19,7 +19,7 @@ Ask = Callable[[DoctorContext], Awaitable[Answer]]
 @pytest.fixture
 def context(tmp_path: Path) -> DoctorContext:
     context = DoctorContext(Invocation(environ={"SWIM_HOME": str(tmp_path)}), Options())
-    context.stretch = 1.0  # however much else this machine does
+    context.load_factor = 1.0  # however much else this machine does
     return context
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swimctl.doctor.context import stretch
+from swimctl.doctor.context import load_factor
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ from swimctl.doctor.context import stretch
 def test_limits_are_stretched_by_what_wants_to_run(tmp_path: Path, text: str, expected: float) -> None:
     path = tmp_path / "loadavg"
     path.write_text(text)
-    assert stretch(path, cores=2) == expected
+    assert load_factor(path, cores=2) == expected
 
 
 def test_kernel_that_tells_nothing_stretches_nothing(tmp_path: Path) -> None:
-    assert stretch(tmp_path / "none") == 1.0
+    assert load_factor(tmp_path / "none") == 1.0

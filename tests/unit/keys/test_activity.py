@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from support.virtual_clock import START
-from swim_server.keys.activity import Activity
 from swim_server.keys.records import Refused
+from swim_server.keys.write_behind.activity import Activity
 
 UNKNOWN = Refused("no", "unknown")
 EXPIRED = Refused("no", "expired", 7)

@@ -46,9 +46,6 @@ def authenticator(store: FakeKeyStore, clock: VirtualClock) -> Iterator[Authenti
     authenticator = Authenticator(
         store,
         clock=clock,
-        cache_seconds=300,
-        negative_cache_seconds=5,
-        stale_grace_seconds=3600,
         pool=key_worker_pool(clock),
     )
     yield authenticator
@@ -310,12 +307,12 @@ async def test_uses_and_refusals_are_written_in_batches(
         await authenticator.authenticate(KEY, "192.0.2.1")
         await authenticator.authenticate(OTHER_KEY, "192.0.2.9")
     authenticator.touch(7)
-    assert await authenticator.flush()
+    assert await authenticator.recorder.flush()
     assert store.touched == [({1, 7}, clock.now)]
     assert [(entry.origin, entry.detail, entry.key_id) for entry in store.refusals] == [
         ("192.0.2.9", "unknown, 3 times", None)
     ]
-    assert await authenticator.flush()
+    assert await authenticator.recorder.flush()
     assert len(store.touched) == 1
 
 
@@ -324,10 +321,10 @@ async def test_uses_that_could_not_be_written_are_written_later(
 ) -> None:
     authenticator.touch(7)
     store.failure = AWAY
-    assert not await authenticator.flush()
+    assert not await authenticator.recorder.flush()
     store.failure = None
     clock.advance(2)
-    assert await authenticator.flush()
+    assert await authenticator.recorder.flush()
     assert store.touched == [({7}, clock.now)]
 
 
@@ -335,12 +332,12 @@ async def test_uses_that_can_not_be_written_keep_nobody_out(authenticator: Authe
     """A login that may only read, a full disk: keys are checked as ever, and the status says what is amiss."""
     authenticator.touch(7)
     store.failure = PermissionDenied("the key database refuses (229)", "The UPDATE permission was denied")
-    assert not await authenticator.flush()
+    assert not await authenticator.recorder.flush()
     store.failure = None
     assert isinstance(await authenticator.authenticate(KEY, None), Granted)
     assert authenticator.status().problem is None
     assert "UPDATE" in (authenticator.status().writing_problem or "")
-    assert await authenticator.flush()
+    assert await authenticator.recorder.flush()
     assert authenticator.status().writing_problem is None
 
 
@@ -349,11 +346,11 @@ async def test_key_that_only_holds_connections_counts_as_used_every_hour(
 ) -> None:
     store.keys[KEY] = record(last_used_at=(clock.now - timedelta(minutes=59)).isoformat())
     await authenticator.check([1])
-    await authenticator.flush()
+    await authenticator.recorder.flush()
     assert store.touched == []
     clock.advance(120)
     await authenticator.check([1])
-    await authenticator.flush()
+    await authenticator.recorder.flush()
     assert store.touched == [({1}, clock.now)]
 
 

@@ -119,7 +119,7 @@ async def test_temporary_key_is_granted_and_leaves_no_trace(authenticator: Authe
     authenticator.touch(key_id)
     authenticator.note_refusal(Refused("full", "limit", key_id), "192.0.2.1")
     assert await authenticator.check([key_id]) == {key_id: decision.key}
-    await authenticator.flush()
+    await authenticator.recorder.flush()
     assert (table.told, table.asked) == ([], [])
     await authenticator.close()
 
@@ -145,6 +145,6 @@ async def test_announced_key_is_asked_of_the_table_like_any_other_and_not_audite
     authenticator.probes.announce(digest(api_key), 30)
     assert isinstance(await authenticator.authenticate(api_key, "192.0.2.1"), Refused)
     assert table.asked == [[api_key]]
-    await authenticator.flush()
+    await authenticator.recorder.flush()
     assert table.told == []
     await authenticator.close()

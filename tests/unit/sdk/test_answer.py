@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from swim_client import ClientStopped, SWIMClient
-from swim_client.answer import Answer
+from swim_client.subscriptions import Answer
 
 
 async def test_it_can_be_awaited_more_than_once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from swim_client.closing import Ending
+from swim_client.backoff import Ending
 from swim_client.errors import AuthenticationError, ProtocolError, RequestRefused
 
 

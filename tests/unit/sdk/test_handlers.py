@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from swim_client import SWIMClient
+from swim_client.dispatcher import Handlers, NotHandled, count_arguments
 from swim_client.events import Event, decode
-from swim_client.handlers import Handlers, NotHandled, count_arguments
 
 EVENT = decode({"type": "flight.departed", "timestamp": "t", "data": {"callsign": "A"}})
 

@@ -7,8 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
-from swim_client.events import FlightEvent, Position, SplitsEvent, TMIEvent
+from swim_client.events import FlightEvent, Position, PositionBatch, SplitsEvent, TMIEvent
+from swim_server.protocol.payloads import PAYLOADS
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "server" / "tools" / "client_models.py"
@@ -46,10 +48,15 @@ def test_every_field_of_a_flight_is_in_each_language() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "event_class"),
-    [("FlightUpdated", FlightEvent), ("Position", Position), ("Tmi", TMIEvent), ("Splits", SplitsEvent)],
-)
-def test_python_names_only_fields_of_the_protocol(model: str, event_class: type) -> None:
-    models = load().models()
-    known = {name for one in models if one.name.startswith(("Flight", "Position", model)) for name, _, _ in one.fields}
-    assert {field.name for field in fields(event_class)} - {"data", "raw", "type", "timestamp", "id"} <= known
+    ("family", "event_class"),
+    [("flight", FlightEvent), ("flight.position", Position), ("flight.positions", PositionBatch), ("tmi", TMIEvent),
+     ("splits", SplitsEvent)],
+)  # fmt: skip
+def test_python_names_the_fields_of_the_protocol_and_no_other(family: str, event_class: type) -> None:
+    known = {
+        field.encode_name
+        for event_type, payload in PAYLOADS.items()
+        if event_type == family or (event_type.startswith(f"{family}.") and event_type != "flight.positions")
+        for field in msgspec.structs.fields(payload)
+    }
+    assert {field.name for field in fields(event_class)} == known

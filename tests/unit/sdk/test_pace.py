@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swim_client.requests import RateLimiter
+from swim_client.conversation import RateLimiter
 
 
 async def test_so_many_in_any_second_and_no_more() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from swim_client.errors import ResumeFileError
-from swim_client.resume import EventId
-from swim_client.resume_file import ResumeFile
+from swim_client.resume import EventId, ResumeFile
 
 ID = EventId(1768573815123, 4)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from swim_client.dispatcher import EventQueue, NotHandled
 from swim_client.events import decode
-from swim_client.handlers import EventQueue, NotHandled
 
 EVENT = decode({"type": "flight.departed", "data": {"n": 1}})
 

@@ -1,1 +1,1 @@
-"""Damage and rot: found before a client needs what is gone, salvaged, and told."""
+"""Damage to history: detected before a client needs what is gone, salvaged, and reported."""

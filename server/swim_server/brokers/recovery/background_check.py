@@ -1,4 +1,4 @@
-"""Reads a history through while the service runs: what was damaged or has rotted is found before a client needs it."""
+"""Reads all of history while the service runs, to find what was damaged before a client needs it."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ class CheckStatus(msgspec.Struct):
     """How far the check has come."""
 
     checked_at: float | None = None
-    """Unix time at which it last came to its end."""
+    """Unix time at which the last complete check ended."""
     is_running: bool = False
     trouble: str | None = None
-    """Why it can't go on at the moment."""
+    """Why it can't continue at the moment."""
     events: int = 0
-    """Looked at, since it began."""
+    """Events read since the check began."""
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """Who is told what. Called on the loop."""
+    """Callbacks for what is found. Called on the loop."""
 
     rotten: Callable[[Rotten], Awaitable[None]]
     damaged: Callable[[str, int], Awaitable[None]]
-    """The reason, and of which of the files opened so far."""
+    """Called with the reason, and with the generation of the file."""
     names_rotten: Callable[[], Awaitable[None]]
     types: Callable[[set[str]], Awaitable[None]]
-    """Every type that is stored, once all of history was read."""
+    """Called with every stored type, once all of history was read."""
 
 
 class BackgroundCheck:
-    """One thread that reads history, slowly: its structure, then every event, then producers' names."""
+    """One thread that reads history slowly: its structure, then every event, then producers' event ids."""
 
     def __init__(
         self, path: Path, generation: Callable[[], int], findings: Findings, *, first_seconds: float = FIRST_SECONDS
     ) -> None:
-        """Begin; ``generation`` tells which file is the current one."""
+        """Check the file whose ``generation`` is current."""
         self.status = CheckStatus()
         self._generation = generation
         self._path = path
@@ -72,12 +72,12 @@ class BackgroundCheck:
         self._is_suspect = False
 
     def look_now(self) -> None:
-        """Something was read that seems damaged: check at once."""
+        """Check at once: something that was read seems damaged."""
         self._is_suspect = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Check after the start, each day, and when asked, until cancelled."""
+        """Check after the start, once a day, and on request, until cancelled."""
         pause = self._first_seconds
         try:
             while True:

@@ -1,4 +1,4 @@
-"""A history file as an operator looks at it, whether or not a daemon has it open: nothing here changes it."""
+"""A history file for operators, whether or not a daemon has it open: nothing here changes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PIECE_ROWS = 2000
 
 
 class KnownHole(msgspec.Struct, frozen=True):
-    """A stretch in which events may be missing: clients that resume from before it are told."""
+    """A range in which events may be missing: clients that resume from before it are told."""
 
     after: str
     up_to: str
@@ -30,7 +30,7 @@ class KnownHole(msgspec.Struct, frozen=True):
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
-    """What a history says of itself."""
+    """What a history records about itself."""
 
     path: str
     size_bytes: int
@@ -38,10 +38,10 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     oldest_id: str | None
     newest_id: str | None
     installation: str | None
-    """None: it was written by a version that put none down."""
+    """None: it was written by a version that recorded none."""
     epoch: str | None
     mode: str | None
-    """How it was written last: ``normal`` or ``full``."""
+    """How it was last written: ``normal`` or ``full``."""
     is_closed: bool | None
     """None: it has no mark."""
     holes: list[KnownHole]
@@ -49,18 +49,18 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What reading all of it has shown."""
+    """The result of reading all of it."""
 
     path: str
     events: int = 0
     unchecked: int = 0
-    """Events of an earlier version, without a checksum."""
+    """Events of an earlier version, which have no checksum."""
     damage: str | None = None
     """What is wrong with the file's structure."""
     rotten: list[str] = []
-    """Events that aren't what was stored."""
+    """Events that no longer hold what was stored."""
     names_are_sound: bool = True
-    """Producers' names of events, by which what is published twice is known."""
+    """Whether producers' event ids, which detect duplicates, are intact."""
 
     @property
     def is_sound(self) -> bool:
@@ -69,7 +69,7 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 def read_info(path: Path) -> Info:
-    """Read what a history says of itself. Raises BrokerUnavailable."""
+    """Read what a history records about itself. Raises BrokerUnavailable."""
     try:
         with closing(HistoryReader(path)) as reader, closing(history_file.connect_read_only(path)) as connection:
             oldest, newest = reader.span()
@@ -94,7 +94,7 @@ def read_info(path: Path) -> Info:
 
 
 def check(path: Path, tell: Callable[[int], None] = lambda _: None) -> Report:
-    """Read all of a history; ``tell`` hears how many events were looked at. Raises BrokerUnavailable."""
+    """Read all of a history; ``tell`` is called with the number of events read. Raises BrokerUnavailable."""
     report = Report(path=str(path))
     try:
         with closing(history_file.connect_read_only(path)) as connection:
@@ -127,7 +127,8 @@ def _check_rows(reader: HistoryReader, report: Report, tell: Callable[[int], Non
 
 
 def salvage_into(path: Path, output: Path, now_ms: int) -> tuple[int, list[KnownHole]]:
-    """Bring what can be read of a damaged history into a new file; how many events, and where some may be missing.
+    """Copy what can be read of a damaged history into a new file; return how many events, and where some may be
+    missing.
 
     The damaged file is only read. Raises BrokerUnavailable.
     """

@@ -1,4 +1,4 @@
-"""Producers' names of events: whether table and index still say the same, and how they are made to."""
+"""Producers' event ids ("names"): checks that table and index agree, and rebuilds them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CREATE = "CREATE TABLE event_ids (id INTEGER PRIMARY KEY, digest TEXT NOT NULL 
 
 
 def check_names(connection: sqlite3.Connection, after: int) -> tuple[int | None, bool]:
-    """Compare some rows with their checksums and with the index; the last id looked at (None: the end), all right?"""
+    """Compare rows with their checksums and the index; return the last id (None: the end) and whether all match."""
     last: int | None = None
     count = 0
     for packed, raw, crc in connection.execute(_PAGE, (after, PIECE)).fetchall():
@@ -33,7 +33,7 @@ def check_names(connection: sqlite3.Connection, after: int) -> tuple[int | None,
 
 
 def are_names_sound(connection: sqlite3.Connection, path: Path, seconds: float) -> bool:
-    """Compare as many as can be in so many seconds, the newest of a day are mostly all of them; all right so far?"""
+    """Check for so many seconds, which covers most of a day's ids as a rule; tell whether all match so far."""
     after: int | None = 0
     deadline = time.monotonic() + seconds
     try:
@@ -47,9 +47,9 @@ def are_names_sound(connection: sqlite3.Connection, path: Path, seconds: float) 
 
 
 def are_names_damaged(path: Path, error: sqlite3.Error) -> bool:
-    """Whether table and index of names don't lead to each other any more, as an error on the way says.
+    """Tell whether an error means that table and index of names no longer agree.
 
-    Raises the error where it says something else, BrokerUnavailable where the disk only seems to have read them bad.
+    Raises the error if it means something else, BrokerUnavailable if only a read failed.
     """
     if not is_damage(error):
         raise error
@@ -59,9 +59,9 @@ def are_names_damaged(path: Path, error: sqlite3.Error) -> bool:
 
 
 def rebuild_names(connection: sqlite3.Connection) -> int:
-    """Rebuild the table from what table and index still hold, inside a transaction; return how many are lost.
+    """Rebuild the table from what table and index still contain, inside a transaction; return how many were lost.
 
-    Raises HistoryDamaged where SQLite can't do so, and its error where neither can be read to its end.
+    Raises HistoryDamaged if SQLite can't, and its error if neither can be read completely.
     """
     rows, error = _readable(connection, "SELECT id, digest, crc FROM event_ids NOT INDEXED")
     entries, index_error = _readable(connection, _INDEX)
@@ -75,7 +75,7 @@ def rebuild_names(connection: sqlite3.Connection) -> int:
         candidates = [each for each in (digest, index.get(packed)) if each]
         chosen = [each for each in candidates if crc is None or name_checksum(packed, each) == crc]
         if not chosen and len(candidates) == 2 and candidates[0] == candidates[1]:
-            chosen = candidates  # the checksum itself has rotted
+            chosen = candidates  # the checksum itself is damaged
         if chosen:
             sound.setdefault(chosen[0], packed)
     try:
@@ -91,7 +91,7 @@ def rebuild_names(connection: sqlite3.Connection) -> int:
 
 
 def _readable(connection: sqlite3.Connection, statement: str) -> tuple[list[tuple[Any, ...]], sqlite3.Error | None]:
-    """Read as many rows as SQLite can, and why these are not all."""
+    """Return as many rows as SQLite can read, and why these are not all."""
     rows: list[tuple[Any, ...]] = []
     try:
         for row in connection.execute(statement):

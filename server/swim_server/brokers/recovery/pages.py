@@ -1,6 +1,6 @@
 """Reads the pages of an SQLite file without SQLite, for what can still be read of a damaged one.
 
-The file format is at https://www.sqlite.org/fileformat2.html. Knows tables by their pages, nothing of what is in them.
+The file format is at https://www.sqlite.org/fileformat2.html. Knows pages and tables, not their content.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Cell(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Rows with ``after < key <= up_to`` that can't be read, or may not be all that there were."""
+    """Rows with ``after < key <= up_to`` that can't be read, or may be incomplete."""
 
     after: int
     up_to: int
 
 
 class Pages:
-    """A file's pages as of its last commit, those in its write-ahead log too. Blocks; raises OSError."""
+    """A file's pages as of its last commit, including those in its write-ahead log. Blocks; raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self._file = open_to_read(path, may_have_links=True)
@@ -67,9 +67,9 @@ class Pages:
         return content
 
     def roots(self, *kinds: bytes) -> dict[str, int]:
-        """Return the first page of each table by its name, as the schema tells. Raises BadPage, OSError.
+        """Return the first page of each table by its name, according to the schema. Raises BadPage, OSError.
 
-        ``kinds``: ``b"table"`` when not given, ``b"index"``.
+        ``kinds``: ``b"table"`` by default, or ``b"index"``.
         """
         roots: dict[str, int] = {}
         for found in self.walk(1, set()):
@@ -80,7 +80,7 @@ class Pages:
         return roots
 
     def walk(self, root: int, visited: set[int]) -> Iterator[Cell | Stretch]:
-        """Give every row of a table in the order of keys, and the stretches that can't be read. Raises OSError."""
+        """Yield every row of a table in the order of keys, and the ranges that can't be read. Raises OSError."""
         waiting = [(root, -1, MAX_KEY)]
         while waiting:
             number, after, up_to = waiting.pop()
@@ -100,7 +100,7 @@ class Pages:
                 waiting += reversed(children)
 
     def entries(self, root: int, visited: set[int]) -> Iterator[list[Value] | None]:
-        """Give every entry of an index or of a table without row ids; None: some can't be read. Raises OSError."""
+        """Yield every entry of an index or of a table without row ids; None: some can't be read. Raises OSError."""
         waiting = [root]
         while waiting:
             number = waiting.pop()
@@ -117,11 +117,11 @@ class Pages:
             yield from found
 
     def leaf_entries(self, page: bytes) -> list[list[Value]]:
-        """Return what one leaf of an index holds. Raises BadPage."""
+        """Return the entries of one leaf of an index. Raises BadPage."""
         return self._entries(page)[0]
 
     def _entries(self, page: bytes) -> tuple[list[list[Value]], list[int]]:
-        """Return what one page of an index holds, and the pages below it."""
+        """Return the entries of one page of an index, and the pages below it."""
         if page[0] not in {INDEX_INTERIOR, INDEX_LEAF}:
             raise BadPage("it is not an index page")
         link, header = (4, 12) if page[0] == INDEX_INTERIOR else (0, 8)
@@ -147,7 +147,7 @@ class Pages:
         return children
 
     def rows(self, page: bytes, start: int, after: int = -1, up_to: int = MAX_KEY) -> Iterator[Cell | Stretch]:
-        """Give the rows of one leaf."""
+        """Yield the rows of one leaf."""
         last, is_open = after, False
         try:
             places = self._cells(page, start, 8)
@@ -184,7 +184,7 @@ class Pages:
         return places
 
     def _is_whole(self, page: bytes, start: int, header: int, size_of: Callable[[int], int]) -> bool:
-        """Whether cells and free space together are the whole page: a wrong count of cells hides rows."""
+        """Tell whether cells and free space together fill the page: a wrong count of cells hides rows."""
         places = self._cells(page, start, header)
         content = int.from_bytes(page[start + 5 : start + 7], "big") or 65536
         try:
@@ -234,7 +234,7 @@ class Pages:
 
     @property
     def _most_of_an_entry(self) -> int:
-        """How many bytes of an index entry its page holds at most."""
+        """Return how many bytes of an index entry its page holds at most."""
         return (self.usable - 12) * 64 // 255 - 23
 
     def _local(self, length: int, most: int) -> int:

@@ -1,4 +1,4 @@
-"""Records of an SQLite file: numbers and columns, as they stand in the cells of its pages. Pure."""
+"""Records of an SQLite file: the numbers and columns in the cells of its pages. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ Value = int | bytes | None
 
 
 class BadPage(Exception):
-    """A page, or a cell of one, that makes no sense."""
+    """A page, or a cell of one, that is malformed."""
 
 
 def read_columns(payload: bytes) -> list[Value]:

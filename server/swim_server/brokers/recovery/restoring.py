@@ -1,4 +1,4 @@
-"""Brings what a damaged history still holds over into the new one, a little at a time, and draws its holes to size."""
+"""Copies what a damaged history still holds into the new one, a little at a time, and narrows the holes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAUSE_SECONDS = 5.0
 MAX_HOLES = 1000
 DAMAGED, UNREADABLE = "damaged", "unreadable"
 _NOTE = "restoring"
-"""Key, in the new history, of the file that is being recovered: recovery continues after a restart."""
+"""Key, in the new history, of the file that is being recovered, so that recovery continues after a restart."""
 
 _INSERT = "INSERT OR IGNORE INTO events (id, type, wire, crc) VALUES (?, ?, ?, ?)"
 _INSERT_NAME = "INSERT OR IGNORE INTO event_ids (id, digest, crc) VALUES (?, ?, ?)"
@@ -42,7 +42,7 @@ class Restoring:
         self.path = path
         self.restored = 0
         self.lacks_names = False
-        """Some producers' names of events are lost: what they name would be stored again."""
+        """Some producers' event ids are lost: a repeat of one would be stored again."""
         self.trouble: str | None = None
         """Why the file could not be read last time."""
         self._pieces: Iterator[Piece] | None = None
@@ -54,13 +54,13 @@ class Restoring:
 
     @classmethod
     def resume(cls, connection: sqlite3.Connection, history: Path) -> Restoring | None:
-        """Go on with what a process before had not brought to its end; None: there is nothing."""
+        """Continue what an earlier process did not finish; None: there is nothing to continue."""
         name = holes.read_meta(connection, _NOTE)
         path = history.with_name(name) if name is not None and "/" not in name else None
         return cls(path) if path is not None and path.is_file() else None
 
     def step(self, connection: sqlite3.Connection, newest: EventId, now_ms: int, *, is_first: bool = False) -> bool:
-        """Recover a little in one transaction; True when more is due. What the disk can't read is tried again later."""
+        """Recover a little in one transaction; True if more is due. What the disk can't read is retried later."""
         if time.monotonic() < self._again_at:
             return True
         deadline = time.monotonic() + (FIRST_SECONDS if is_first else STEP_SECONDS)
@@ -88,7 +88,7 @@ class Restoring:
         return False
 
     def _begin(self, connection: sqlite3.Connection) -> None:
-        """Begin, again after trouble: what is there already is passed over."""
+        """Begin, or begin again after trouble: what was already copied is skipped."""
         self.restored, self._lost, self._newest = 0, [], 0
         self._account = read_account(self.path)
         self._pruned = dict(self._account.pruned) if self._account is not None else {}
@@ -110,13 +110,13 @@ class Restoring:
     def _take_event(self, connection: sqlite3.Connection, event: Event) -> None:
         packed = event.id.to_integer()
         if packed <= self._pruned.get(event.type, -1):
-            return  # retention had let go of it
+            return  # retention had removed it
         row = (packed, event.type, event.wire, event_checksum(packed, event.type, event.wire))
         self.restored += max(0, connection.execute(_INSERT, row).rowcount)
         self._newest = max(self._newest, packed)
 
     def _finish(self, connection: sqlite3.Connection, newest: EventId, now_ms: int) -> None:
-        """Replace the one hole by those that remain."""
+        """Replace the single hole by those that remain."""
         covered = connection.execute("SELECT max(up_to) FROM holes WHERE reason = ?", (DAMAGED,)).fetchone()[0]
         end = max(newest.to_integer(), self._newest) if covered is None else covered
         connection.execute("DELETE FROM holes WHERE reason = ?", (DAMAGED,))
@@ -134,7 +134,7 @@ class Restoring:
 
 
 def _merged(lost: list[Stretch], end: int) -> list[Stretch]:
-    """Return the stretches in order, none beyond ``end``, those that meet as one; a great many as one altogether."""
+    """Return the ranges in order, none beyond ``end``, adjacent ones merged; a very large number becomes one range."""
     merged: list[Stretch] = []
     for after, up_to in sorted(Stretch(max(each.after, 0), min(each.up_to, end)) for each in lost):
         if up_to <= after:

@@ -1,4 +1,4 @@
-"""What can still be read of a damaged history: its events and producers' names, and where something is missing."""
+"""What can still be read of a damaged history: its events and producers' event ids, and where something is missing."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ DIGEST_CHARACTERS = 32
 
 
 class Name(msgspec.Struct, frozen=True):
-    """A producer's name of an event, as its digest."""
+    """A producer's event id, as its digest."""
 
     packed_id: int
     digest: str
 
 
 NAMES_MISSING = Name(0, "")
-"""Stands for event ids of producers that can no longer be read."""
+"""Stands for producers' event ids that can no longer be read."""
 Piece = Event | Name | Stretch
-"""A Stretch: events may be missing there."""
+"""A Stretch is a range in which events may be missing."""
 
 
 def salvage(path: Path) -> Iterator[Piece]:
-    """Give what can be read: what the tables lead to in the order of ids, then what only its pages hold.
+    """Yield what can be read: first what the tables lead to, in the order of ids, then what only the pages hold.
 
-    Producers' names stand twice, in their table and in its index: what the one lacks, the other has. Blocks a little
-    for each piece. Raises OSError when the disk can't read it at the moment.
+    Producers' event ids are stored twice, in their table and in its index: one supplies what the other lacks. Blocks
+    briefly for each piece. Raises OSError if the disk can't read it at the moment.
     """
     pages = Pages(path)
     with closing(pages):
@@ -69,7 +69,7 @@ def salvage(path: Path) -> Iterator[Piece]:
 
 
 def _indexed_names(pages: Pages, root: int | None, visited: set[int]) -> Generator[Piece, None, bool]:
-    """Give the names that the index holds; return whether these are all."""
+    """Yield the names in the index; return whether they are complete."""
     is_whole = root is not None
     for entry in pages.entries(root, visited) if root is not None else ():
         name = _name_in(entry)
@@ -99,7 +99,7 @@ def _walk(pages: Pages, root: int, visited: set[int], rows: RowReader, table: st
 
 
 def _scan(pages: Pages, visited: set[int], rows: RowReader) -> Iterator[Piece]:
-    """Rows of pages that no table leads to any more; those that were let go of long ago among them."""
+    """Yield rows of pages that no table leads to any more, including rows deleted long ago."""
     for number in range(2, pages.count + 1):
         if number in visited:
             continue
@@ -118,7 +118,7 @@ def _scan(pages: Pages, visited: set[int], rows: RowReader) -> Iterator[Piece]:
 
 
 def _piece_of(cell: Cell, rows: RowReader) -> Event | Name | None:
-    """Return what a row is, told by its columns and its checksum; None: nothing of ours, or not what was stored."""
+    """Return what a row is, by its columns and its checksum; None: not ours, or damaged."""
     values = [*cell.columns, None, None]
     if not isinstance(values[1], bytes) or cell.key <= 0:
         return None
@@ -130,7 +130,7 @@ def _piece_of(cell: Cell, rows: RowReader) -> Event | Name | None:
 
 
 def _name_in(entry: list[Value] | None) -> Name | None:
-    """Return the name that an entry of the index tells; None: it tells none."""
+    """Return the name in an entry of the index; None: there is none."""
     if entry is None or len(entry) != 2 or not isinstance(entry[0], bytes) or not isinstance(entry[1], int):
         return None
     is_one = len(entry[0]) == DIGEST_CHARACTERS and 0 < entry[1] <= MAX_KEY
@@ -144,16 +144,16 @@ def _name_of(packed_id: int, raw: bytes, crc: Value) -> Name | None:
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What a damaged history knew of itself."""
+    """What a damaged history recorded about itself."""
 
     pruned: list[tuple[str, int]]
-    """The newest id of each type that retention had removed."""
+    """The newest id of each type that retention has removed."""
     holes: list[tuple[int, int, str]]
     """``up_to``, ``after``, reason."""
 
 
 def read_account(path: Path) -> Account | None:
-    """Read it; None: it can't be read any more. Raises OSError when the disk can't read it at the moment."""
+    """Read it; None: it can no longer be read. Raises OSError if the disk can't read it at the moment."""
     with closing(Pages(path)) as pages:
         try:
             roots = pages.roots()
@@ -168,7 +168,7 @@ def read_account(path: Path) -> Account | None:
 
 
 def _columns(row: Cell | Stretch | list[Value] | None) -> list[Value]:
-    """Return the columns of a row, its key before them where it has one. Raises BadPage for what can't be read."""
+    """Return the columns of a row, preceded by its key if it has one. Raises BadPage for what can't be read."""
     if row is None or isinstance(row, Stretch):
         raise BadPage("rows are missing")
     return [row.key, *row.columns] if isinstance(row, Cell) else row

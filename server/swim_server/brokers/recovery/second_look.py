@@ -1,4 +1,4 @@
-"""Whether a history that seemed damaged is: SQLite tells a read that failed now and then as a malformed database."""
+"""Whether a history that seemed damaged really is: SQLite reports some failed reads as a malformed database."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LOOK = "import sys; sys.path = {path!r}; from swim_server.brokers.recovery.stru
 
 
 def find_damage(path: Path, *, only_names: bool = False, max_copy_bytes: int = MAX_COPY_BYTES) -> str:
-    """Return what is wrong with a history, told only by what could be read; empty: nothing.
+    """Return what is wrong with a history, judging only what could be read; empty: nothing.
 
-    ``only_names``: with the table of producers' names and its index alone. Blocks. Raises BrokerUnavailable.
+    ``only_names``: only the table of producers' event ids and its index. Blocks. Raises BrokerUnavailable.
     """
     try:
         if path.stat().st_size <= max_copy_bytes:
@@ -31,9 +31,9 @@ def find_damage(path: Path, *, only_names: bool = False, max_copy_bytes: int = M
 
 
 def _ask_another_process(path: Path, options: list[str]) -> str:
-    """Let it parse the pages: opening and closing the file here would let go of SQLite's locks on it.
+    """Parse the pages in another process: opening and closing the file here would release SQLite's locks on it.
 
-    Locks by fcntl belong to process and file, not to a descriptor.
+    fcntl locks belong to the process and the file, not to a descriptor.
     """
     code = f"{_LOOK.format(path=sys.path)}; sys.exit(main(sys.argv[1:]))"
     words = [sys.executable, "-I", "-S", "-c", code, str(path), *options]

@@ -1,6 +1,6 @@
-"""Whether the pages of a history that is too large to be copied make sense, in a process of its own.
+"""Checks the pages of a history that is too large to be copied, in a process of its own.
 
-SQLite is not asked: it tells a read that failed with EIO as a malformed database. Here such a read raises.
+SQLite is not used: it reports a read that failed with EIO as a malformed database. Here such a read raises.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ NOT_READ = 3
 
 
 def find_damage(path: Path, *, only_names: bool = False) -> str:
-    """Return what is wrong with a history; empty: nothing. Raises OSError, sqlite3.Error when it can't be read now.
+    """Return what is wrong with a history; empty: nothing. Raises OSError, sqlite3.Error if it can't be read now.
 
-    ``only_names``: look at the table of producers' names and its index alone, and whether they say the same.
+    ``only_names``: check only the table of producers' event ids and its index, and whether they agree.
     """
     look = _names_in_pages if only_names else _look_at_pages
-    return look(path) and look(path)  # pages may be written in this very moment: what is wrong stays wrong
+    return look(path) and look(path)  # pages may be written at this moment: real damage stays
 
 
 def _look_at_pages(path: Path) -> str:
@@ -69,7 +69,7 @@ def _names_in_pages(path: Path) -> str:
 
 
 def _bad_in_map(pages: Pages) -> str:
-    """Look at the pages that say what each page is for; SQLite tells of a bad one as of one that it could not read."""
+    """Check the pages that record what each page is for; SQLite reports a bad one as one that it could not read."""
     head = pages.page(1)
     count, per_page = int.from_bytes(head[28:32], "big"), pages.usable // 5
     if count > pages.count:
@@ -86,7 +86,7 @@ def _bad_in_map(pages: Pages) -> str:
 
 @contextmanager
 def _pages(path: Path) -> Iterator[Pages]:
-    """Give the pages as of one moment: while a transaction reads, none that it needs is overwritten."""
+    """Yield the pages as of one moment: while a transaction reads, none that it needs is overwritten."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None)) as reader:
         with suppress(sqlite3.DatabaseError):  # its first page may be bad
@@ -97,7 +97,7 @@ def _pages(path: Path) -> Iterator[Pages]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is wrong, after the word that tells that all could be read; ``NOT_READ``: it could not."""
+    """Print what is wrong, after the word that says that everything could be read; ``NOT_READ`` if it could not."""
     path, *options = arguments
     try:
         print(f"read {find_damage(Path(path), only_names='names' in options)}")

@@ -10,7 +10,7 @@ _WAL_HEADER, _FRAME_HEADER = 32, 24
 
 
 def read_log(path: Path, page_size: int) -> dict[int, bytes]:
-    """Return the pages in the write-ahead log up to its last commit; rows' checksums tell what is wrong in them."""
+    """Return the pages in the write-ahead log up to its last commit; rows' checksums detect damage in them."""
     newer: dict[int, bytes] = {}
     pending: dict[int, bytes] = {}
     try:

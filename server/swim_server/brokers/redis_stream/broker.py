@@ -1,4 +1,4 @@
-"""The broker of several nodes: the server gives ids and keeps order, this node's copy answers and delivers."""
+"""The broker of several nodes: the server gives ids and keeps the order, this node's copy is read and delivered."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import contextlib
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, InvalidEvent, Page, Published
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.pending import Call, Pending
-from swim_server.brokers.redis_stream.commits import Commits, Encoded, Fence, encode_call
+from swim_server.brokers.redis_stream.commits import Commits, Encoded, Fence, encode_call, newest_of
 from swim_server.brokers.redis_stream.errors import ServerRefused
 from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.server import Server, ServerAddress
 from swim_server.brokers.redis_stream.stream_state import last_stored
 from swim_server.brokers.redis_stream.tail import Tail
+from swim_server.brokers.served_history import Intervals
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO, EventId
@@ -27,22 +29,23 @@ from swim_server.protocol.events import Event, NewEvent
 
 if TYPE_CHECKING:
     from swim_server.brokers.broker import StorageState
-    from swim_server.brokers.local import Counters
+    from swim_server.brokers.counters import Counters
+    from swim_server.brokers.retention import Retention
 
 COMMIT_EVENTS = 1000
 PENDING_EVENTS = 20_000
 OPEN_SECONDS = 30.0
-"""So long a start waits until this node has everything that the others published while it was away."""
+"""How long a start waits until this node has everything that the others published while it was away."""
 OWN_TAIL_SECONDS = 5.0
-"""So long an answer waits until this node has seen the event in the stream. It is stored there in any case."""
+"""How long an answer waits until this node has seen the event in the stream. It is stored there in any case."""
 
 _log = get_logger("broker")
 
 
 class RedisBroker:
-    """One node's broker. An acknowledged event is in the server's stream, and as a rule in this node's copy.
+    """One node's broker. An acknowledged event is in the server's stream and, as a rule, in this node's copy.
 
-    While the server is away nothing can be published; what was copied can be read, and resumed from.
+    While the server is unavailable nothing can be published; what was copied can still be read and resumed from.
     """
 
     def __init__(
@@ -54,27 +57,24 @@ class RedisBroker:
         node: str,
         clock: Clock = SYSTEM_CLOCK,
         now_ms: Callable[[], int] | None = None,
-        keep_ms: int,
-        keep_positions_ms: int,
-        max_bytes: int,
-        **settings: Any,
+        retention: Retention,
+        options: FileOptions = FileOptions(),
+        intervals: Intervals = Intervals(),
     ) -> None:
         self.node = node
         self.names = Names(prefix)
         self.server = Server(address)
-        self.copy = LocalCopy(
-            path, clock=clock, keep_ms=keep_ms, keep_positions_ms=keep_positions_ms, max_bytes=max_bytes, **settings
-        )
+        self.copy = LocalCopy(path, clock=clock, retention=retention, options=options, intervals=intervals)
 
         def now() -> str:
-            """Return the time that gives the ids; nothing: the server's own."""
+            """Return the time from which ids are made; empty: the server uses its own."""
             moment = None if now_ms is None else now_ms()
             return "" if moment is None else str(moment if 0 <= moment < MAX_MILLISECONDS else 0)
 
         self.tail = Tail(self.server, self.names, self.copy, clock=SYSTEM_CLOCK, now=now)
         self._commits = Commits(
             self.server, self.names, self.tail, writer=f"{node}:{secrets.token_hex(4)}", clock=SYSTEM_CLOCK, now=now,
-            keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
+            retention=retention,
         )  # fmt: skip
         self._commit_turn = asyncio.Lock()
         self._pending = Pending(PENDING_EVENTS)
@@ -87,12 +87,12 @@ class RedisBroker:
 
     @property
     def newest_id(self) -> EventId:
-        """The last id handed on; ``ZERO`` before the first."""
+        """The last id delivered; ``ZERO`` before the first."""
         return self.copy.newest_id
 
     @property
     def epoch(self) -> str:
-        """Names the order of events of this node's copy."""
+        """Identifies the order of events of this node's copy."""
         return self.copy.epoch
 
     @property
@@ -102,7 +102,7 @@ class RedisBroker:
 
     @property
     def on_unreadable(self) -> Callable[[EventId, EventId], None] | None:
-        """Told of each stretch of the copy that isn't what was stored."""
+        """Called with each range of the copy that no longer holds what was stored."""
         return self.copy.on_unreadable
 
     @on_unreadable.setter
@@ -110,9 +110,9 @@ class RedisBroker:
         self.copy.on_unreadable = told
 
     async def open(self, deliver: Deliver) -> None:
-        """Connect and copy what is missing. Raises ServerRefused; BrokerUnavailable where there is nothing to serve.
+        """Connect and copy what is missing. Raises ServerRefused; BrokerUnavailable if there is nothing to serve.
 
-        A node that has a copy starts without the server too, and publishes as soon as that is there.
+        A node that has a copy starts without the server too, and publishes as soon as the server is available.
         """
         await self.copy.open(deliver)
         self._tail_task = asyncio.create_task(self.tail.run(), name="stream-tail")
@@ -137,7 +137,7 @@ class RedisBroker:
         return self.tail.last_read_at is not None or self.tail.failures > 0
 
     async def _begin_late(self) -> None:
-        """Let the live stream begin behind what is copied, where the server was away at the start."""
+        """Let the live stream begin after what is copied, if the server was unavailable at the start."""
         await self._wait_until(lambda: self.tail.last_read_at is not None)
         if self.on_opened_late is not None:
             self.on_opened_late(self.copy.newest_id)
@@ -158,7 +158,7 @@ class RedisBroker:
     async def publish_fenced(
         self, fence: Fence, events: Sequence[NewEvent], *, durable: bool = False
     ) -> list[Published]:
-        """Publish for a leased source. Raises Fenced where another node runs it by now."""
+        """Publish for a leased source. Raises Fenced if another node runs it by now."""
         published: list[Published] = []
         if events:
             encoded = encode_call(events)
@@ -192,23 +192,23 @@ class RedisBroker:
         return await self.copy.read_last(count, types=types, before=before)
 
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
-        """Tell whether an event after ``after`` may be gone. An id that another node gave is waited for."""
+        """Tell whether an event after ``after`` may be gone. Waits for an id that another node gave."""
         if after > self.copy.newest_id and self.tail.epoch is not None:
             with contextlib.suppress(BrokerUnavailable):
                 await self._reach(min(after, await self._last_stored()))
         return await self.copy.has_gap(after, types=types)
 
     async def span(self) -> HistorySpan:
-        """Tell what this node's copy holds."""
+        """Return what this node's copy contains."""
         return await self.copy.span()
 
     async def state(self) -> StorageState:
-        """Tell how the copy and the way to the server are doing. Never raises."""
+        """Return the state of the copy and of the connection to the server. Never raises."""
         state = await self.copy.state()
         return msgspec.structs.replace(state, trouble=self.tail.trouble or state.trouble)
 
     async def close(self) -> None:
-        """Store what is pending, then let go of everything. Idempotent."""
+        """Store what is pending, then release all resources. Idempotent."""
         if self._closing_task is None:
             self._closing_task = asyncio.create_task(self._close(), name="stream-closing")
         await asyncio.shield(self._closing_task)
@@ -272,11 +272,11 @@ class RedisBroker:
         return answers
 
     async def _seen(self, published: Sequence[Published]) -> None:
-        """Wait until this node has seen in the stream what it published: whoever asks it now finds it."""
+        """Wait until this node has seen in the stream what it published, so that it can be read here."""
         await self._reach(newest_of(published))
 
     async def _reach(self, event_id: EventId) -> None:
-        """Wait until the copy has come to an id, for a bounded time."""
+        """Wait until the copy has reached an id, for a bounded time."""
         if self.copy.newest_id >= event_id:
             return
         with contextlib.suppress(TimeoutError):
@@ -292,10 +292,3 @@ class RedisBroker:
             return await last_stored(session, self.names)
         finally:
             await session.close()
-
-
-def newest_of(published: Sequence[Published]) -> EventId:
-    """Return the newest id of an answer: what is new has ids in order, what is a duplicate has any."""
-    newest = next((each.id for each in reversed(published) if not each.duplicate), None)
-    found = [EventId.parse(each.id) for each in published if each.duplicate]
-    return max(found if newest is None else [*found, EventId.parse(newest)], default=ZERO)

@@ -1,4 +1,4 @@
-"""Publishing: the events of several calls in one script, safe to repeat when the connection broke in the middle."""
+"""Publishing: the events of several calls in one script that can be repeated safely if the connection breaks."""
 
 from __future__ import annotations
 
@@ -16,43 +16,44 @@ from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import PUBLISH
 from swim_server.brokers.redis_stream.server import Server, Session
 from swim_server.brokers.redis_stream.tail import Tail
-from swim_server.brokers.retention import EVENT_ID_KEEP_MS
+from swim_server.brokers.retention import EVENT_ID_KEEP_MS, Retention
 from swim_server.concurrency.clock import Clock
+from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.positions import POSITION_TYPES
 
 TROUBLE_SECONDS = 2.0
-"""So long a commit that was surely not done is tried again before the publisher hears of it."""
+"""How long a commit that certainly failed is retried before the publisher is told."""
 UNKNOWN_SECONDS = 15.0
-"""So long it is tried to find out what became of one whose answer got lost."""
+"""How long it is tried to find out the outcome of a commit whose answer was lost."""
 PAUSE_SECONDS = 0.05
 COMMIT_SECONDS = 30.0
 _ID_BYTES = 15
 
 
 class Fence(msgspec.Struct, frozen=True):
-    """What a node that runs a leased source shows."""
+    """What a node that runs a leased source presents."""
 
     source: str
     token: int
 
 
 class Encoded(NamedTuple):
-    """One call as the script takes it."""
+    """One call in the form that the script takes."""
 
     names: list[str | None]
-    """The digest of each event's own name."""
+    """The digest of each event's own event id."""
     parts: list[list[tuple[bool, bytes, int]]]
-    """Of each event: position or not, entry, room for its id."""
+    """For each event: whether it is a position, its entry, and the space left for its id."""
 
     @property
     def rooms(self) -> list[int]:
-        """The least room for an id that each event leaves."""
+        """The smallest space for an id that each event leaves."""
         return [min(room for _, _, room in parts) for parts in self.parts]
 
 
 def encode_call(events: Sequence[NewEvent]) -> Encoded | InvalidEvent:
-    """Encode all events of a call, or say which one can't be stored."""
+    """Encode all events of a call, or return the one that can't be stored."""
     encoded = Encoded([], [])
     for index, event in enumerate(events):
         try:
@@ -76,8 +77,7 @@ class Commits:
         writer: str,
         clock: Clock,
         now: Callable[[], str],
-        keep_ms: int,
-        keep_positions_ms: int,
+        retention: Retention,
     ) -> None:
         self.is_closing = False
         self._server = server
@@ -86,13 +86,13 @@ class Commits:
         self._writer = writer
         self._clock = clock
         self._now = now
-        self._keep = keep_ms, keep_positions_ms
+        self._keep = retention.keep_ms, retention.keep_positions_ms
         self._session: Session | None = None
 
     async def store(self, calls: Sequence[Encoded], fence: Fence | None = None) -> list[list[Published] | InvalidEvent]:
         """Store the calls; answer each. Raises ServerTrouble, EpochChanged, Fenced: then nothing was stored.
 
-        Only OutcomeUnknown leaves that open: what has an ``event_id`` may be sent again.
+        Only OutcomeUnknown leaves that open: events with an ``event_id`` can be sent again.
         """
         words = self._words(calls, fence)
         started, is_unknown = self._clock.monotonic(), False
@@ -123,7 +123,7 @@ class Commits:
             await self._clock.sleep(PAUSE_SECONDS)
 
     async def close(self) -> None:
-        """Let go of the connection; the next commit opens one. Idempotent."""
+        """Close the connection; the next commit opens one. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -138,7 +138,7 @@ class Commits:
         return answer[0], answer[1]
 
     def _words(self, calls: Sequence[Encoded], fence: Fence | None) -> tuple[list[str], list[Any]]:
-        """Return keys and arguments; without epoch and time, which are those of each attempt."""
+        """Return keys and arguments, without epoch and time, which differ with each attempt."""
         names = self._names
         indexes: dict[str, int] = {}
         arguments: list[Any] = [
@@ -160,3 +160,10 @@ def _answer(call: Encoded, reply: Sequence[bytes]) -> list[Published] | InvalidE
         index = int(reply[1]) - 1
         return InvalidEvent(index, too_long(message_bytes(call.rooms[index], _ID_BYTES)))
     return [Published(each[1:].decode(), duplicate=each[:1] == b"=") for each in reply]
+
+
+def newest_of(published: Sequence[Published]) -> EventId:
+    """Return the newest id of an answer; new events have ids in order, duplicates may have any."""
+    newest = next((each.id for each in reversed(published) if not each.duplicate), None)
+    found = [EventId.parse(each.id) for each in published if each.duplicate]
+    return max(found if newest is None else [*found, EventId.parse(newest)], default=ZERO)

@@ -1,4 +1,4 @@
-"""An event as an entry of a stream: everything but its id, which the server gives. Every node makes the same bytes."""
+"""An event as an entry of a stream: everything but its id, which the server gives. All nodes encode it identically."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def encode_entry(event: NewEvent) -> tuple[bytes, int]:
 
 
 def too_long(size: int) -> str:
-    """Say that an event makes too long a message."""
+    """Return the error for an event whose message is too long."""
     text = f"it makes a message of {size:,} bytes, at most {MAX_MESSAGE_BYTES:,} are sent"
     return f"{text}: divide it or leave something out"
 
 
 def message_bytes(room: int, event_id_bytes: int) -> int:
-    """Return the size of the message of an event that has so much room for its id."""
+    """Return the size of the message of an event with this much space for its id."""
     return MAX_MESSAGE_BYTES - room + event_id_bytes
 
 
 class EntryReader:
-    """Makes events of entries. Types are few, and decoded once each."""
+    """Converts entries to events. Types are few, and decoded once each."""
 
     def __init__(self) -> None:
         self._types: dict[bytes, tuple[str, bytes]] = {}
@@ -73,7 +73,7 @@ class EntryReader:
 
 
 def read_id(raw: bytes) -> EventId:
-    """Read an id of the server's."""
+    """Read an id given by the server."""
     milliseconds, _, sequence = raw.partition(b"-")
     return EventId(int(milliseconds), int(sequence))
 

@@ -7,23 +7,23 @@ from swim_server.errors import OperatorError
 
 
 class ServerTrouble(BrokerUnavailable):
-    """The server does not answer as it should just now: it may pass by itself."""
+    """The server does not answer properly at the moment: it may recover by itself."""
 
 
 class OutcomeUnknown(ServerTrouble):
-    """The connection broke while a command was under way: it may have been done."""
+    """The connection broke while a command was under way: it may have been executed."""
 
 
 class ServerRefused(BrokerUnavailable, OperatorError):
-    """The server can't serve this installation until somebody changes something."""
+    """The server can't serve this installation until an operator changes something."""
 
     def __str__(self) -> str:
         return self.reason
 
 
 class EpochChanged(BrokerUnavailable):
-    """Another order of ids has begun on the server: this node has to look at it first."""
+    """A new order of ids has begun on the server: this node has to read its state first."""
 
 
 class Fenced(BrokerUnavailable):
-    """Another node runs the source by now: what this one would publish is refused."""
+    """Another node runs the source by now: this node's events are refused."""

@@ -1,4 +1,4 @@
-"""A node's own copy of a history whose ids are given elsewhere: events come with their ids, and can be read again."""
+"""A node's own copy of a history whose ids are given elsewhere: events arrive with their ids and can be read again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STREAM = "stream"
 
 
 class CopyEndsEarlier(Exception):
-    """The copy ends before the event that is to be followed: it was damaged, and is to be read again from there."""
+    """The copy ends before the event that is to be followed: it was damaged, and must be read again from there."""
 
     def __init__(self, newest: EventId) -> None:
         self.newest = newest
@@ -32,10 +32,10 @@ class CopyEndsEarlier(Exception):
 
 
 class CopyState(msgspec.Struct, frozen=True):
-    """What the copy is of, and how far it goes."""
+    """What the copy is of, and how far it reaches."""
 
     newest: EventId
-    """Everything up to here was read, or can't be had."""
+    """Everything up to here was read, or is lost."""
     last_event: EventId | None
     """The newest event that is stored; None: none is."""
     stream: str | None
@@ -48,14 +48,14 @@ class CopyState(msgspec.Struct, frozen=True):
 
 
 class HistoryCopy(History):
-    """The copy as its one writer sees it. Every method blocks; raises BrokerUnavailable."""
+    """The copy as its only writer sees it. Every method blocks; raises BrokerUnavailable."""
 
     is_copy = True
 
     def adopt(self, events: Sequence[Event], after: EventId) -> list[Event]:
-        """Store events that follow ``after``; return those that were not handed on yet, another process's first.
+        """Store events that follow ``after``; return those not delivered yet, beginning with another process's.
 
-        Raises CopyEndsEarlier where the copy does not reach ``after`` any more.
+        Raises CopyEndsEarlier if the copy no longer reaches ``after``.
         """
 
         def write(connection: sqlite3.Connection) -> list[Event]:
@@ -77,7 +77,7 @@ class HistoryCopy(History):
         return self._on_sound_file(write)
 
     def look(self) -> CopyState:
-        """Say what is there."""
+        """Return the state of the copy."""
 
         def read(connection: sqlite3.Connection) -> CopyState:
             last = connection.execute("SELECT max(id) FROM events").fetchone()[0]
@@ -87,7 +87,7 @@ class HistoryCopy(History):
         return self._on_sound_file(read)
 
     def follow(self, stream: str) -> None:
-        """Put down whose stream it copies."""
+        """Record whose stream it copies."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -96,7 +96,7 @@ class HistoryCopy(History):
         self._on_sound_file(write)
 
     def note_hole(self, hole: Hole) -> bool:
-        """Record events that can't be had any more; False where that was known."""
+        """Record events that are lost; False if that was known."""
 
         def write(connection: sqlite3.Connection) -> bool:
             up_to = hole.up_to.to_integer()
@@ -110,7 +110,7 @@ class HistoryCopy(History):
         return self._on_sound_file(write)
 
     def note_positions_gone(self, up_to: EventId) -> None:
-        """Record that positions up to an id were let go of before they were copied."""
+        """Record that positions up to an id were trimmed before they were copied."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):

@@ -1,36 +1,49 @@
-"""The broker's part that every node has for itself: reading, retention and delivery of a copied history."""
+"""What every node does by itself: reading, retention and delivery of a copied history."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver
-from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.origin import Hole
 from swim_server.brokers.redis_stream.history_copy import CopyState, HistoryCopy
+from swim_server.brokers.retention import Retention
+from swim_server.brokers.served_history import Intervals, ServedHistory
+from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
 
 T = TypeVar("T")
 
 
-class LocalCopy(LocalBroker):
-    """A local broker that is not published to: events come with their ids, in order, from one reader."""
+class LocalCopy(ServedHistory):
+    """A node's copy of the history: events come with their ids, in order, from one reader."""
 
-    def __init__(self, path: Path, **settings: Any) -> None:
-        super().__init__(path, history=HistoryCopy, **settings)
+    history_type = HistoryCopy
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        retention: Retention,
+        options: FileOptions = FileOptions(),
+        intervals: Intervals = Intervals(),
+    ) -> None:
+        super().__init__(path, clock=clock, retention=retention, options=options, intervals=intervals)
         self._is_delivering = False
         self._handed_on = ZERO
 
     @property
     def newest_id(self) -> EventId:
-        """The last id handed on: what is stored may be a moment ahead of it."""
+        """The last id delivered: what is stored may be slightly ahead of it."""
         return self._handed_on
 
     async def open(self, deliver: Deliver) -> None:
-        """Open the copy; ``deliver`` hears of nothing before ``begin``."""
+        """Open the copy; ``deliver`` is not called before ``begin``."""
 
         def pass_on(events: Sequence[Event]) -> None:
             if self._is_delivering:
@@ -44,9 +57,9 @@ class LocalCopy(LocalBroker):
         self._is_delivering = True
 
     async def adopt(self, events: Sequence[Event], after: EventId) -> None:
-        """Store events that follow ``after``, then hand them on. Raises CopyEndsEarlier, BrokerUnavailable.
+        """Store events that follow ``after``, then deliver them. Raises CopyEndsEarlier, BrokerUnavailable.
 
-        The one thread that writes and the loop both keep the order of calls: events are handed on in that of ids.
+        The writer thread and the loop both keep the order of calls, so events are delivered in the order of ids.
         """
         try:
             found = await self._write(lambda: self._copy.adopt(events, after))
@@ -59,31 +72,31 @@ class LocalCopy(LocalBroker):
         self._hand_on(found)
 
     def _hand_on(self, events: Sequence[Event]) -> None:
-        """Hand on what was not handed on before: a damaged copy is filled again in silence."""
+        """Deliver only what was not delivered before: a damaged copy is refilled silently."""
         new = [event for event in events if event.id > self._handed_on]
         super()._hand_on(new)
         if new:
             self._handed_on = new[-1].id
 
     async def look(self) -> CopyState:
-        """Say what is there. Raises BrokerUnavailable."""
+        """Return the state of the copy. Raises BrokerUnavailable."""
         return await self._do(lambda copy: copy.look())
 
     async def follow(self, stream: str) -> None:
-        """Put down whose stream it copies. Raises BrokerUnavailable."""
+        """Record whose stream it copies. Raises BrokerUnavailable."""
         await self._do(lambda copy: copy.follow(stream))
 
     async def note_hole(self, hole: Hole) -> bool:
-        """Record events that can't be had any more; False where that was known. Raises BrokerUnavailable."""
+        """Record events that are lost; False if that was known. Raises BrokerUnavailable."""
         return await self._do(lambda copy: copy.note_hole(hole))
 
     async def note_positions_gone(self, up_to: EventId) -> None:
-        """Record that positions up to an id were let go of before they were copied. Raises BrokerUnavailable."""
+        """Record that positions up to an id were trimmed before they were copied. Raises BrokerUnavailable."""
         await self._do(lambda copy: copy.note_positions_gone(up_to))
 
     async def sync(self) -> None:
         """Wait until all that was adopted is on this node's disk. Raises BrokerUnavailable."""
-        await self._sync()
+        await self._checkpoints.sync()
 
     async def _do(self, work: Callable[[HistoryCopy], T]) -> T:
         return await self._write(lambda: work(self._copy))

@@ -1,4 +1,4 @@
-"""The keys of one installation on the server. One hash tag for all of them, so that a cluster keeps them together."""
+"""The keys of one installation on the server, all with one hash tag, so that a cluster keeps them together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Names(msgspec.Struct, frozen=True):
-    """All names of one installation."""
+    """All keys of one installation."""
 
     prefix: str
 
@@ -17,7 +17,7 @@ class Names(msgspec.Struct, frozen=True):
 
     @property
     def events(self) -> str:
-        """The stream of everything that is no position."""
+        """The stream of all events that are not positions."""
         return f"{{{self.prefix}}}:events"
 
     @property
@@ -27,12 +27,12 @@ class Names(msgspec.Struct, frozen=True):
 
     @property
     def control(self) -> str:
-        """The stream of what nodes tell each other."""
+        """The stream of messages between nodes."""
         return f"{{{self.prefix}}}:control"
 
     @property
     def losses(self) -> str:
-        """The list of stretches that the server lost."""
+        """The list of ranges that the server lost."""
         return f"{{{self.prefix}}}:losses"
 
     @property
@@ -46,21 +46,21 @@ class Names(msgspec.Struct, frozen=True):
         return f"{{{self.prefix}}}:places"
 
     def event_id(self, digest: str) -> str:
-        """Return where the producer's own name of an event stands for a day."""
+        """Return the key under which a producer's event id is remembered for a day."""
         return f"{{{self.prefix}}}:event_id:{digest}"
 
     def commit(self, writer: str) -> str:
-        """Return where the answer to a process's last commit stands, should the connection break before it is read."""
+        """Return the key of the answer to a process's last commit, in case the connection breaks before it is read."""
         return f"{{{self.prefix}}}:commit:{writer}"
 
     def source(self, name: str) -> str:
-        """Return where the lease of a source stands."""
+        """Return the key of a source's lease."""
         return f"{{{self.prefix}}}:source:{name}"
 
     def source_state(self, name: str) -> str:
-        """Return where the state of a source stands, for whichever node runs it next."""
+        """Return the key of a source's state, for whichever node runs it next."""
         return f"{{{self.prefix}}}:source_state:{name}"
 
     def answers(self, message_id: str) -> str:
-        """Return where nodes answer a message."""
+        """Return the key under which nodes answer a message."""
         return f"{{{self.prefix}}}:answers:{message_id}"

@@ -1,4 +1,4 @@
-"""The Lua scripts: each does all of its work in one step of the server, or nothing."""
+"""The Lua scripts: the server executes each of them atomically."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import msgspec
 
 
 class Script(msgspec.Struct, frozen=True):
-    """A script and the name under which the server remembers it."""
+    """A script and the digest under which the server caches it."""
 
     text: str
     digest: str
 
 
 def make_script(text: str) -> Script:
-    """Name a script."""
+    """Return a script with its digest."""
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -31,7 +31,7 @@ local function parse(id)
   return tonumber(ms), tonumber(seq)
 end
 """
-"""Begins scripts that need the time, or read ids."""
+"""Beginning of scripts that need the time, or read ids."""
 
 PUBLISH = make_script(
     NOW
@@ -123,8 +123,11 @@ end
 return {'ok', replies}
 """
 )
-"""Store the events of several calls. Answers ``ok`` with ``+id``, ``=id of the first`` or ``!`` and the place of each;
-or ``empty``, ``epoch``, ``fenced`` with what stands there."""
+"""Store the events of several calls.
+
+Answers ``ok`` with ``+id``, ``=id of the first`` or ``!`` and the place of each; or ``empty``, ``epoch``, ``fenced``
+with the value found.
+"""
 
 OPEN_EPOCH = make_script(
     NOW
@@ -162,4 +165,7 @@ end
 return {'ok', base}
 """
 )
-"""Begin a new order of ids, above every id that is known. Answers ``ok`` with where it begins, or who was quicker."""
+"""Begin a new order of ids, above every known id.
+
+Answers ``ok`` with its beginning, or the node that was faster.
+"""

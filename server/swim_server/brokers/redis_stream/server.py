@@ -1,4 +1,4 @@
-"""Connections to the server: each is to one run of one server, never opened anew, and given up at the first trouble."""
+"""Connections to the server: each is to one run of one server, is never reopened, and is closed at any trouble."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ INSTALL = "pip install 'swimctl[redis]'"
 _REFUSALS = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid username-password", "called without any password")
 
 
+Word = str | bytes | int | float
+"""A word of a command."""
+
+
 class ServerAddress(msgspec.Struct, frozen=True):
-    """Where the server is, and as whom to speak to it."""
+    """The address of the server, and the credentials."""
 
     url: str
     """``redis://``, ``rediss://`` or ``unix://``."""
@@ -34,19 +38,19 @@ class ServerAddress(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> str:
-        """The address as it may be written down."""
+        """The address without secrets."""
         return url_without_secrets(self.url)
 
 
 class ServerRun(msgspec.Struct, frozen=True):
-    """Which server, and which run of it, a connection is to."""
+    """The server, and the run of it, that a connection is to."""
 
     id: str
     version: str
 
 
 class Session:
-    """One connection. Once broken it stays so; calls wait for one another."""
+    """One connection. Once broken it stays broken; calls wait for each other."""
 
     def __init__(self, connection: AbstractConnection, run: ServerRun, shown: str) -> None:
         self.run = run
@@ -57,11 +61,11 @@ class Session:
 
     @property
     def is_broken(self) -> bool:
-        """Tell whether a new one is needed."""
+        """Whether a new session is needed."""
         return self._is_broken or not self._connection.is_connected
 
-    async def call(self, *words: Any, timeout: float = ANSWER_SECONDS) -> Any:
-        """Send a command, return the answer. Raises ServerTrouble, OutcomeUnknown, ServerRefused."""
+    async def call(self, *words: Word, timeout: float = ANSWER_SECONDS) -> Any:
+        """Send a command and return the answer. Raises ServerTrouble, OutcomeUnknown, ServerRefused."""
         from redis.exceptions import MovedError
 
         async with self._turn:
@@ -76,13 +80,13 @@ class Session:
                 self._is_broken = True
                 raise ServerTrouble(f"{self._shown}: another node of the cluster has our keys now") from None
             except asyncio.CancelledError:
-                self._is_broken = True  # the answer is still to come: nobody else may read it for theirs
+                self._is_broken = True  # the answer is still to come, and must not be read as that of another command
                 raise
 
     async def script(
-        self, script: Script, keys: Sequence[str], *arguments: Any, timeout: float = ANSWER_SECONDS
+        self, script: Script, keys: Sequence[str], *arguments: Word, timeout: float = ANSWER_SECONDS
     ) -> Any:
-        """Run a script, which the server may have to be given first."""
+        """Run a script, sending it first if the server doesn't have it."""
         from redis.exceptions import NoScriptError
 
         words = (len(keys), *keys, *arguments)
@@ -92,13 +96,13 @@ class Session:
             return await self.call("EVAL", script.text, *words, timeout=timeout)
 
     async def close(self) -> None:
-        """Let go of it. Idempotent."""
+        """Close it. Idempotent."""
         self._is_broken = True
-        with contextlib.suppress(Exception):  # whatever it is, the connection is not used again
+        with contextlib.suppress(Exception):  # in any case the connection is not used again
             await self._connection.disconnect(nowait=True)
 
 
-async def _exchange(connection: AbstractConnection, words: Sequence[Any], timeout: float, shown: str) -> Any:
+async def _exchange(connection: AbstractConnection, words: Sequence[Word], timeout: float, shown: str) -> Any:
     from redis.exceptions import NoScriptError
 
     try:
@@ -112,8 +116,8 @@ async def _exchange(connection: AbstractConnection, words: Sequence[Any], timeou
         raise OutcomeUnknown(f"{shown} does not answer within {timeout:g} s") from None
 
 
-def pack(words: Sequence[str | bytes | int | float]) -> bytes:
-    """Encode a command. With a thousand events in it this is most of what sending costs, so C does it."""
+def pack(words: Sequence[Word]) -> bytes:
+    """Encode a command. With a thousand events this is most of the cost of sending, so C does it."""
     from hiredis import pack_command
 
     packed: bytes = pack_command(tuple(words))  # type: ignore[arg-type]  # its stub takes a tuple of one alone
@@ -122,7 +126,7 @@ def pack(words: Sequence[str | bytes | int | float]) -> bytes:
 
 @contextlib.contextmanager
 def _translated(shown: str) -> Iterator[None]:
-    """Say in this program's words what the library raises."""
+    """Translate the library's exceptions into ours."""
     from redis import exceptions
 
     try:
@@ -169,21 +173,21 @@ def _first_line(error: BaseException) -> str:
 
 
 class Server:
-    """Opens sessions. The library that speaks to it is imported here alone, and only now."""
+    """Opens sessions. Only this class imports the Redis library, and only when it is needed."""
 
     def __init__(self, address: ServerAddress) -> None:
         self.address = address
         self._moved_to: tuple[str, int] | None = None
-        """Where a cluster keeps our keys."""
+        """The node of a cluster that keeps our keys."""
 
     async def open(self, key: str) -> Session:
-        """Connect to whoever keeps ``key``. Raises ServerTrouble, or ServerRefused where trying again is no use."""
+        """Connect to the node that keeps ``key``. Raises ServerTrouble, or ServerRefused if retrying does not help."""
         for _ in range(3):
             connection = self._make_connection()
             try:
                 return await self._greet(connection, key)
             except BaseException as error:
-                with contextlib.suppress(Exception):  # it failed: how it ends does not matter
+                with contextlib.suppress(Exception):  # it failed: how it is closed does not matter
                     await connection.disconnect(nowait=True)
                 if not self._has_moved(error):
                     raise
@@ -238,7 +242,7 @@ class Server:
             self._moved_to = error.host or self._host(), error.port
             return True
         if self._moved_to is not None and isinstance(error, ServerTrouble):
-            self._moved_to = None  # the node that kept them is gone: ask the one that was configured
+            self._moved_to = None  # the node that kept them is gone: ask the configured one
             return True
         return False
 
@@ -261,7 +265,7 @@ def _parse_info(answer: bytes) -> dict[str, str]:
 
 
 def _run_of(found: dict[str, str], shown: str) -> ServerRun:
-    """Read which run it is. Raises ServerRefused where the server is too old, ServerTrouble while it is loading."""
+    """Return the server's run. Raises ServerRefused if the server is too old, ServerTrouble while it is loading."""
     version = found.get("redis_version", "")
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < OLDEST_VERSION:

@@ -1,4 +1,4 @@
-"""What stands on the server of an installation besides its events, and how a new order of ids begins."""
+"""What the server stores of an installation besides its events, and how a new order of ids begins."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from swim_server.brokers.redis_stream.server import Session
 from swim_server.protocol.event_id import ZERO, EventId
 
 STORED_VERSION = "1"
-"""Of the form in which things stand on the server: nodes of different forms don't mix."""
+"""Version of the format on the server: nodes with different versions can't work together."""
 MARGIN_MS = 1000
-"""So far behind the last known id a new order begins: another node may have seen a little more."""
+"""How far before the last known id a new order begins: another node may have seen a little more."""
 _FIELDS = (
     "epoch", "run", "installation", "version", "last", "begun", "trimmed_events", "trimmed_positions", "revision",
 )  # fmt: skip
 
 
 class StreamState(msgspec.Struct, frozen=True):
-    """As it stands on the server."""
+    """The state of an installation as stored on the server."""
 
     epoch: str
     run: str
@@ -32,16 +32,16 @@ class StreamState(msgspec.Struct, frozen=True):
     version: str
     last: EventId
     begun: EventId
-    """No event of this installation that the server still knows has this id or an older one."""
+    """Every event of this installation that the server still has is newer than this id."""
     trimmed_events: EventId
-    """The last event let go of by retention that is no position."""
+    """The last event trimmed by retention that is not a position."""
     trimmed_positions: EventId
     revision: int
-    """Counts the changes of keys that nodes told each other."""
+    """Counts the key changes that nodes have announced to each other."""
 
 
 async def read_state(session: Session, names: Names) -> StreamState | None:
-    """Read it; None: the server holds nothing of this installation."""
+    """Read the state; None: the server has nothing of this installation."""
     epoch, run, installation, version, last, begun, events, positions, revision = await session.call(
         "HMGET", names.state, *_FIELDS
     )
@@ -54,7 +54,7 @@ async def read_state(session: Session, names: Names) -> StreamState | None:
 
 
 async def read_losses(session: Session, names: Names) -> list[tuple[EventId, EventId]]:
-    """Read the stretches ``(after, up to)`` of which the server lost events, the oldest first."""
+    """Read the ranges ``(after, up to)`` in which the server lost events, oldest first."""
     lines: list[bytes] = await session.call("LRANGE", names.losses, 0, -1)
     pairs = [line.partition(b" ") for line in reversed(lines)]
     return [(read_id(after), read_id(up_to)) for after, _, up_to in pairs]
@@ -71,9 +71,9 @@ async def open_epoch(
     now: str,
     continued: EventId | None = None,
 ) -> bool:
-    """Begin a new order of ids above ``floor``; False where another node was quicker. Raises ServerRefused.
+    """Begin a new order of ids above ``floor``; False if another node was faster. Raises ServerRefused.
 
-    ``continued``: the last id of a history that was kept by one node alone so far, and that goes on here.
+    ``continued``: the last id of a history that one node kept alone so far, and that continues here.
     """
     status, found = await session.script(
         OPEN_EPOCH,
@@ -100,7 +100,7 @@ async def open_epoch(
 
 
 async def last_before(session: Session, names: Names, event_id: EventId) -> EventId:
-    """Return the last id before one that the streams hold; ZERO where there is none."""
+    """Return the last id in the streams before a given one; ZERO if there is none."""
     found = ZERO
     for stream in (names.events, names.positions):
         entries = await session.call("XREVRANGE", stream, f"({event_id}", "-", "COUNT", 1)
@@ -109,7 +109,7 @@ async def last_before(session: Session, names: Names, event_id: EventId) -> Even
 
 
 async def is_in_stream(session: Session, names: Names, event_id: EventId) -> bool:
-    """Tell whether the streams hold an id."""
+    """Tell whether the streams contain an id."""
     for stream in (names.events, names.positions):
         if await session.call("XRANGE", stream, str(event_id), str(event_id)):
             return True
@@ -117,7 +117,7 @@ async def is_in_stream(session: Session, names: Names, event_id: EventId) -> boo
 
 
 async def last_stored(session: Session, names: Names) -> EventId:
-    """Return the last id that the streams hold; ZERO where they are empty."""
+    """Return the last id in the streams; ZERO if they are empty."""
     found = ZERO
     for stream in (names.events, names.positions):
         entries = await session.call("XREVRANGE", stream, "+", "-", "COUNT", 1)
@@ -126,7 +126,7 @@ async def last_stored(session: Session, names: Names) -> EventId:
 
 
 def other_installation(names: Names, theirs: str, ours: str) -> str:
-    """Say that two installations use one name."""
+    """Return the error for two installations that use one prefix."""
     return (
         f"the stream {names.state} belongs to installation {theirs[:8]}, the history in this home to {ours[:8]}: "
         "give [broker] another prefix, or begin with an empty home"

@@ -44,29 +44,29 @@ _log = get_logger("broker")
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What a node tells the others: its id and its fields."""
+    """A message from one node to the others: its id and its fields."""
 
     id: str
     fields: dict[str, str]
 
 
 class Tail:
-    """Reads on for good. ``copy`` gets the events, ``on_message`` what nodes tell each other."""
+    """Reads the streams continuously: events go to ``copy``, messages between nodes to ``on_message``."""
 
     def __init__(self, server: Server, names: Names, copy: LocalCopy, *, clock: Clock, now: Callable[[], str]) -> None:
         self.epoch: str | None = None
-        """The order of ids that this node follows; None: it follows none just now."""
+        """The order of ids that this node follows; None: it follows none at the moment."""
         self.run_id: str | None = None
-        """The run of the server that it is connected to; None: to none."""
+        """The run of the server that it is connected to; None: not connected."""
         self.trouble: str | None = "not connected yet"
-        """Why it does not follow just now."""
+        """Why it does not follow at the moment."""
         self.refusal: ServerRefused | None = None
-        """Why the last attempt failed, where trying again is no use."""
+        """Why the last attempt failed, if retrying does not help."""
         self.last_read_at: float | None = None
         """When it last had everything that the server had, by the monotonic clock."""
         self.failures = 0
         self.changed = asyncio.Condition()
-        """Notified whenever it has read on, or failed."""
+        """Notified whenever it has read more, or failed."""
         self.on_message: Callable[[Message], None] | None = None
         self.on_hole: Callable[[Hole], None] | None = None
         self.on_attached: Callable[[StreamState], None] | None = None
@@ -82,7 +82,7 @@ class Tail:
         self._looked_at = 0.0
 
     async def run(self) -> None:
-        """Follow until cancelled; after trouble from the last event that was copied."""
+        """Follow until cancelled; after trouble, continue from the last copied event."""
         backoff = Backoff(0.1, 2.0, clock=self._clock)
         while True:
             try:
@@ -126,10 +126,10 @@ class Tail:
         finally:
             await session.close()
 
-    # Where to go on from.
+    # Where to continue from.
 
     async def _attach(self, session: Session) -> None:
-        """Find the place in the streams where this copy ends, and what is missing behind it."""
+        """Find where this copy ends in the streams, and what is missing after it."""
         while True:
             copied, state = await self._copy.look(), await read_state(session, self._names)
             if state is None:
@@ -166,7 +166,7 @@ class Tail:
     ) -> None:
         installation = state.installation if state else copied.stream
         continued = None
-        if state is None and copied.stream is None and not copied.is_empty:  # the history of one node becomes theirs
+        if state is None and copied.stream is None and not copied.is_empty:  # one node's history becomes that of all
             installation, continued = secrets.token_hex(16), copied.newest
             await self._copy.follow(installation)
         has_begun = await open_epoch(
@@ -182,7 +182,7 @@ class Tail:
     async def _lost_after(
         self, session: Session, state: StreamState, copied: CopyState, losses: Sequence[tuple[EventId, EventId]]
     ) -> EventId | None:
-        """Return the last event that is left, where the server has lost the last one that this node has seen."""
+        """Return the last event that is left, if the server has lost the last one that this node has seen."""
         last = copied.last_event
         if last is None or last <= max(state.begun, state.trimmed_events, state.trimmed_positions):
             return None
@@ -195,7 +195,7 @@ class Tail:
     async def _note_missing(
         self, state: StreamState, copied: CopyState, losses: Sequence[tuple[EventId, EventId]]
     ) -> None:
-        """Put down what this node never got and can't get any more."""
+        """Record what this node never received and can't receive any more."""
         if copied.newest < state.begun:
             await self._note(Hole(copied.newest, state.begun, BEGUN if copied.is_empty else LOST))
         for after, up_to in losses:
@@ -220,11 +220,11 @@ class Tail:
     # Reading.
 
     async def _read(self, session: Session) -> None:
-        """Hand on what there is; where there is nothing, wait for a signal that there may be something."""
+        """Deliver what is there; if there is nothing, wait for a signal that there may be something."""
         names, cursor = self._names, str(self._cursor)
         words = ("STREAMS", names.events, names.positions, names.control, cursor, cursor, self._message_id)
         answer = None
-        if self._message_id != b"$":  # the first look must not miss what comes before it waits
+        if self._message_id != b"$":  # the first read must not miss what arrives before it waits
             answer = await session.call("XREAD", "COUNT", READ_EVENTS, *words)
         else:
             last = await session.call("XREVRANGE", names.control, "+", "-", "COUNT", 1)
@@ -238,7 +238,7 @@ class Tail:
             return
         self.last_read_at = self._clock.monotonic()
         await self._notify()
-        # What wakes it is a signal alone: Redis 6.2 and 7.0 then answer with one of the streams that a script wrote.
+        # It is woken by a signal only: Redis 6.2 and 7.0 then answer with just one of the streams that a script wrote.
         timeout = BLOCK_MS / 1000 + BLOCK_GRACE_SECONDS
         await session.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, *words, timeout=timeout)
 
@@ -268,14 +268,14 @@ class Tail:
             try:
                 events.append(self._entries.event(raw_id, fields))
             except (InvalidEntry, ValueError) as error:
-                _log.error("an entry of the stream is no event: left out", reason=str(error))
+                _log.error("an entry of the stream is not an event: skipped", reason=str(error))
         return events
 
 
 def merge(events: Sequence[Entry], positions: Sequence[Entry], limit: int) -> list[Any]:
     """Merge two streams in the order of ids.
 
-    Where the limit cut one of them short, only what lies at or below its last id is known to be complete.
+    If the limit cut one of them short, only events up to its last id are known to be complete.
     """
     merged = sorted([*events, *positions], key=lambda entry: read_id(entry[0]))
     cuts = [read_id(entries[-1][0]) for entries in (events, positions) if len(entries) >= limit]

@@ -1,1 +1,1 @@
-"""What the control socket answers: status, diagnostics, explain, reload, top."""
+"""The methods of the control socket: status, diagnostics, explain, reload, top."""

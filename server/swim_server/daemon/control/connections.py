@@ -1,4 +1,4 @@
-"""Builds what ``connections`` answers."""
+"""Builds the answer to ``connections``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 
-def build_connections(hub: Hub, tier: str | None, key_id: int | None) -> Connections:
-    """List the live connections, those of the control socket too: tier ``local``."""
+def build_connections(hub: Hub, tier: object = None, key_id: object = None) -> Connections:
+    """List the live connections, including those of the control socket (tier ``local``)."""
     return Connections(
         connections=[
             ConnectionDocument(**connection_fields(connection))

@@ -1,4 +1,4 @@
-"""What the methods of the control socket need of the process that they speak for."""
+"""What the methods of the control socket need from the process that they control."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ControlledProcess(Protocol):
-    """The service, as far as operators may see and steer it."""
+    """The service, as far as operators may see and control it."""
 
     components: Components
     info: LockInfo
@@ -23,16 +23,16 @@ class ControlledProcess(Protocol):
 
     @property
     def is_handing_over(self) -> bool:
-        """Tell whether two processes have this service's clients at the moment."""
+        """Whether this service's clients are in two processes at the moment."""
 
     def request_stop(self) -> None:
         """Begin the graceful stop."""
 
     async def restart(self, wanted: Program | None = None) -> LockInfo:
-        """Let the code on disk, or the program that is wanted, take over. Raises HandoverFailed."""
+        """Let the code on disk, or ``wanted``, take over. Raises HandoverFailed."""
 
     async def list_keys(self) -> list[KeyRecord]:
         """Read all keys as they are now. Raises StoreError."""
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
-        """Read a key again that was changed so many seconds ago; return how many connections that has closed."""
+        """Read a key again that was changed ``seconds`` ago; return how many connections were closed for it."""

@@ -1,13 +1,13 @@
-"""What doctor may ask of the running service, over the control socket: temporary keys, probe events, counts.
+"""What doctor may ask the running service over the control socket: temporary keys, probe events, counts.
 
-Nothing here changes what clients get. A temporary key lives in this process's memory; a probe event is stored and
-delivered like any other, to the one connection of a temporary key that asked for it.
+Nothing here changes what clients get. A temporary key exists only in this process's memory; a probe event is stored and
+delivered like any other, to the one connection of a temporary key that requested it.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.concurrency.yielding import yielding
@@ -45,14 +45,14 @@ MAX_TOKEN_CHARACTERS = 100
 
 
 class Diagnostics:
-    """Each method is called as it is named, with its params as a mapping."""
+    """Each method has the name by which it is called, and takes its params as a mapping."""
 
     def __init__(self, process: ControlledProcess) -> None:
         self._process = process
         self._parts = process.components
 
     def register(self, rpc: Rpc) -> None:
-        """Make them answer."""
+        """Register the methods."""
         for name in (
             "probe_keys", "probe_keys_end", "probe_refusal", "probe_event", "probe_row", "probe_connection", "tally",
             "promises", "state_sample",
@@ -61,8 +61,8 @@ class Diagnostics:
 
     # Keys.
 
-    async def probe_keys(self, params: Mapping[str, Any]) -> ProbeKeys:
-        """Make temporary keys of a tier; they end by themselves after ``seconds``."""
+    async def probe_keys(self, params: Mapping[str, object]) -> ProbeKeys:
+        """Create temporary keys of a tier; they expire after ``seconds``."""
         count, seconds = params.get("count", 1), params.get("seconds", 10)
         if type(count) is not int or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_SECONDS:
             raise RpcError(INVALID_PARAMS, f"count must be a whole number, seconds at most {MAX_SECONDS:g}")
@@ -72,8 +72,8 @@ class Diagnostics:
             raise RpcError(INVALID_PARAMS, str(error)) from None
         return ProbeKeys(keys=[ProbeKey(id=key_id, api_key=api_key) for key_id, api_key in made])
 
-    async def probe_keys_end(self, params: Mapping[str, Any]) -> ProbeKeysEnded:
-        """Let temporary keys end now, and the connections that they opened."""
+    async def probe_keys_end(self, params: Mapping[str, object]) -> ProbeKeysEnded:
+        """Revoke temporary keys, and close the connections that they opened."""
         ids = params.get("ids")
         if not isinstance(ids, list) or not all(isinstance(key_id, int) and is_probe_id(key_id) for key_id in ids):
             raise RpcError(INVALID_PARAMS, "ids must be those of temporary keys")
@@ -89,7 +89,7 @@ class Diagnostics:
             peer.abort()
         return ProbeKeysEnded(closed=len(left))
 
-    async def probe_refusal(self, params: Mapping[str, Any]) -> ProbeAnnounced:
+    async def probe_refusal(self, params: Mapping[str, object]) -> ProbeAnnounced:
         """Announce a bad key by its SHA-256: its refusal counts against no address."""
         try:
             digest = bytes.fromhex(str(params.get("digest")))
@@ -100,8 +100,8 @@ class Diagnostics:
         self._parts.authenticator.probes.announce(digest, 30)
         return ProbeAnnounced()
 
-    async def probe_row(self, params: Mapping[str, Any]) -> ProbeRow:
-        """Say what the database that this process reads has of a key's row; and which database that is."""
+    async def probe_row(self, params: Mapping[str, object]) -> ProbeRow:
+        """Return what this process's database has in a key's row, and which database that is."""
         key_id = params.get("key_id")
         if type(key_id) is not int:
             raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
@@ -117,8 +117,8 @@ class Diagnostics:
 
     # Events.
 
-    async def probe_connection(self, params: Mapping[str, Any]) -> ProbeConnection:
-        """Tell whether a client is connected to this very process, and from where."""
+    async def probe_connection(self, params: Mapping[str, object]) -> ProbeConnection:
+        """Tell whether a client is connected to this process, and from where."""
         connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
             return ProbeConnection(found=False)
@@ -126,8 +126,8 @@ class Diagnostics:
         where = f"{peer[0]} {peer[1]}" if peer is not None else None
         return ProbeConnection(found=True, remote=connection.remote, tier=connection.tier, peer=where)
 
-    async def probe_event(self, params: Mapping[str, Any]) -> ProbeStored:
-        """Publish a ``system.notice`` that only the named connection receives, one of a temporary key; or nobody."""
+    async def probe_event(self, params: Mapping[str, object]) -> ProbeStored:
+        """Publish a ``system.notice`` that only the named connection, one of a temporary key, receives, or nobody."""
         token, connection_id = params.get("token"), params.get("connection")
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARACTERS:
             raise RpcError(INVALID_PARAMS, f"token must be a string of 1 to {MAX_TOKEN_CHARACTERS} characters")
@@ -148,19 +148,19 @@ class Diagnostics:
             wanted = Subscription(subscription.channels | {PROBE}, subscription.filters)
             self._parts.hub.subscribe(connection, wanted)
 
-    # What is promised, and what is there.
+    # What is promised, and what exists.
 
-    async def promises(self, params: Mapping[str, Any]) -> Promises:
-        """Say what this process holds itself to: limits of the tiers, retention, the pace of each source."""
+    async def promises(self, params: Mapping[str, object]) -> Promises:
+        """Return what this process commits itself to: limits of the tiers, retention, the pace of each source."""
         return await build_promises(self._parts)
 
-    async def state_sample(self, params: Mapping[str, Any]) -> StateSample:
-        """Show some entries of the state with all that history says of each: whoever asks may fold it too."""
+    async def state_sample(self, params: Mapping[str, object]) -> StateSample:
+        """Return some entries of the state and everything that history says of each, for the caller to fold."""
         try:
             return await build_state_sample(self._parts)
         except BrokerUnavailable as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
-    async def tally(self, params: Mapping[str, Any]) -> Tally:
-        """Count the connections; ``brief``: the numbers alone."""
+    async def tally(self, params: Mapping[str, object]) -> Tally:
+        """Count the connections; ``brief``: only the numbers."""
         return await build_tally(self._process, is_brief=params.get("brief") is True)

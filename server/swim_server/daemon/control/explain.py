@@ -1,4 +1,4 @@
-"""Builds what ``explain`` answers: why a consumer got an event or didn't; what a subscription would have been sent."""
+"""Builds the answer to ``explain``: why a consumer got an event or didn't; what a subscription would have received."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 NOT_FOUND = -32004
 """No such event, connection or key; ``data`` says which."""
 MAX_SESSIONS = 20
-"""Most connections of one key in an answer, the latest ones."""
+"""Maximum number of connections of one key in an answer, the latest ones."""
 MAX_SUBSCRIPTIONS = 5
 PAGE_EVENTS = 500
 MAX_EVENTS = 300_000
@@ -57,7 +57,7 @@ class _Consumer:
     """The consumer in question: connections, or a subscription that may be hypothetical."""
 
     sessions: Sequence[Session] = ()
-    """The latest first."""
+    """Latest first."""
     subscription: Subscription | None = None
     key: KeyRecord | None = None
     audit: Sequence[AuditEntry] = ()
@@ -66,13 +66,13 @@ class _Consumer:
 
 
 class Explainer:
-    """Answers one question after the other."""
+    """Answers questions one after the other."""
 
     def __init__(self, components: Components) -> None:
         self._parts = components
         self._turn = asyncio.Semaphore(1)
 
-    async def explain(self, params: Mapping[str, Any]) -> EventExplained | ChannelExplained:
+    async def explain(self, params: Mapping[str, object]) -> EventExplained | ChannelExplained:
         """Answer for ``about``, an event id or a channel, and a consumer: ``key_id``, ``connection``, or ``channels``
         with ``filters``. Raises RpcError.
         """
@@ -90,9 +90,9 @@ class Explainer:
             except BrokerUnavailable as error:
                 raise RpcError(UNAVAILABLE, str(error)) from None
 
-    # Who is meant.
+    # The consumer.
 
-    async def _consumer(self, params: Mapping[str, Any], about: str) -> _Consumer:
+    async def _consumer(self, params: Mapping[str, object], about: str) -> _Consumer:
         key_id, connection_id = params.get("key_id"), params.get("connection")
         if key_id is not None:
             if not isinstance(key_id, int):
@@ -101,7 +101,7 @@ class Explainer:
         if connection_id is not None:
             session = self._session_log.find(str(connection_id))
             live = self._parts.hub.connections.get(str(connection_id))
-            if session is None and live is not None:  # a command of this machine: not remembered, but here
+            if session is None and live is not None:  # a command of this machine: not recorded, but connected
                 return _Consumer(subscription=live.subscription)
             if session is None:
                 since = format_ms(self._session_log.since_ms)
@@ -109,7 +109,7 @@ class Explainer:
                 raise RpcError(NOT_FOUND, text, {"what": "connection"})
             return _Consumer(sessions=[session])
         try:
-            channels = params.get("channels") or [about if _is_channel(about) else "*"]
+            channels: Any = params.get("channels") or [about if _is_channel(about) else "*"]
             subscription = NOTHING.subscribe(channels, params.get("filters"), self._parts.catalogue)
         except BadMessage as error:
             raise RpcError(INVALID_PARAMS, str(error), {"code": str(error.code)}) from None
@@ -133,7 +133,7 @@ class Explainer:
         assert session_log is not None, "the service remembers sessions"
         return session_log
 
-    # An event that was.
+    # An event that was published.
 
     async def _event(self, event_id: EventId, consumer: _Consumer) -> EventExplained:
         event = await find_event(self._parts.broker, event_id)
@@ -165,7 +165,7 @@ class Explainer:
         return explain_session(session, event, hub.delivered_id, hub.connections.get(session.id))
 
     def _absent(self, consumer: _Consumer, event: Event, outcome: Outcome, why: str) -> tuple[Outcome, str]:
-        """Explain why the consumer was not connected: its key was not valid, or else the next best reason."""
+        """Explain why the consumer was not connected: its key was not valid, or the next best reason."""
         came_ms = event.id.milliseconds
         if consumer.key is not None:
             moment = datetime.fromtimestamp(came_ms / 1000, UTC)
@@ -179,7 +179,7 @@ class Explainer:
             text = f"not known: the daemon remembers connections since {format_ms(since_ms)}, when it was started"
             return Outcome.UNKNOWN, f"{text}; the event is older"
         before = [session for session in consumer.sessions if session.end is not None and session.end.until < event.id]
-        if before and len(consumer.sessions) > 1:  # of several, the one that ended last before it tells the most
+        if before and len(consumer.sessions) > 1:  # of several, the last one before it says most
             return outcome, self._explain_session(before[0], event).why
         return outcome, why
 
@@ -191,7 +191,7 @@ class Explainer:
         keeps = self._parts.config.values.history
         return f"event {event_id} is not stored: {reach} (kept: {keeps.keep}, positions {keeps.keep_positions})"
 
-    # What would have come.
+    # What would have been sent.
 
     async def _ahead(self, channel: str, consumer: _Consumer, seconds: float) -> ChannelExplained:
         catalogue = self._parts.catalogue
@@ -221,7 +221,7 @@ class Explainer:
         )
 
     def _subscriptions(self, consumer: _Consumer) -> dict[Subscription, list[str]]:
-        """Return what the consumer is subscribed to, and through which connections; if none lives, what it was last."""
+        """Return the consumer's subscriptions, with their connections; if none is open, the last subscription."""
         if consumer.subscription is not None:
             return {consumer.subscription: []}
         live = [session for session in consumer.sessions if session.end is None]
@@ -235,7 +235,7 @@ class Explainer:
         return found
 
     async def _count(self, tallies: list[Tally], types: Sequence[str], start: EventId, until: EventId) -> EventId:
-        """Count page by page; returns how far it came: to the end, or to the limit."""
+        """Count page by page; return how far it got: to the end, or to the limit."""
         cursor, looked_at = start, 0
         while looked_at < MAX_EVENTS:
             page = await self._parts.broker.read(cursor, until, types=types, limit=PAGE_EVENTS)
@@ -249,7 +249,7 @@ class Explainer:
         return cursor
 
     def _about(self, consumer: _Consumer) -> dict[str, Any]:
-        """Return what both answers say of the key."""
+        """Return what both kinds of answers say about the key."""
         key, document = consumer.key, None
         if key is not None:
             document = KeyDocument(
@@ -264,7 +264,7 @@ class Explainer:
         return {"key": document, "key_problem": consumer.key_problem, "remembered_since": since}
 
 
-def _seconds(params: Mapping[str, Any]) -> float:
+def _seconds(params: Mapping[str, object]) -> float:
     seconds = params.get("seconds", DEFAULT_SECONDS)
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_SECONDS:
         raise RpcError(INVALID_PARAMS, f"seconds must be from 1 to {MAX_SECONDS}")

@@ -1,4 +1,4 @@
-"""The methods of the control socket: what ``swimctl`` may ask of the running daemon."""
+"""The methods of the control socket: what ``swimctl`` can ask of the running daemon."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.handover.program import Program
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
-from swim_server.keys.endings import Ending
 from swim_server.keys.permissions import state_of
+from swim_server.keys.write_behind.endings import Ending
 from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -44,11 +44,11 @@ RESTART_FAILED = -32001
 """The new process did not start serving: ``data`` has its exit code and the last lines of its log."""
 MISSING = "missing"
 MAX_EVENTS = 1000
-"""Most events in one ``publish``."""
+"""Maximum number of events in one ``publish``."""
 
 
 class Methods:
-    """Each method is called as it is named, with its params as a mapping."""
+    """Each method has the name by which it is called, and takes its params as a mapping."""
 
     def __init__(self, process: ControlledProcess, reloader: Reloader) -> None:
         self._process = process
@@ -57,7 +57,7 @@ class Methods:
         self._explainer = Explainer(process.components)
 
     def register(self, rpc: Rpc) -> None:
-        """Make them answer."""
+        """Register the methods."""
         for name in (
             "status", "stop", "reload", "publish", "connections", "connection_close", "key_changed", "key_end",
             "live_keys", "keys", "config", "config_changes", "version", "restart", "explain", "top",
@@ -66,12 +66,12 @@ class Methods:
         Diagnostics(self._process).register(rpc)
         NodeMethods(self._parts).register(rpc)
 
-    async def status(self, params: Mapping[str, Any]) -> Status:
+    async def status(self, params: Mapping[str, object]) -> Status:
         """Describe the running service."""
         return await build_status(self._process)
 
-    async def version(self, params: Mapping[str, Any]) -> Version:
-        """Say what code runs: taken at start, never read again."""
+    async def version(self, params: Mapping[str, object]) -> Version:
+        """Return which code runs, as recorded at the start."""
         info, fingerprint = self._process.info, self._process.fingerprint
         return Version(
             version=info.version,
@@ -84,15 +84,15 @@ class Methods:
             pid=info.pid,
         )
 
-    async def stop(self, params: Mapping[str, Any]) -> Any:
-        """Begin the graceful stop; the answer comes before its end."""
+    async def stop(self, params: Mapping[str, object]) -> object:
+        """Begin the graceful stop; the answer is sent before it ends."""
         self._process.request_stop()
         return {"stopping": True}
 
-    async def restart(self, params: Mapping[str, Any]) -> Restarted:
-        """Let the code on disk take over, or the ``program`` that is named; answers once it serves, or why not.
+    async def restart(self, params: Mapping[str, object]) -> Restarted:
+        """Let the code on disk, or the ``program`` given, take over; answers once it serves, or why it does not.
 
-        ``environment`` has digests of the variables of who asks: the answer tells which ones differ.
+        ``environment`` has digests of the caller's variables: the answer names those that differ.
         """
         wanted, theirs = _read_restart(params)
         launch = self._process.launch
@@ -111,19 +111,19 @@ class Methods:
             has_left_terminal=launch.has_terminal,
         )
 
-    async def reload(self, params: Mapping[str, Any]) -> Reloaded:
+    async def reload(self, params: Mapping[str, object]) -> Reloaded:
         """Read the configuration again; answers what has changed and what only a restart would change."""
         try:
             return await self._reloader.reload()
         except ConfigError as error:
             raise RpcError(INVALID_PARAMS, str(error), {"code": "INVALID_CONFIGURATION"}) from None
 
-    async def config(self, params: Mapping[str, Any]) -> Any:
-        """Return the configuration that this process runs, secrets hidden."""
+    async def config(self, params: Mapping[str, object]) -> object:
+        """Return the configuration that this process runs with, secrets hidden."""
         return self._parts.config.document()
 
-    async def config_changes(self, params: Mapping[str, Any]) -> ConfigChanges:
-        """Say what a reload and what a restart would change, by the files as they are now. Changes nothing.
+    async def config_changes(self, params: Mapping[str, object]) -> ConfigChanges:
+        """Return what a reload and what a restart would change, according to the files now. Changes nothing.
 
         ``environment`` is as for ``restart``.
         """
@@ -135,7 +135,7 @@ class Methods:
         supervisor = self._process.launch.supervisor
         return {} if theirs is None else differing(os.environ, theirs, is_supervised=supervisor is not None)
 
-    async def publish(self, params: Mapping[str, Any]) -> Any:
+    async def publish(self, params: Mapping[str, object]) -> object:
         """Store events, all or nothing."""
         rows = params.get("events")
         if not isinstance(rows, list) or not 0 < len(rows) <= MAX_EVENTS:
@@ -150,41 +150,41 @@ class Methods:
             raise RpcError(INVALID_PARAMS, str(error), details) from None
         return {"published": [{"id": one.id, "duplicate": one.duplicate} for one in published]}
 
-    def _read_event(self, index: int, row: Any) -> NewEvent:
+    def _read_event(self, index: int, row: object) -> NewEvent:
         try:
             return self._parts.conversation.check_event(_new_event(row))
         except (BadMessage, InvalidTimestamp, msgspec.ValidationError) as error:
             code = str(error.code) if isinstance(error, BadMessage) else "INVALID_PUBLISH"
             raise RpcError(INVALID_PARAMS, str(error), {"index": index, "code": code}) from None
 
-    async def connections(self, params: Mapping[str, Any]) -> Connections:
-        """List the live connections; of a ``tier`` or a ``key_id`` alone."""
+    async def connections(self, params: Mapping[str, object]) -> Connections:
+        """List the live connections, or those of a ``tier`` or ``key_id``."""
         return build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
 
-    async def connection_close(self, params: Mapping[str, Any]) -> ConnectionClosed:
-        """Ask one client to come back: it reconnects and resumes."""
+    async def connection_close(self, params: Mapping[str, object]) -> ConnectionClosed:
+        """Ask one client to reconnect and resume."""
         connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
             return ConnectionClosed(closed=False)
         connection.transport.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
         return ConnectionClosed(closed=True)
 
-    async def explain(self, params: Mapping[str, Any]) -> EventExplained | ChannelExplained:
-        """Say why a consumer got an event or didn't; or what a subscription would have been sent lately."""
+    async def explain(self, params: Mapping[str, object]) -> EventExplained | ChannelExplained:
+        """Explain why a consumer got an event or didn't, or what a subscription would have received recently."""
         return await self._explainer.explain(params)
 
-    async def top(self, params: Mapping[str, Any]) -> Top:
-        """Describe the second that it takes to look: status, the busiest connections, channels and types."""
+    async def top(self, params: Mapping[str, object]) -> Top:
+        """Describe one second, which it takes to measure: status, the busiest connections, channels and types."""
         count = params.get("count", 10)
         if type(count) is not int or not 0 < count <= MAX_COUNT:
             raise RpcError(INVALID_PARAMS, f"count must be a whole number from 1 to {MAX_COUNT}")
         return await build_top(self._process, count)
 
-    async def live_keys(self, params: Mapping[str, Any]) -> dict[str, int]:
+    async def live_keys(self, params: Mapping[str, object]) -> dict[str, int]:
         """Count the connections of each key."""
         return {str(key_id): count for key_id, count in self._parts.admission.by_key().items()}
 
-    async def keys(self, params: Mapping[str, Any]) -> ListedKeys:
+    async def keys(self, params: Mapping[str, object]) -> ListedKeys:
         """List all keys and their live connections, if ``database`` is the identity of the database that is read here.
 
         Never a key, nor a digest of one.
@@ -202,8 +202,8 @@ class Methods:
             live=await self.live_keys({}),
         )
 
-    async def key_changed(self, params: Mapping[str, Any]) -> KeyChanged:
-        """Read a key again that was changed so many ``seconds`` ago; answers how many connections that has closed."""
+    async def key_changed(self, params: Mapping[str, object]) -> KeyChanged:
+        """Read a key again that was changed ``seconds`` ago; answers how many connections were closed for it."""
         key_id, seconds = params.get("key_id"), params.get("seconds", 0)
         if not isinstance(key_id, int):
             raise RpcError(INVALID_PARAMS, "key_id must be a whole number")
@@ -221,13 +221,13 @@ class Methods:
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
-    async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
-        """End a key that the database can't end at the moment: in memory at once, in the database later."""
+    async def key_end(self, params: Mapping[str, object]) -> KeyEnded:
+        """Revoke or expire a key that the database can't change at the moment: now in memory, later in the database."""
         try:
             ending = msgspec.convert(params, Ending)
         except msgspec.ValidationError as error:
             raise RpcError(INVALID_PARAMS, str(error)) from None
-        is_stored = await self._parts.authenticator.end(ending)
+        is_stored = await self._parts.authenticator.recorder.end(ending)
         try:
             closed = await self._process.key_changed(ending.key_id, seconds=0.0)
         except StoreError:
@@ -236,7 +236,7 @@ class Methods:
         return KeyEnded(is_stored=is_stored, closed=closed + told.closed, silent_nodes=told.silent)
 
 
-def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, str] | None]:
+def _read_restart(params: Mapping[str, object]) -> tuple[Program | None, dict[str, str] | None]:
     try:
         return (
             msgspec.convert(params.get("program"), Program | None),
@@ -247,7 +247,7 @@ def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, 
 
 
 class _EventRow(msgspec.Struct):
-    """One event as the control socket is given it."""
+    """One event as it is passed to the control socket."""
 
     type: str
     data: dict[str, Any]
@@ -255,7 +255,7 @@ class _EventRow(msgspec.Struct):
     event_id: str | None = None
 
 
-def _new_event(row: Any) -> NewEvent:
+def _new_event(row: object) -> NewEvent:
     event = msgspec.convert(row, _EventRow)
     timestamp_ms = parse_ms(event.timestamp) if event.timestamp is not None else None
     return NewEvent(type=event.type, data=event.data, timestamp_ms=timestamp_ms, event_id=event.event_id)

@@ -1,8 +1,8 @@
-"""The methods of the control socket about the nodes that share a broker."""
+"""The methods of the control socket for the nodes that share a broker."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,35 +16,35 @@ if TYPE_CHECKING:
     from swim_server.cluster.membership import Node
     from swim_server.daemon.components import Components
     from swim_server.gateway.rpc import Rpc
-    from swim_server.keys.endings import Ending
+    from swim_server.keys.write_behind.endings import Ending
 
 
 class Alone(msgspec.Struct, frozen=True):
-    """There is no other node."""
+    """There are no other nodes."""
 
     closed: int = 0
     silent: list[str] = []
 
 
 async def tell_nodes(cluster: Cluster | None, key_id: int, ending: Ending | None = None) -> Told | Alone:
-    """Have all other nodes look at a key again, or end it though that is not stored yet."""
+    """Have all other nodes read a key again, or end it although that is not stored yet."""
     if cluster is None:
         return Alone()
     return await cluster.tell_key_changed(key_id, None if ending is None else msgspec.json.encode(ending).decode())
 
 
 class NodeMethods:
-    """What may be asked about the nodes."""
+    """What can be asked about the nodes."""
 
     def __init__(self, parts: Components) -> None:
         self._parts = parts
 
     def register(self, rpc: Rpc) -> None:
-        """Make them answer."""
+        """Register the methods."""
         rpc.methods["nodes"] = self.nodes
 
-    async def nodes(self, params: Mapping[str, Any]) -> Nodes:
-        """List the nodes, the server between them, and who runs which source."""
+    async def nodes(self, params: Mapping[str, object]) -> Nodes:
+        """List the nodes, the server that they share, and which node runs which source."""
         cluster = self._parts.cluster
         if cluster is None:
             return Nodes()

@@ -1,4 +1,4 @@
-"""Builds what ``promises`` answers: what this process holds itself to, and whether history keeps it."""
+"""Builds the answer to ``promises``: what this process commits itself to, and whether history keeps it."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 PACE_SECONDS = 1.0
 """Interval assumed for sources without one."""
 EDGE_SHARE, EDGE_SECONDS = 0.01, 2.0
-"""Events this close to the end of their promised time may have been removed already."""
+"""Events this close to the end of their retention may already have been removed."""
 
 
 async def build_promises(parts: Components) -> Promises:
-    """Put limits of the tiers, retention and the pace of each source together."""
+    """Collect limits of the tiers, retention and the pace of each source."""
     config = parts.config.values
     return Promises(
         tiers={str(tier): _tier(parts.admission, tier) for tier in Tier},
@@ -82,7 +82,7 @@ async def _history(parts: Components) -> HistoryPromise:
 
 
 async def _has_gap(broker: Broker, keep_seconds: float, types: frozenset[str]) -> bool:
-    """Tell whether something is gone that should still be there."""
+    """Tell whether something is missing that should still be there."""
     since_ms = time.time_ns() // 1_000_000 - int(keep_seconds * 1000 * (1 - EDGE_SHARE) - EDGE_SECONDS * 1000)
     start = EventId(max(since_ms, 0), MAX_SEQUENCE)
     if broker.newest_id in (ZERO,) or start >= broker.newest_id:
@@ -91,7 +91,7 @@ async def _has_gap(broker: Broker, keep_seconds: float, types: frozenset[str]) -
 
 
 def pace_seconds(config: SourceConfig) -> float:
-    """Tell how long a healthy source may take from one look at its input to the next."""
+    """Return how long a healthy source may take from one look at its input to the next."""
     match config:
         case RecordingSourceConfig(speed=speed):
             return MAX_STEP_MS / 1000 / speed

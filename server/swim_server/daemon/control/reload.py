@@ -1,4 +1,4 @@
-"""Reads the configuration again and applies what can be changed without dropping anyone."""
+"""Reads the configuration again and applies what can be changed without disconnecting anyone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Reloader:
-    """Changes the configuration of a daemon that serves."""
+    """Changes the configuration of a running daemon."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Reloader:
         parts.notifier.reloading("reloading the configuration")
         try:
             loaded = await self._read_again(self._read)
-            parts.tasks.start(parts.key_watch.recheck_all())  # who asks for a fresh look means the keys too
+            parts.tasks.start(parts.key_watch.recheck_all())  # an operator who reloads expects fresh keys too
             done = await self.apply(loaded.config)
             parts.config.files = loaded.files
             return done
@@ -53,9 +53,9 @@ class Reloader:
             parts.notifier.ready(self._status_line())
 
     async def _read_again(self, read: Callable[[], LoadedConfig]) -> LoadedConfig:
-        """Read files and environment. Raises ConfigError, also where the file that this process runs with is gone.
+        """Read files and environment. Raises ConfigError, also if the file that this process runs with is gone.
 
-        Whatever is found instead (another folder's, the defaults) is not what the operator has changed.
+        Whatever is found instead (another folder's file, the defaults) is not what the operator has changed.
         """
         loaded = await asyncio.to_thread(read)
         running = [path for path in self._components.config.files if path.name != LOCAL_NAME]
@@ -67,7 +67,7 @@ class Reloader:
         return loaded
 
     def request(self) -> None:
-        """Reload, for those who can only signal; how it went stands in the log."""
+        """Reload on a signal; the result is logged."""
         self._components.tasks.start(self._reload_quietly())
 
     async def _reload_quietly(self) -> None:
@@ -77,7 +77,7 @@ class Reloader:
             self._components.log.error("configuration not reloaded: nothing has changed", reason=str(error))
 
     async def changes(self) -> ConfigChanges:
-        """Say what a reload and what a restart would change. Changes nothing."""
+        """Return what a reload and what a restart would change. Changes nothing."""
         if self._read is None:
             return ConfigChanges()
         try:
@@ -87,7 +87,7 @@ class Reloader:
         return pending_changes(self._components.config.values, loaded.config)
 
     async def apply(self, after: Config) -> Reloaded:
-        """Apply what can be applied; return the names of what changed and of what waits for a restart."""
+        """Apply what can be applied; return the names of the settings that changed and that wait for a restart."""
         parts = self._components
         before = parts.config.values
         changed = sorted(differences(msgspec.to_builtins(before), msgspec.to_builtins(after)))
@@ -116,7 +116,7 @@ class Reloader:
 
 
 def _merged(before: Config, after: Config) -> Config:
-    """Take from the new configuration what is in force now, the rest from the one that was."""
+    """Return the new configuration with the previous values of what only a restart changes."""
     return msgspec.structs.replace(
         before,
         tiers=after.tiers,

@@ -1,4 +1,4 @@
-"""Builds what ``state_sample`` answers: some young entries of the state, and all that history says of each."""
+"""Builds the answer to ``state_sample``: some young entries of the state, and everything that history says of each."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from swim_server.state.world import Entries, World
 
 READ_EVENTS = 200
-"""Of history, the newest."""
+"""Newest events of history that are read."""
 SAMPLED = 4
-"""Entries of each kind."""
+"""Entries sampled per kind."""
 REMEMBERED_MS = 600_000
-"""An entry of which the state knows nothing is told of for so long: later it may have aged out."""
+"""An entry that is not in the state is reported for this long: later it may have aged out."""
 
 
 class _Stamped(msgspec.Struct):
-    """The part of an event's wire form that says when it happened."""
+    """The part of an event's wire form with its time."""
 
     timestamp: str
 
 
 async def build_state_sample(parts: Components) -> StateSample:
-    """Read the newest stretch of history, and find what the state has of those who appear in it for the first time.
+    """Read the newest range of history, and the state of entries that first appear in it.
 
-    What may have changed since that stretch was read is passed over. Raises BrokerUnavailable.
+    Entries that may have changed since that range was read are left out. Raises BrokerUnavailable.
     """
     state = parts.hub.state
     if not state.is_ready:
@@ -54,7 +54,7 @@ async def build_state_sample(parts: Components) -> StateSample:
 
 
 def _told_by(entries: Entries, event: Event) -> Iterator[tuple[Key, ToldOf]]:
-    """Take an event apart: what it tells of which entry."""
+    """Return what an event says of which entries."""
     rows: Any = event.data.get("positions") if event.type == POSITIONS else [event.data]
     timestamp = msgspec.json.decode(event.wire, type=_Stamped).timestamp
     for row in rows if isinstance(rows, list) else ():
@@ -64,7 +64,7 @@ def _told_by(entries: Entries, event: Event) -> Iterator[tuple[Key, ToldOf]]:
 
 
 def _sampled(world: World, told: dict[tuple[str, Key], list[ToldOf]], last_ms: int) -> Iterator[SampledEntry]:
-    """Choose the youngest of each kind, as far as all of their life was read."""
+    """Choose the youngest entries of each kind whose whole life was read."""
     counts: dict[str, int] = {}
     for (kind, key), events in reversed(list(told.items())):
         entries = world.kinds[kind]
@@ -75,7 +75,7 @@ def _sampled(world: World, told: dict[tuple[str, Key], list[ToldOf]], last_ms: i
         if entry is None and (is_old or entries.refused or events[-1].at_ms >= last_ms):
             continue
         if entry is not None and entry.get("first_seen_at") != first.timestamp:
-            continue  # it is older than what was read
+            continue  # it is older than the range that was read
         counts[kind] = counts.get(kind, 0) + 1
         copied = None if entry is None else dict(entry)
         yield SampledEntry(kind=kind, key=str(key), entry=copied, told=events)

@@ -1,9 +1,9 @@
-"""Builds what ``status`` answers."""
+"""Builds the answer to ``status``."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 async def build_status(process: ControlledProcess) -> Status:
-    """Put the document together. Its fields are listed in server/OPERATING.md; more may be added."""
+    """Build the document. Its fields are listed in server/OPERATING.md; more may be added."""
     parts, info, launch = process.components, process.info, process.launch
     hub, gateway = parts.hub, parts.gateway
     lagging = sum(connection.is_lagging for connection in hub.connections.values())
@@ -84,7 +84,7 @@ def _connection_counts(parts: Components) -> ConnectionCounts:
 
 
 async def _history(parts: Components) -> HistoryDocument:
-    """Say what history holds; one that can't be read is no reason to say nothing of all the rest."""
+    """Return what history contains; if it can't be read, the rest of the status is still reported."""
     state = msgspec.structs.asdict(await parts.broker.state())
     try:
         span = await parts.broker.span()
@@ -138,7 +138,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def build_source(status: SourceStatus) -> SourceDocument:
-    """Describe one source, its ages counted from now."""
+    """Describe one source, its ages as of now."""
     return SourceDocument(
         name=status.name,
         kind=status.kind,
@@ -155,13 +155,13 @@ def build_source(status: SourceStatus) -> SourceDocument:
     )
 
 
-def _rejected(details: Mapping[str, Any]) -> int:
+def _rejected(details: Mapping[str, object]) -> int:
     rejected = details.get("rejected")
     return rejected if isinstance(rejected, int) else 0
 
 
 def _feed_age(status: SourceStatus) -> float | None:
-    """Count on from the age that the feed's last answer had when it came."""
+    """Return the current age of the feed's data, from its age when the last answer came."""
     seconds, came = status.details.get("feed_age_seconds"), status.last_success_monotonic
     if not isinstance(seconds, int | float) or came is None:
         return None

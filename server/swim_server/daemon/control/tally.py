@@ -1,4 +1,4 @@
-"""Builds what ``tally`` answers: the connections of one moment, counted in every way there is."""
+"""Builds the answer to ``tally``: the connections of one moment, counted in several ways."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from swim_server.concurrency.yielding import yielding
-from swim_server.daemon.control.documents.diagnostics import Eviction, KeyTally, Laggard, RecentRefusals, Tally
+from swim_server.daemon.control.documents.diagnostics import (
+    Eviction,
+    KeyTally,
+    Laggard,
+    PeerTally,
+    RecentRefusals,
+    Tally,
+)
 from swim_server.keys.format import Tier
 from swim_server.keys.probes import is_probe_id
 
@@ -19,13 +26,14 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 100
 MAX_AGENTS = 200
+MAX_PEERS = 20
 REFUSED_WITHIN_SECONDS = 600.0
 SUBSCRIBED_WITHIN_SECONDS = 60.0
 """Clients without a subscription after this time are reported."""
 
 
 async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
-    """Count; unless it is to be brief, say of each key, program and slow client how many there are."""
+    """Count the connections; unless ``brief``, also by key and program, and list slow clients."""
     parts = process.components
     gateway, hub, log = parts.gateway, parts.hub, parts.endpoints.log
     public = [peer for peer in gateway.peers if not (peer.kind.is_local or peer.is_plain)]
@@ -58,11 +66,14 @@ async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
 
 
 async def add_details(tally: Tally, clients: Sequence[Connection]) -> None:
-    """Count clients by key and program, name those that lag, and count those that have not said what they want."""
+    """Count clients by key and program, list those that lag, and count those without a subscription."""
     keys: Counter[tuple[int, str, str]] = Counter()
     without_channel: Counter[str] = Counter()
-    since_ms = time.time() * 1000 - SUBSCRIBED_WITHIN_SECONDS * 1000
+    now_ms = time.time() * 1000
+    since_ms = now_ms - SUBSCRIBED_WITHIN_SECONDS * 1000
     agents: Counter[str] = Counter()
+    peers: Counter[str] = Counter()
+    oldest_ms: dict[str, int] = {}
     async for connection in yielding(clients):
         key = connection.key
         assert key is not None, "only clients with a key are asked for"
@@ -70,6 +81,9 @@ async def add_details(tally: Tally, clients: Sequence[Connection]) -> None:
             continue
         keys[key.id, connection.tier, key.owner_name] += 1
         agents[connection.user_agent or ""] += 1
+        if (peer := connection.transport.peer()) is not None:
+            peers[peer[0]] += 1
+            oldest_ms[peer[0]] = min(connection.connected_at_ms, oldest_ms.get(peer[0], connection.connected_at_ms))
         if not connection.subscription.channels and connection.connected_at_ms < since_ms:
             without_channel[key.owner_name] += 1
         if connection.is_lagging and len(tally.lagging) < MAX_LISTED:
@@ -80,6 +94,10 @@ async def add_details(tally: Tally, clients: Sequence[Connection]) -> None:
     ]
     tally.agents = dict(agents.most_common(MAX_AGENTS))
     tally.without_channel = dict(without_channel.most_common(MAX_LISTED))
+    tally.peers = [
+        PeerTally(address=address, connections=count, oldest_seconds=round((now_ms - oldest_ms[address]) / 1000, 1))
+        for address, count in peers.most_common(MAX_PEERS)
+    ]
 
 
 def _laggard(connection: Connection) -> Laggard:

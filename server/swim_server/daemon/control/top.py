@@ -1,4 +1,4 @@
-"""Builds what ``top`` answers: the status, and who and what makes the traffic of this very second."""
+"""Builds the answer to ``top``: the status, and who and what causes the traffic of this second."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_COUNT = 100
 
 
 async def build_top(process: ControlledProcess, count: int) -> Top:
-    """Look twice, a second apart; the ``count`` busiest connections, channels, event types, and slow consumers."""
+    """Measure for a second; return the ``count`` busiest connections, channels and event types, and slow consumers."""
     hub = process.components.hub
     began = time.monotonic()
     types, sent = Counter(hub.events_by_type), await _sent(hub)
@@ -60,7 +60,7 @@ def _types(now: Counter[str], before: Counter[str], seconds: float, count: int) 
 
 
 def _channels(hub: Hub, count: int) -> list[ChannelCount]:
-    """Count how many connections subscribe to what."""
+    """Count how many connections are subscribed to each channel."""
     subscribers: Counter[str] = Counter()
     for group in hub.groups.values():
         for channel in group.subscription.channels:

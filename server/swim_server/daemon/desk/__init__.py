@@ -1,1 +1,1 @@
-"""What the operator's page is told, beyond what ``swimctl`` asks too."""
+"""The data of the operator's page, beyond what ``swimctl`` also uses."""

@@ -1,4 +1,4 @@
-"""The methods behind the operator's page: the picture of now and of the last hour, keys, log lines, doctor."""
+"""The methods behind the operator's page: the current state and the last hour, keys, log lines, doctor."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ KEYS_KEPT_SECONDS = 15.0
 
 
 class Overview(msgspec.Struct, kw_only=True):
-    """The picture of now, and of the last hour."""
+    """The current state, and the last hour."""
 
     status: Status
     restart: RestartAdvice
     doctor: DoctorReport
     trends: list[Sample]
     paces: list[SourcePace]
-    """How often each source should tell something."""
+    """How often each source should deliver something."""
     now: int
 
 
 class KeyRow(msgspec.Struct, kw_only=True):
-    """One key; never the key."""
+    """One key, without the key itself."""
 
     id: int
     hint: str
@@ -65,26 +65,26 @@ class KeyPage(msgspec.Struct, kw_only=True):
     pages: int
     page: int
     expiring: int
-    """Of all keys, those that end soon."""
+    """How many of all keys expire soon."""
     rows: list[KeyRow]
 
 
 class LogLines(msgspec.Struct, kw_only=True):
-    """The lines after a number."""
+    """The log lines after a given number."""
 
     last: int
     lines: list[str]
 
 
 class DashboardToken(msgspec.Struct, kw_only=True):
-    """What opens the operator's page once, within a minute."""
+    """A token that opens the operator's page once, within a minute."""
 
     token: str
     seconds: int = 60
 
 
 class Desk:
-    """Each method is called as it is named, with its params as a mapping."""
+    """Each method has the name by which it is called, and takes its params as a mapping."""
 
     def __init__(self, process: ControlledProcess, rpc: Rpc, trends: Trends) -> None:
         self._process = process
@@ -95,16 +95,16 @@ class Desk:
         self._keys: tuple[float, list[KeyRecord]] | None = None
 
     def register(self) -> None:
-        """Make them answer."""
+        """Register the methods."""
         for name in ("desk_overview", "desk_keys", "desk_log", "desk_doctor", "dashboard_token"):
             self._rpc.methods[name] = getattr(self, name)
 
-    async def dashboard_token(self, _: Mapping[str, Any]) -> DashboardToken:
-        """Make a token that opens the operator's page once; whoever can ask this is the operator."""
+    async def dashboard_token(self, _: Mapping[str, object]) -> DashboardToken:
+        """Issue a token that opens the operator's page once; only the operator has access to this method."""
         return DashboardToken(token=self._parts.sessions.issue())
 
-    async def desk_overview(self, _: Mapping[str, Any]) -> Overview:
-        """Describe now and the last hour."""
+    async def desk_overview(self, _: Mapping[str, object]) -> Overview:
+        """Describe the current state and the last hour."""
         config = self._parts.config.values
         pairs = zip(config.sources, self._parts.sources.statuses(), strict=False)
         return Overview(
@@ -118,7 +118,8 @@ class Desk:
 
     async def _facts(self) -> RestartFacts:
         parts = self._parts
-        changes: ConfigChanges = await self._rpc.methods["config_changes"]({})
+        changes = await self._rpc.methods["config_changes"]({})
+        assert isinstance(changes, ConfigChanges), "the method answers its document"
         facts = RestartFacts(
             refusal=self._process.launch.refusal(),
             is_handing_over=self._process.is_handing_over,
@@ -140,7 +141,7 @@ class Desk:
             facts.not_resuming += not (connection.wants_notices or connection.resumed_after is not None)
         return facts
 
-    async def desk_keys(self, params: Mapping[str, Any]) -> KeyPage:
+    async def desk_keys(self, params: Mapping[str, object]) -> KeyPage:
         """List keys: ``state``, ``search``, ``sort`` and ``order``, ``page``."""
         records, now, live = await self._read_keys(), utc_now(SYSTEM_CLOCK), self._parts.admission.by_key()
         state, words = str(params.get("state", "")), str(params.get("search", "")).lower().split()
@@ -162,7 +163,7 @@ class Desk:
         return KeyPage(total=len(found), pages=pages, page=page, expiring=expiring, rows=chosen)
 
     async def _read_keys(self) -> list[KeyRecord]:
-        """Read all keys, not more often than every few seconds."""
+        """Read all keys, at most once every few seconds."""
         now = SYSTEM_CLOCK.monotonic()
         if self._keys is None or now - self._keys[0] > KEYS_KEPT_SECONDS:
             try:
@@ -171,8 +172,8 @@ class Desk:
                 raise RpcError(UNAVAILABLE, str(error)) from None
         return self._keys[1]
 
-    async def desk_log(self, params: Mapping[str, Any]) -> LogLines:
-        """Return the lines of the log after the ``after``-th, the newest few at most."""
+    async def desk_log(self, params: Mapping[str, object]) -> LogLines:
+        """Return the lines of the log after line ``after``, at most the newest few."""
         stream = self._parts.log_stream
         if stream is None:
             return LogLines(last=0, lines=[])
@@ -182,8 +183,8 @@ class Desk:
         new = min(max(stream.written - after, 0), LOG_LINES) if after <= stream.written else LOG_LINES
         return LogLines(last=stream.written, lines=recent[-new:] if new else [])
 
-    async def desk_doctor(self, _: Mapping[str, Any]) -> DoctorReport:
-        """Run doctor, and answer with its verdict."""
+    async def desk_doctor(self, _: Mapping[str, object]) -> DoctorReport:
+        """Run doctor, and answer with its report."""
         return await self._doctor.run()
 
 

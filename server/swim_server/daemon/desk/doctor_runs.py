@@ -1,4 +1,4 @@
-"""Runs ``swimctl doctor`` for the operator's page, one at a time, as a program of its own; keeps its last verdict."""
+"""Runs ``swimctl doctor`` for the operator's page, one at a time, as a separate program; keeps the last report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 
 class Finding(msgspec.Struct):
-    """One check, as ``doctor --json`` writes it."""
+    """One check, as in ``doctor --json``."""
 
     id: str
     area: str = ""
@@ -44,17 +44,17 @@ class DoctorReport(msgspec.Struct, kw_only=True):
 
     is_running: bool = False
     at: str | None = None
-    """When it began; None: doctor has not run from the page since the start."""
+    """When it began; None: doctor has not been run from the page since the start."""
     ok: bool | None = None
     counts: dict[str, int] = {}
     findings: list[Finding] = []
-    """What did not pass."""
+    """Checks that did not pass."""
     problem: str | None = None
-    """Why there is no verdict."""
+    """Why there is no result."""
 
 
 class DoctorRuns:
-    """Never more than one at a time; the service goes on meanwhile."""
+    """At most one run at a time; the service continues meanwhile."""
 
     def __init__(self, home: Path, config_files: Sequence[Path], *, clock: Clock) -> None:
         self._home = home
@@ -63,7 +63,7 @@ class DoctorRuns:
         self.last = DoctorReport()
 
     async def run(self) -> DoctorReport:
-        """Run it and keep what it says. While one runs, answer that."""
+        """Run doctor and keep its report. If a run is in progress, return that."""
         if self.last.is_running:
             return self.last
         began = format_ms(self._now_ms())
@@ -100,7 +100,7 @@ class DoctorRuns:
 
 
 def read_report(answer: bytes, errors: bytes) -> DoctorReport:
-    """Read what doctor wrote."""
+    """Read doctor's output."""
     try:
         report = msgspec.json.decode(answer, type=_Document)
     except (msgspec.DecodeError, msgspec.ValidationError):

@@ -1,4 +1,4 @@
-"""May I restart now? What a restart would cost at this moment, in words. Pure: facts in, advice out."""
+"""What a restart would cost at this moment, in words. Pure: facts in, advice out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Answer = Literal["yes", "wait", "no"]
 
 
 class RestartFacts(msgspec.Struct, kw_only=True):
-    """What the answer depends on."""
+    """What the advice depends on."""
 
     refusal: str | None = None
-    """Why the process that supervises this one would take a restart for its end."""
+    """Why the supervisor would take a restart for the end of the service."""
     is_handing_over: bool = False
     config_problem: str | None = None
     config_changes: list[str] = []
@@ -25,25 +25,25 @@ class RestartFacts(msgspec.Struct, kw_only=True):
     lagging: int = 0
     connections: int = 0
     not_resuming: int = 0
-    """Clients that were never told where they stand: what happens while they are away is lost to them."""
+    """Clients that were never told an event id: they miss what happens while they are away."""
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """One thing that speaks against it, or that is good to know."""
+    """A reason against a restart, or something worth knowing before one."""
 
     answer: Answer
     text: str
 
 
 class RestartAdvice(msgspec.Struct, kw_only=True):
-    """The answer, and why."""
+    """The advice, and its reasons."""
 
     answer: Answer
     reasons: list[Reason]
 
 
 def advise(facts: RestartFacts) -> RestartAdvice:
-    """Weigh the facts: the worst of the reasons is the answer."""
+    """Weigh the facts: the worst reason decides."""
     reasons = [*_against(facts), *_waiting(facts), *_worth_knowing(facts)]
     answer: Answer = "yes"
     for worse in ("wait", "no"):

@@ -1,4 +1,4 @@
-"""The last hour, a figure every ten seconds: rates, latency, connections. Bounded, and cheap enough to run always."""
+"""The last hour, one sample every ten seconds: rates, latency, connections. Bounded, and cheap enough to run always."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEPT_SECONDS = 3600.0
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """One moment; sent as a list, in this order."""
+    """One sample; sent as a list, in this order."""
 
     at: int
     """Unix time."""
@@ -41,13 +41,13 @@ class Trends:
         self.samples: deque[Sample] = deque(maxlen=int(KEPT_SECONDS / STEP_SECONDS))
 
     async def run(self) -> None:
-        """Take a sample every few seconds, for ever."""
+        """Take a sample every few seconds, until cancelled."""
         while True:
             self.samples.append(self.take())
             await asyncio.sleep(STEP_SECONDS)
 
     def take(self) -> Sample:
-        """Look at this moment."""
+        """Take one sample."""
         parts = self._parts
         latency = parts.latency.summary_ms() or {}
         return Sample(

@@ -1,6 +1,6 @@
-"""Handing the service over to a new process: the listening sockets and the held lock go across, nobody is turned away.
+"""Hands the service over to a new process, with its listening sockets and its lock; no client is turned away.
 
-Old and new talk over a socket pair, one JSON object a line:
+Old and new process talk over a socket pair, one JSON object per line:
 
 - new: ``prepared``. Everything is open except the listeners.
 - old: ``go``, with its live connections. Its sources have stopped, and it admits nobody any more.

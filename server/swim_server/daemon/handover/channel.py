@@ -1,4 +1,4 @@
-"""What old and new process have between them: what is handed over, and how they talk."""
+"""The channel between the old and the new process: what is handed over, and the messages."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 VARIABLE = "_SWIM_HANDOVER"
-"""Holds the ``Offer`` that a new process finds in its environment."""
+"""Environment variable with the ``Offer`` for a new process."""
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""Longest message between the old and new process: the live connections are one line."""
+"""Maximum length of a message between the two processes: the live connections are one line."""
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What the old process hands to the new one: descriptors that it has inherited."""
+    """What the old process hands to the new one: inherited descriptors."""
 
     channel: int
     lock: int
     listeners: list[int]
     host: str
     port: int
-    """As configured when they were bound; if the configuration changed, other sockets are bound."""
+    """The port configured when they were bound; if the configuration changed, other sockets are bound."""
 
 
 def take_offer(environ: MutableMapping[str, str]) -> Offer | None:
-    """Take the offer with which this process was started, if it was: it is removed, so that no child believes in it."""
+    """Take the offer with which this process was started, if any. It is removed, so that no child process uses it."""
     text = environ.pop(VARIABLE, None)
     return msgspec.json.decode(text, type=Offer) if text is not None else None
 
 
 class PeerClosed(Exception):
-    """The other process is gone, or says what it shouldn't."""
+    """The other process is gone, or violates the protocol."""
 
 
 class Channel:
-    """One end of the conversation between the old process and the new one."""
+    """One end of the channel between the old and the new process."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -52,12 +52,12 @@ class Channel:
         return cls(*await asyncio.open_connection(sock=end, limit=MAX_LINE_BYTES))
 
     def send(self, kind: str, **details: Any) -> None:
-        """Send a message; ignored when the other end is gone. ``word`` is its type to earlier versions."""
+        """Send a message; ignored if the other end is gone. Earlier versions know its type as ``word``."""
         if not self._writer.is_closing():
             self._writer.write(msgspec.json.encode({"type": kind, "word": kind, **details}) + b"\n")
 
     async def receive(self) -> dict[str, Any] | None:
-        """Receive the next message; None when the other end is gone."""
+        """Receive the next message; None if the other end is gone."""
         try:
             line = await self._reader.readline()
         except ConnectionError:

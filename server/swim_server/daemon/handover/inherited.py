@@ -1,4 +1,4 @@
-"""The new process's side: it takes over sockets and lock, and counts the old process's clients until they have left."""
+"""The new process's side: takes over sockets and lock, and counts the old process's clients until they have left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class InheritedProcess:
-    """What a new process has from the old one, and how it tells when it is ready."""
+    """What a new process gets from the old one, and how it reports that it is ready."""
 
     def __init__(self, offer: Offer) -> None:
         self.offer = offer
@@ -27,7 +27,7 @@ class InheritedProcess:
         self._channel: Channel | None = None
 
     def sockets(self, host: str, port: int) -> list[socket.socket] | None:
-        """Return the inherited listening sockets; None when the configuration now names another address."""
+        """Return the inherited listening sockets; None if another address is configured now."""
         sockets = [socket.socket(fileno=descriptor) for descriptor in self.offer.listeners]
         if host == self.offer.host and port in (0, self.offer.port):
             for each in sockets:
@@ -38,11 +38,10 @@ class InheritedProcess:
         return None
 
     async def await_go(self, **program: str | None) -> list[tuple[str, int]]:
-        """Say that all is prepared, and which program this is; wait until the old process's sources have stopped.
+        """Report that all is prepared, and which program this is; wait until the old process's sources have stopped.
 
-        Returns tier and key id of each of its live connections.
-
-        If the old process dies meanwhile, this one proceeds at once.
+        Returns tier and key id of each of its live connections. If the old process dies meanwhile, this one proceeds at
+        once.
         """
         self._channel = await Channel.open(socket.socket(fileno=self.offer.channel))
         self._channel.send("prepared", **program)
@@ -50,12 +49,12 @@ class InheritedProcess:
         return [(tier, key_id) for tier, key_id in (message or {}).get("connections", ())]
 
     def say_serving(self, info: LockInfo) -> None:
-        """Tell the old process that it may go."""
+        """Tell the old process that it can leave."""
         assert self._channel is not None, "await_go comes first"
         self._channel.send("serving", info=msgspec.to_builtins(info))
 
     async def follow(self, admission: Admission, connections: Sequence[tuple[str, int]]) -> None:
-        """Count the old process's connections until each has left, so that limits stay exact over both."""
+        """Count the old process's connections until each has left, so that limits stay exact over both processes."""
         assert self._channel is not None, "await_go comes first"
         held = Counter((tier, key_id) for tier, key_id in connections)
         while (message := await self._channel.receive()) is not None:
@@ -68,6 +67,6 @@ class InheritedProcess:
         await self._channel.close()
 
     def tell(self, kind: str, **details: Any) -> None:
-        """Tell the old process, which still has clients."""
+        """Send a message to the old process, which still has clients."""
         if self._channel is not None:
             self._channel.send(kind, **details)

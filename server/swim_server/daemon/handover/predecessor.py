@@ -1,4 +1,4 @@
-"""The old process's side: it starts the new one, stands aside, and does what that asks until its clients have left."""
+"""The old process's side: starts the new one, hands over, and serves its requests until the clients have left."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from swim_server.sql.errors import StoreError
 if TYPE_CHECKING:
     from swim_server.daemon.handover.program import Program
     from swim_server.daemon.home import Home
+    from swim_server.logs import Logger
     from swim_server.streaming.admission import Admission
 
 PREPARE_SECONDS = 30.0
@@ -29,24 +30,24 @@ PREPARE_SECONDS = 30.0
 
 
 class Predecessor(Protocol):
-    """What the handover needs of the service that runs and is to be followed by another process."""
+    """What the handover needs of the running service that another process is to follow."""
 
     home: Home
     admission: Admission
-    log: Any
+    log: Logger
     skip_pacing: asyncio.Event
 
     def offer(self, channel: int) -> Offer:
-        """Name the descriptors that the new process inherits."""
+        """Return the descriptors that the new process inherits."""
 
     async def begin_handover(self) -> None:
         """Pause admission and publishing."""
 
     async def abort_handover(self) -> None:
-        """Serve as before."""
+        """Resume serving."""
 
     async def key_changed(self, key_id: int) -> int:
-        """Read a key again, and close what it no longer holds open."""
+        """Read a key again, and close the connections that it no longer allows."""
 
 
 class HandoverFailed(Exception):
@@ -70,12 +71,20 @@ class RestartRefused(HandoverFailed):
         return self.reason
 
 
+def _own_program(wanted: Program | None) -> str:
+    """Name the command of this process's program, where another one was typed, which its user can't run perhaps."""
+    own = Path(sys.executable).with_name("swimctl")
+    if wanted is None or Path(wanted.executable) == Path(sys.executable) or not own.exists():
+        return ""
+    return f" (a restart starts the swimctl that is typed; this daemon's own: {own} restart)"
+
+
 class OtherProgram(Exception):
     """The new process is not the program that was to be started."""
 
 
 async def hand_over(service: Predecessor, wanted: Program | None = None) -> tuple[LockInfo, Channel]:
-    """Start the code on disk beside this process, or the program that is wanted; return once it serves.
+    """Start the code on disk, or ``wanted``, beside this process; return once it serves.
 
     The caller drains what is left here and ends. Raises HandoverFailed with nothing changed.
     """
@@ -88,7 +97,8 @@ async def hand_over(service: Predecessor, wanted: Program | None = None) -> tupl
         except OSError as error:
             ours.close()
             where = f"{error.filename}: " if error.filename else ""
-            raise HandoverFailed(f"can't be started: {where}{error.strerror}", None, []) from None
+            reason = f"can't be started: {where}{error.strerror}{_own_program(wanted)}"
+            raise HandoverFailed(reason, None, []) from None
     channel = await Channel.open(ours)
     try:
         async with asyncio.timeout(PREPARE_SECONDS):
@@ -106,7 +116,7 @@ async def hand_over(service: Predecessor, wanted: Program | None = None) -> tupl
 
 
 async def negotiate(service: Predecessor, channel: Channel, wanted: Program | None = None) -> LockInfo:
-    """Do the old process's part of the conversation, up to ``serving``. Raises PeerClosed, OtherProgram."""
+    """Perform the old process's part of the conversation, up to ``serving``. Raises PeerClosed, OtherProgram."""
     try:
         prepared = await _expect(channel, "prepared")
         _check_program(wanted, prepared)
@@ -120,8 +130,8 @@ async def negotiate(service: Predecessor, channel: Channel, wanted: Program | No
     return msgspec.convert(message["info"], LockInfo)
 
 
-def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
-    """Hold what the new process says it is against the program that was to be started. Raises OtherProgram."""
+def _check_program(wanted: Program | None, prepared: Mapping[str, object]) -> None:
+    """Compare the program that the new process reports with the one that was to be started. Raises OtherProgram."""
     fingerprint = prepared.get("fingerprint")
     if wanted is None or fingerprint is None or fingerprint == wanted.fingerprint:
         return
@@ -130,7 +140,7 @@ def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
 
 
 async def serve_successor(service: Predecessor, channel: Channel) -> None:
-    """Do what the new process asks while clients are left in the old one, until the new one is gone."""
+    """Serve the new process's requests while clients are left in the old one, until the new one is gone."""
     while (message := await channel.receive()) is not None:
         if message["type"] == "key_changed":
             try:
@@ -167,13 +177,13 @@ def _start(service: Predecessor, channel: socket.socket, wanted: Program | None)
 
 
 def _arguments() -> list[str]:
-    """Return this process's own arguments; the new one is in the background already."""
+    """Return this process's own arguments, without ``--detach``: the new process is in the background already."""
     return [argument for argument in sys.argv[1:] if argument != "--detach"]
 
 
 @contextlib.contextmanager
 def _log_of(path: Path) -> Iterator[IO[bytes] | None]:
-    """Open what the new process writes to: the journal where this one does (None), else the home's log."""
+    """Open the file for the new process's output: the home's log; None if this process writes to the journal."""
     if "JOURNAL_STREAM" in os.environ:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Which program a command is, so that the daemon can start that one and no other in its own place."""
+"""Identifies the program behind a command, so that the daemon can start exactly that one in its place."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ INSTALLED_IN = frozenset({"site-packages", "dist-packages"})
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """A program on disk: how it is started, and what it must say of itself then."""
+    """A program on disk: how it is started, and what it must report about itself then."""
 
     executable: str
     folders: list[str] = []
-    """What ``PYTHONPATH`` must name for it: the folders of its packages, unless its Python looks there anyway."""
+    """The folders of its packages for ``PYTHONPATH``, unless its Python searches them anyway."""
     root: str
-    """Where ``swimctl`` lies."""
+    """The folder that contains ``swimctl``."""
     version: str
     fingerprint: str
 
@@ -40,17 +40,17 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> list[str]:
-        """Return the words that start it."""
+        """Return the command that starts it."""
         return [self.executable, "-P", "-m", "swimctl"]
 
     def environ(self) -> dict[str, str]:
-        """Return what its environment has besides this process's."""
+        """Return the variables that it needs besides this process's environment."""
         known = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
         wanted = [*self.folders, *(each for each in known if each not in self.folders)]
         return {"PYTHONPATH": os.pathsep.join(wanted)} if self.folders else {}
 
     def check(self) -> None:
-        """Look whether it is there. Raises FileNotFoundError that names what is not."""
+        """Check that it exists. Raises FileNotFoundError for what does not."""
         for path in (self.executable, self.root):
             if not Path(path).exists():
                 raise FileNotFoundError(2, "it is not there", path)

@@ -1,1 +1,1 @@
-"""What Prometheus is told of the running service, and who may ask."""
+"""The metrics of the running service for Prometheus, and who may read them."""

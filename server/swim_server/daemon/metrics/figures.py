@@ -1,6 +1,6 @@
-"""The figures of the running service, as Prometheus reads them. Gathered when they are asked for; nothing is kept.
+"""The metrics of the running service in Prometheus's format. Collected on request; nothing is kept.
 
-Names and labels are bounded: tiers, families, reasons, sources of the configuration. No callsign and no key is one.
+Names and labels are bounded: tiers, families, reasons, configured sources. No callsign and no key is one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUANTILES = (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
 
 
 async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
-    """Write all figures, with the content type."""
+    """Return all metrics, with the content type."""
     from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -41,7 +41,7 @@ async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
 
 
 class _Gathered:
-    """One scrape's figures."""
+    """The metrics of one scrape."""
 
     def __init__(self, process: ControlledProcess, span: HistorySpan | None) -> None:
         self._process = process
@@ -49,7 +49,7 @@ class _Gathered:
         self._span = span
 
     def collect(self) -> Iterator[Metric]:
-        """Give every figure."""
+        """Yield every metric."""
         info = self._process.info
         labels = {"version": info.version, "fingerprint": info.fingerprint, "python": info.python or ""}
         yield _gauge("swim_build_info", "The running code.", [(labels, 1)])

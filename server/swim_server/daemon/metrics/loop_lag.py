@@ -1,4 +1,4 @@
-"""Measures how late the event loop runs, and how fast events come and go; drives the timer wheel."""
+"""Measures how late the event loop runs, and the rates of events; drives the timer wheel."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Rate:
 
 
 class Throughput:
-    """Events taken in and deliveries a second."""
+    """Events received and deliveries per second."""
 
     def __init__(self, hub: Hub, *, clock: Clock) -> None:
         self.events = Rate()
@@ -57,7 +57,7 @@ KEPT_TICKS = 600
 
 
 class LoopLagMonitor:
-    """Ten ticks a second. How late a tick comes is what anything else on the loop waited too."""
+    """Ten ticks per second. Everything else on the loop is delayed as much as a tick is."""
 
     def __init__(self, wheel: TimerWheel) -> None:
         self._wheel = wheel

@@ -1,4 +1,4 @@
-"""How much memory the process had once it was settled: what it has more later is growth."""
+"""How much memory the process used once it had settled: anything beyond is growth."""
 
 from __future__ import annotations
 

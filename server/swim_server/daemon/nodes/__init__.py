@@ -1,1 +1,1 @@
-"""One node among several: the broker they share, and what this one does for all."""
+"""One node among several: the broker they share, and what this node does for all."""

@@ -1,12 +1,15 @@
-"""Chooses the broker of the configuration, and what counts connections with it. Nothing is opened here."""
+"""Chooses the broker and the counter of connections according to the configuration. Nothing is opened here."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
-from swim_server.concurrency.clock import SYSTEM_CLOCK
+from swim_server.brokers.retention import Retention
+from swim_server.brokers.trouble_note import folder_for_notes
 from swim_server.config import parse_duration
 from swim_server.daemon.rules import tier_limits
 from swim_server.errors import ExitKind, OperatorError
@@ -22,19 +25,19 @@ LOCAL = "local"
 
 
 class NotShared(OperatorError):
-    """Several nodes are configured, and something that they must have together is this node's own."""
+    """Several nodes are configured, but something that they must share belongs to this node alone."""
 
     exit_kind = ExitKind.WRONG_USAGE
 
 
 class BrokerSecret(OperatorError):
-    """The password of the server can't be had."""
+    """The password of the server can't be read."""
 
     exit_kind = ExitKind.WRONG_USAGE
 
 
 def check_shared(config: Config, home: Home) -> None:
-    """Refuse a shared broker beside keys that no other node sees. Raises NotShared."""
+    """Refuse a shared broker with a key database that other nodes can't reach. Raises NotShared."""
     if config.broker.url == LOCAL:
         return
     url = config.database.url
@@ -55,24 +58,27 @@ def build_broker(config: Config, home: Home) -> NodeBroker:
     """Build the broker that ``[broker]`` names with the retention of ``[history]``. Raises NotShared, BrokerSecret."""
     history = config.history
     keep_ms, keep_positions_ms = (int(parse_duration(each) * 1000) for each in (history.keep, history.keep_positions))
+    retention = Retention(keep_ms, keep_positions_ms, history.max_bytes)
+    options = FileOptions(synchronous=history.synchronous)
     if config.broker.url == LOCAL:
-        return LocalBroker(
-            home.history, clock=SYSTEM_CLOCK, keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
-            max_bytes=history.max_bytes, synchronous=history.synchronous,
-        )  # fmt: skip
+        options = FileOptions(synchronous=history.synchronous, notes=folder_for_notes(os.environ))
+        return LocalBroker(home.history, retention=retention, options=options)
     from swim_server.brokers.redis_stream.broker import RedisBroker
     from swim_server.cluster.membership import node_name
 
     check_shared(config, home)
     return RedisBroker(
-        home.history, server_address(config.broker), prefix=config.broker.prefix,
-        node=node_name(config.cluster.node, home.path), keep_ms=keep_ms, keep_positions_ms=keep_positions_ms,
-        max_bytes=history.max_bytes, synchronous=history.synchronous,
-    )  # fmt: skip
+        home.history,
+        server_address(config.broker),
+        prefix=config.broker.prefix,
+        node=node_name(config.cluster.node, home.path),
+        retention=retention,
+        options=options,
+    )
 
 
 def server_address(config: BrokerConfig) -> ServerAddress:
-    """Return where the server is, with the password. Raises BrokerSecret."""
+    """Return the server's address, with the password. Raises BrokerSecret."""
     from swim_server.brokers.redis_stream.server import ServerAddress
 
     password = config.password
@@ -89,7 +95,7 @@ def server_address(config: BrokerConfig) -> ServerAddress:
 
 
 def build_admission(config: Config) -> Admission:
-    """Build what counts connections: this node's alone, or those of all nodes."""
+    """Build what counts connections: those of this node, or of all nodes."""
     limits = tier_limits(config.tiers)
     if config.broker.url == LOCAL:
         return Admission(limits)

@@ -1,4 +1,4 @@
-"""Builds what a node does with the others where they share a broker. Nothing is opened here."""
+"""Builds what a node does with the others that share its broker. Nothing is opened here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swim_server.brokers.local import LocalBroker
 from swim_server.config import AdlSourceConfig, EcfmpSourceConfig, SimulatorSourceConfig, VatsimSourceConfig
 from swim_server.daemon.nodes.broker_choice import LOCAL
 from swim_server.daemon.sources import state_name
-from swim_server.keys.endings import Ending
+from swim_server.keys.write_behind.endings import Ending
 from swim_server.protocol.codes import CloseCode
 from swim_server.sql.errors import StoreError
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from swim_server.brokers.node_broker import NodeBroker
     from swim_server.brokers.origin import Hole
     from swim_server.cluster.cluster import Cluster
+    from swim_server.cluster.membership import NodeReport
     from swim_server.concurrency.tasks import Tasks
     from swim_server.config import Config, SourceConfig
+    from swim_server.daemon.components import Components
     from swim_server.daemon.home import Home
     from swim_server.daemon.key_watch import KeyWatch
+    from swim_server.daemon.lockfile import LockInfo
     from swim_server.keys.authenticator import Authenticator
     from swim_server.sources.source import Source
     from swim_server.streaming.admission import Admission
@@ -33,7 +36,7 @@ RETRY = "a stretch of history is missing: resume from your last id; retry_ms=200
 
 
 def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: Hub, config: Config) -> Cluster | None:
-    """Build what this node does with the others; None where there are none."""
+    """Build what this node does with the others; None if there are none."""
     if isinstance(broker, LocalBroker):
         return None
     from swim_server.brokers.redis_stream.broker import RedisBroker
@@ -48,19 +51,28 @@ def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: H
     return cluster
 
 
+def describe_node(report: NodeReport, info: LockInfo, parts: Components) -> NodeReport:
+    """Fill in what the other nodes show of this one: its program, its clients and its sources."""
+    return msgspec.structs.replace(
+        report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
+        started_at=info.started_at, connections=parts.gateway.clients(),
+        sources=[each.name for each in parts.sources.statuses() if each.state == "running"],
+    )  # fmt: skip
+
+
 def _give_up(hub: Hub, tier: str, number: int) -> None:
-    """Ask the newest clients of a tier to come back: they find room, or are told that there is none."""
+    """Ask the newest clients of a tier to reconnect: they find a slot, or are told that there is none."""
     newest = [connection for connection in hub.connections.values() if connection.tier == tier][-number:]
     for connection in newest if number else []:
         connection.transport.close(CloseCode.SERVICE_RESTART, "other clients have this one's place; retry_ms=1000")
 
 
 def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWatch) -> None:
-    """Close on this node too what a change of a key on another one ends."""
+    """Close connections on this node too when another node changes their key."""
 
     async def key_changed(key_id: int, ending: str | None) -> int:
         if ending is not None:
-            await authenticator.end(msgspec.json.decode(ending, type=Ending))
+            await authenticator.recorder.end(msgspec.json.decode(ending, type=Ending))
         authenticator.forget(key_id)
         try:
             return await key_watch.key_changed(key_id)
@@ -75,7 +87,7 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
 
 
 def _ask_to_resume(hub: Hub, hole: Hole) -> None:
-    """Let every client come back: resuming tells it of what is missing."""
+    """Ask every client to reconnect: resuming tells it what is missing."""
     hub.recent.forget()
     for connection in list(hub.connections.values()):
         if connection.tier != LOCAL:
@@ -83,7 +95,7 @@ def _ask_to_resume(hub: Hub, hole: Hole) -> None:
 
 
 def lease_sources(cluster: Cluster, config: Config, home: Home, sources: Sequence[Source]) -> list[Source]:
-    """Return the sources; those that one node runs for all are wrapped, the others read what this node's disk holds."""
+    """Return the sources; those that one node runs for all are wrapped, the others read this node's disk."""
     from swim_server.cluster.leased_source import LeasedSource, StateFiles
 
     leased: list[Source] = []
@@ -97,7 +109,7 @@ def lease_sources(cluster: Cluster, config: Config, home: Home, sources: Sequenc
 
 
 def _state_beginning(settings: SourceConfig, name: str) -> str | None:
-    """Return how the names of a source's state files begin; None: each node runs it for itself."""
+    """Return the prefix of a source's state files; None: each node runs it for itself."""
     match settings:
         case VatsimSourceConfig() | EcfmpSourceConfig():
             return state_name(str(settings.__struct_config__.tag), f"{name} {settings.url}")
@@ -109,6 +121,6 @@ def _state_beginning(settings: SourceConfig, name: str) -> str | None:
 
 
 def configuration_digest(config: Config) -> str:
-    """Return a digest of those settings that all nodes should have alike."""
+    """Return a digest of the settings that all nodes should share."""
     alike = [config.tiers, config.history, config.channels, config.state, config.sources, config.publish]
     return hashlib.sha256(msgspec.json.encode(alike)).hexdigest()[:12]

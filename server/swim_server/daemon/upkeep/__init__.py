@@ -1,1 +1,1 @@
-"""Keeps what a running process needs on disk: control socket, lockfile, log, key database."""
+"""Maintains what a running process needs on disk: control socket, lockfile, log, key database."""

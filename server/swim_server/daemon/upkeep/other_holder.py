@@ -1,4 +1,4 @@
-"""Finds a process that serves a home although its lockfile is gone: the lock alone would let a second one start."""
+"""Finds a process that serves a home although its lockfile is gone: the lock alone would allow a second one."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _PROC = Path("/proc")
 
 
 def refuse_second_process(home: Home) -> None:
-    """Look for a process that serves this home without the file that has the lockfile's name. Raises AlreadyRunning.
+    """Look for a process that serves this home without its lockfile. Raises AlreadyRunning.
 
-    To be called with the lock held: whoever answers or has an earlier lockfile open has lost its file. It makes that
-    again once the lock is released.
+    Call it with the lock held: a process that answers, or has an earlier lockfile open, has lost its file. It creates
+    the file again once the lock is released.
     """
     if _answers(home.control_socket) or holders_of_deleted(home.lockfile):
         raise AlreadyRunning(home.lockfile, None)
 
 
 def holders_of_deleted(lockfile: Path, proc: Path = _PROC) -> list[int]:
-    """Return the processes that have a deleted or replaced lockfile of this name open, as far as that can be seen."""
+    """Return the processes that have a deleted or replaced lockfile of this name open, as far as visible."""
     wanted, found = f"{lockfile}{_DELETED}", []
     with contextlib.suppress(OSError):
         for entry in proc.iterdir():
@@ -39,7 +39,7 @@ def holders_of_deleted(lockfile: Path, proc: Path = _PROC) -> list[int]:
 
 
 def _has_link(folder: str, wanted: str) -> bool:
-    """Look at the links of a folder. Every descriptor of the machine is looked at: so no Path is made of it."""
+    """Check the links in a folder. Runs for every descriptor of the machine, so it builds no Path."""
     with contextlib.suppress(OSError):  # another user's process, or one that has just ended
         for name in os.listdir(folder):  # noqa: PTH208 - see above
             with contextlib.suppress(OSError):

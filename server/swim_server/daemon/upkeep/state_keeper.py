@@ -1,11 +1,11 @@
-"""Keeps the world over the process's life: loads it at the start, writes checkpoints, and ends what has aged."""
+"""Keeps the state of the world: loads it at the start, writes checkpoints, and ends entries that have aged."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.concurrency.backoff import Backoff
@@ -22,28 +22,29 @@ if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.config import StateConfig
+    from swim_server.logs import Logger
     from swim_server.protocol.event_id import EventId
     from swim_server.state.world import World
     from swim_server.streaming.hub import Hub
 
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_EVENTS = 100_000
-"""A checkpoint is due after so long, or so many events; later events are read from history at a start."""
+"""A checkpoint is due after this time, or this many events; later events are read from history at a start."""
 LOOK_SECONDS = 2.0
-"""How often it is seen how many events have come."""
+"""How often the number of events is checked."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 30.0
 START_SECONDS = 5.0
-"""So long a start waits for the world."""
+"""How long a start waits for the world."""
 
 
 def state_kinds(config: StateConfig) -> tuple[Kind, ...]:
-    """Read the kinds of ``[state.kinds]``, behind those that there always are. Raises InvalidKind."""
+    """Return the built-in kinds and those of ``[state.kinds]``. Raises InvalidKind."""
     declared = (declare(name, kind.family, kind.key, kind.ends) for name, kind in config.kinds.items())
     return (*BUILT_IN, *declared)
 
 
 class StateKeeper:
-    """Owns the checkpoint's files. The world itself is the hub's."""
+    """Owns the checkpoint files. The world itself belongs to the hub."""
 
     def __init__(
         self,
@@ -55,9 +56,9 @@ class StateKeeper:
         max_age_ms: int,
         is_publishing: Callable[[], bool],
         clock: Clock,
-        log: Any,
+        log: Logger,
     ) -> None:
-        """``is_publishing``: whether this process runs the sources, and so says what they no longer tell of."""
+        """Build it; ``is_publishing`` tells whether this process runs the sources, and so ends aged entries."""
         self._hub = hub
         self._broker = broker
         self._path = path
@@ -69,16 +70,16 @@ class StateKeeper:
         self._saved: EventId | None = None
         """The last event of the newest checkpoint."""
         self._saved_events = 0
-        """What the hub had delivered by then."""
+        """How many events the hub had delivered by then."""
         self.aged = 0
-        """How many entries have been ended, since the start."""
+        """How many entries were ended because of their age, since the start."""
 
     @property
     def _previous(self) -> Path:
         return self._path.with_name(f"{self._path.name}.1")
 
     async def load(self) -> bool:
-        """Load the world as of where the live stream stands; False where history can't be read at the moment."""
+        """Load the world as of the live stream's position; False if history can't be read at the moment."""
         state, until = self._hub.state, self._hub.delivered_id
         try:
             world = await load_world(
@@ -96,14 +97,14 @@ class StateKeeper:
         self._log.info("state loaded", as_of=str(until), flights=len(world.flights), events=world.events)
         if state.begin(world):
             return True
-        await self._save(world)  # too much came meanwhile: the next try goes on from here
+        await self._save(world)  # too much has arrived meanwhile: the next attempt continues from here
         return False
 
     async def begin(self, tasks: Tasks) -> None:
-        """Begin to load the world; return once it is there, can't be read yet, or takes longer than a start should.
+        """Begin to load the world; return once it is loaded, can't be read yet, or takes too long for a start.
 
-        It is then loaded while clients are served: who asks for it waits. A long history without a checkpoint may
-        take minutes, and an old process that hands over waits for this one no longer than half a minute.
+        In that case it is loaded while clients are served: requests for it wait. A long history without a checkpoint
+        may take minutes, and an old process that hands over waits for this one at most half a minute.
         """
         tried = asyncio.Event()
         tasks.start(self._load_until_ready(tried))
@@ -121,7 +122,7 @@ class StateKeeper:
             tried.set()
 
     async def run(self) -> None:
-        """Look after the world once it is loaded, for good."""
+        """Maintain the world once it is loaded, until cancelled."""
         await self._hub.state.ready()
         while True:
             await self._until_checkpoint()
@@ -139,7 +140,7 @@ class StateKeeper:
             await self._clock.sleep(min(left, LOOK_SECONDS))
 
     async def save(self) -> None:
-        """Write a checkpoint, where something has come since the last; the one before it stays."""
+        """Write a checkpoint if there were events since the last one, which is kept."""
         if self._hub.state.is_ready:
             await self._save(self._hub.state.world)
 

@@ -1,9 +1,9 @@
-"""Looks after what others may take away under the running process: control socket, lockfile, log, key database."""
+"""Maintains what others may remove while the process runs: control socket, lockfile, log, key database."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.lockfile import Lockfile
     from swim_server.daemon.log_stream import LogStream
     from swim_server.gateway.listeners import Listeners
+    from swim_server.logs import Logger
 
 LOOK_SECONDS = 1.0
 
@@ -20,7 +21,7 @@ Identity = tuple[int, int]
 
 
 class Upkeep:
-    """Makes again, every second, what is gone. Not while two processes have the home: then either may write it."""
+    """Recreates what is gone, every second; not while two processes share the home, as then either may write it."""
 
     def __init__(
         self,
@@ -30,8 +31,8 @@ class Upkeep:
         log_stream: LogStream | None,
         *,
         is_alone: Callable[[], bool],
-        look_at_keys: Callable[[], Awaitable[None]],
-        log: Any,
+        look_at_keys: Callable[[], Awaitable[object]],
+        log: Logger,
     ) -> None:
         self._control_socket = control_socket
         self._lockfile = lockfile
@@ -42,15 +43,15 @@ class Upkeep:
         self._log = log
         self._bound: Identity | None = None
         self._problems: dict[str, str] = {}
-        """What could not be made again, by its name: each reason is logged once."""
+        """What could not be recreated, by name: each reason is logged once."""
 
     async def listen_locally(self) -> None:
-        """Bind the control socket, and remember which one is ours. Raises OSError."""
+        """Bind the control socket, and remember its identity. Raises OSError."""
         await self._listeners.listen_locally(self._control_socket)
         self._bound = identity(self._control_socket)
 
     async def run(self) -> None:
-        """Look until cancelled. Never raises."""
+        """Check until cancelled. Never raises."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self._log_stream is not None:
@@ -60,7 +61,7 @@ class Upkeep:
                 await self.look()
 
     async def look(self) -> None:
-        """Make again what is gone."""
+        """Recreate what is gone."""
         try:
             if self._lockfile.keep():
                 self._log.warning("the lockfile had been removed or changed: recreated", path=str(self._lockfile.path))
@@ -84,7 +85,7 @@ class Upkeep:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return which file has this name; None where there is none, or it can't be looked at."""
+    """Return the identity of the file with this name; None if there is none, or it can't be examined."""
     try:
         found = path.lstat()
     except OSError:

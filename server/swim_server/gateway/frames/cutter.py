@@ -1,4 +1,4 @@
-"""Cuts what a client sends at the ends of its frames, before anything is parsed (RFC 6455, section 5.2). Pure."""
+"""Cuts received bytes at the ends of frames, before anything is parsed (RFC 6455, section 5.2). Pure."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _NO_MASK = b"\x00\x00\x00\x00"
 _LENGTH_BYTES = {126: 2, 127: 8}
 _OPCODES = frozenset(Opcode)
 _MOST_INFLATION = 1032
-"""Times as long as it came, no more, is what deflate makes of a byte (zlib's technical details)."""
+"""Deflate expands a byte to at most this many (zlib's technical details)."""
 
 
 _FILLER = b"\0"
 
 
 class Piece(NamedTuple):
-    """Bytes of one frame: the whole of it, or as much as has come."""
+    """Bytes of one frame: all of it, or what has been received."""
 
     data: bytes
-    """What the library is handed."""
+    """What is passed to the library."""
     size_bytes: int
-    """How much came: more than ``data`` where the frame is shortened."""
+    """How much was received: more than ``data`` if the frame is shortened."""
     frame_bytes: int
-    """The payload of the whole frame, as its head announces it."""
+    """The payload length of the whole frame, from its head."""
     opcode: int
     is_final: bool
-    """The frame's FIN bit: the last one of its message."""
+    """The frame's FIN bit: it is the last one of its message."""
     is_compressed: bool
     """The frame's first reserved bit."""
     is_start: bool
@@ -37,9 +37,9 @@ class Piece(NamedTuple):
     is_end: bool
     """The frame is complete with this piece."""
     masked: bytes
-    """The part of what came that is payload."""
+    """The received bytes that are payload, still masked."""
     mask: bytes
-    """How that is masked, from its first byte on."""
+    """The mask, aligned with the first byte."""
 
     @property
     def is_control(self) -> bool:
@@ -47,15 +47,15 @@ class Piece(NamedTuple):
 
     @property
     def payload(self) -> bytes:
-        """The payload as the client meant it, if it is not compressed."""
+        """The unmasked payload, if it is not compressed."""
         return apply_mask(self.masked, self.mask) if self.masked else b""
 
 
 class FrameCutter:
-    """Holds bytes that have come and gives them out, a piece of one frame at a time.
+    """Holds received bytes and returns them, a piece of one frame at a time.
 
-    A frame that is too long to be answered, but not so long that the library refuses it, is shortened on the way to
-    the library, so that no client has it kept: by one byte more than what may be answered.
+    A frame that is too long to be answered, but not so long that the library rejects it, is shortened on its way to the
+    library, to one byte more than may be answered, so that it is not kept in memory.
     """
 
     __slots__ = (
@@ -65,44 +65,44 @@ class FrameCutter:
 
     def __init__(self, max_frame_bytes: int, max_kept_bytes: int | None = None) -> None:
         self._max_frame_bytes = max_frame_bytes
-        """A frame that announces more is handed on as it is: the library refuses it by its head."""
+        """A frame that announces more is passed on as it is: the library rejects it by its head."""
         self._max_kept_bytes = max_frame_bytes if max_kept_bytes is None else max_kept_bytes
-        """The payload of a longer one is shortened, if it is not compressed."""
+        """The payload of a longer frame is shortened, if it is not compressed."""
         self._buffer = bytearray()
         self._first = 0
-        """The first byte of the frame in hand: flags and opcode."""
+        """The first byte of the current frame: flags and opcode."""
         self._remaining = 0
-        """So many bytes of the frame in hand are still to be given out; 0: none is in hand."""
+        """How many bytes of the current frame are left; 0: there is none."""
         self._done = 0
-        """So many bytes of its payload have been given out."""
+        """How many bytes of its payload have been returned."""
         self._length = 0
-        """How long its payload is."""
+        """The length of its payload."""
         self._is_compressed = False
-        """The message in hand is: its first frame says so for all of them."""
+        """Whether the current message is compressed, which its first frame says for all of them."""
         self._mask = _NO_MASK
         self._is_refused = False
-        """The library will refuse the frame in hand by its head: nothing behind that is payload."""
+        """The library will reject the current frame by its head: nothing after that is payload."""
 
     def __len__(self) -> int:
-        """How many bytes are held."""
+        """Return how many bytes are held."""
         return len(self._buffer)
 
     def add(self, data: bytes) -> None:
-        """Take in what came."""
+        """Add received bytes."""
         self._buffer += data
 
     def clear(self) -> None:
-        """Drop everything: it is not needed any more."""
+        """Drop everything that is held."""
         self._buffer.clear()
 
     @property
     def has_piece(self) -> bool:
-        """Whether ``next`` would give one."""
+        """Whether ``next`` would return a piece."""
         return bool(self._buffer) and (self._remaining > 0 or self._head_bytes() <= len(self._buffer))
 
     @property
     def most_bytes(self) -> int:
-        """To how much the next piece may come, inflated, as far as its head tells."""
+        """Return the maximum inflated size of the next piece, as far as its head tells."""
         buffer = self._buffer
         if self._remaining or len(buffer) < 2 or not buffer[0] & 0x40:
             return len(buffer)
@@ -110,7 +110,7 @@ class FrameCutter:
         return _MOST_INFLATION * self._announced(extended)
 
     def next(self, limit_bytes: int) -> Piece | None:
-        """Give the next piece, at most ``limit_bytes`` long; None until more comes."""
+        """Return the next piece, at most ``limit_bytes`` long; None until more is received."""
         buffer, head = self._buffer, 0
         if not self._remaining:
             head = self._head_bytes()
@@ -144,7 +144,7 @@ class FrameCutter:
         return self._length > self._max_kept_bytes and not (self._is_compressed or self._is_refused)
 
     def _shortened(self, data: bytes, head: int, done: int, *, is_end: bool) -> bytes:
-        """Make of a piece what the library is handed: a shorter frame, which ends when this one does."""
+        """Return what the library is passed instead: a shorter frame that ends when this one does."""
         kept = data[head : head + max(self._max_kept_bytes - done, 0)]
         if head:
             length = (self._max_kept_bytes + len(_FILLER)).to_bytes(8, "big")
@@ -152,7 +152,7 @@ class FrameCutter:
         return kept + _FILLER if is_end else kept
 
     def _head_bytes(self) -> int:
-        """How long the head of the next frame is; more than there is until that is known."""
+        """Return the length of the next frame's head; more than is held until that is known."""
         buffer = self._buffer
         if len(buffer) < 2:
             return 2
@@ -171,7 +171,7 @@ class FrameCutter:
         extended = _LENGTH_BYTES.get(buffer[1] & 0x7F, 0)
         self._first, self._done = buffer[0], 0
         self._is_refused = head != 2 + extended + 4
-        if self._is_refused:  # what follows is refused with it
+        if self._is_refused:  # what follows is rejected with it
             self._mask, self._length, self._remaining = _NO_MASK, 0, len(buffer)
             return
         self._mask, self._length = bytes(buffer[2 + extended : head]), self._announced(extended)
@@ -181,7 +181,7 @@ class FrameCutter:
 
 
 def _is_against_the_rules(first: int, second: int) -> bool:
-    """Tell a head that no client may send: unmasked, of no known kind, or a control frame that is long or in parts."""
+    """Tell whether a head is invalid from a client: unmasked, unknown, or a long or fragmented control frame."""
     opcode = first & 0x0F
     is_odd_control = opcode >= _CONTROL and (not first & 0x80 or second & 0x7F > 125)
     return bool(first & 0x30) or opcode not in _OPCODES or not second & 0x80 or is_odd_control

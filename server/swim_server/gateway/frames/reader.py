@@ -1,7 +1,7 @@
-"""The way in of one client: its bytes, frame by frame, to the library, and whole messages to whoever answers them.
+"""Reads one client's bytes: frames go to the library, whole messages to the owner.
 
-A frame is handed on only when the one before it has been answered, so pongs and answers keep the order of what they
-answer. What one client may cost in a turn of the loop is bounded; the rest waits for turns to come, unread.
+A frame is passed on only when the one before it has been answered, so pongs and answers keep the order of what they
+answer. What one client may cost in a turn of the loop is bounded; the rest waits, unread, for later turns.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from websockets.server import ServerProtocol
 
 STOPS_WORK = Hold.UNWRITTEN | Hold.UNANSWERED | Hold.RATE | Hold.ABUSE
-"""While one of these holds, not even what was received already is looked at."""
+"""While one of these holds, even what was already received is not processed."""
 
 LIGHT_FRAMES = 8
 LIGHT_BYTES = 8 * 1024
 LIGHT_SECONDS = 0.002
-"""Whose input costs less than this at once is served before all others: most clients send a line now and then."""
+"""Input that costs less than this is processed before all other: most clients send a line now and then."""
 HEAVY_SECONDS = 1.0
-"""Whose input cost more waits for so long with the others of that kind."""
+"""After expensive input, a client's input is queued with other expensive input for this long."""
 MOST_LIGHT_BYTES = 512 * 1024
-"""Input that may inflate to more is queued with that of clients who send a lot."""
+"""Input that may inflate to more counts as expensive."""
 MAX_LATE_BYTES = 1024 * 1024
-"""What a client may still send after we began to close; then it is read no more, and dropped when its time is over."""
+"""How much a client may still send after we began to close; beyond it, it is not read, and dropped in time."""
 TURN_SECONDS = 0.003
-"""After so long one client's turn ends, be its budget used up or not."""
+"""One client's turn ends after this time, even if its budget is not used up."""
 
 
 class ReadingQueues(NamedTuple):
-    """Where input waits for its turn: each queue has a part of every turn of the loop."""
+    """The queues in which input waits: each gets a part of every turn of the loop."""
 
     light: WorkQueue
     heavy: WorkQueue
-    """Clients whose input is expensive wait here for each other, without delaying anyone else."""
+    """Expensive input waits here, without delaying other clients."""
     monotonic: Callable[[], float]
 
 
 class ReadLimits(Protocol):
-    """How long what a client sends may be."""
+    """How long messages may be."""
 
     @property
     def hard_limit_bytes(self) -> int:
@@ -56,7 +56,7 @@ class ReadLimits(Protocol):
 
     @property
     def kept_bytes(self) -> int:
-        """Of a longer message only the beginning is kept, to refuse it."""
+        """Only this much is kept of a longer message, to refuse it."""
 
 
 class TurnBudget(Protocol):
@@ -67,27 +67,27 @@ class TurnBudget(Protocol):
 
 
 class FrameOwner(Protocol):
-    """Whose frames they are."""
+    """The endpoint whose frames are read."""
 
     @property
     def is_open(self) -> bool:
-        """Messages are answered."""
+        """Whether messages are answered."""
 
     def count_frame(self, opcode: int, size_bytes: int) -> None:
-        """Note a frame and what it has cost in bytes, inflated; may close the connection, or stop its reading."""
+        """Count a frame and its inflated size in bytes; may close the connection, or stop reading."""
 
     def on_message(self, payload: bytes, size_bytes: int, *, is_text: bool) -> None:
-        """Answer a whole message. Of one that is too long to be answered, ``payload`` is the beginning."""
+        """Answer a complete message. If it is too long to be answered, ``payload`` is its beginning."""
 
     def flush(self) -> None:
-        """Write what the library has to say."""
+        """Write what the library wants to send."""
 
     def leave(self) -> None:
-        """Follow the library, which has begun to close: the client asked, or broke the rules of the protocol."""
+        """Follow the library, which has begun to close: the client asked for it, or violated the protocol."""
 
 
 class FrameReader:
-    """Reads one client's frames. Made at the upgrade."""
+    """Reads one client's frames. Created at the upgrade."""
 
     __slots__ = (
         "_budget", "_check", "_cutter", "_fragments", "_gate", "_heavy_until", "_is_compressed", "_is_queued",
@@ -110,37 +110,37 @@ class FrameReader:
         self._queue = queues.light
         """Where its work waits, or will wait next."""
         self._heavy_until = 0.0
-        """``monotonic`` when what it has cost is forgotten."""
+        """``monotonic`` when the cost of its input is forgotten."""
         self._budget = budget
         self._limits = limits
         self._cutter = FrameCutter(limits.hard_limit_bytes, limits.kept_bytes)
         self._fragments = bytearray()
-        """Of the message that is being read, as far as it is kept."""
+        """The part of the current message that is kept."""
         self._message_bytes = 0
-        """How long that message is so far."""
+        """Length of the current message so far."""
         self._late_bytes = 0
-        """What came after we began to close."""
+        """How many bytes came after we began to close."""
         self._is_text = False
-        """Of the message that is being read."""
+        """Whether the current message is text."""
         self._is_compressed = False
         self._check: TextCheck | None = None
-        """Of a text message that comes in several pieces."""
+        """Checks a text message that comes in several pieces."""
         self._is_queued = False
 
     def receive(self, data: bytes) -> None:
-        """Take in what came, and work it off now or in its turn."""
-        if self._protocol.eof_sent:  # the library listens no more
+        """Take received bytes and process them, now or in their turn."""
+        if self._protocol.eof_sent:  # the library ignores further input
             return
         self._cutter.add(data)
         if self._is_queued:
             self._gate.add(Hold.UNREAD)
         else:
             self._is_queued = True
-            self._queue = self._queues.light  # from where it goes on to the other one if it looks heavy
+            self._queue = self._queues.light  # which moves it to the other queue if it looks expensive
             self._queue.submit(self._work)
 
     def wake(self) -> None:
-        """Go on with what waits here, now that nothing holds it up any more."""
+        """Continue with what waits here, now that nothing holds it."""
         if self._cutter and not self._is_queued:
             self._is_queued = True
             self._queue.put_off(self._work)
@@ -150,7 +150,7 @@ class FrameReader:
         self._cutter.clear()
 
     def _work(self) -> None:
-        """Work off what has come, as far as one turn's budget goes."""
+        """Process what was received, within the budget of one turn."""
         began = self._queues.monotonic()
         if self._queue is self._queues.light and not self._looks_light(began):
             self._queue = self._queues.heavy
@@ -169,7 +169,7 @@ class FrameReader:
             self._queue.put_off(self._work)
 
     def _looks_light(self, now: float) -> bool:
-        """Expect what waits to cost little: there is not much of it, and what was before it did."""
+        """Tell whether what waits is expected to cost little: it is short, and what came before it cost little."""
         cutter = self._cutter
         return len(cutter) < LIGHT_BYTES and cutter.most_bytes <= MOST_LIGHT_BYTES and now >= self._heavy_until
 
@@ -190,7 +190,7 @@ class FrameReader:
             self._heavy_until = began + spent_seconds + HEAVY_SECONDS
 
     def _read(self, piece: Piece) -> int:
-        """Hand one piece to the library and answer what is whole now; return what that cost in bytes."""
+        """Pass one piece to the library and answer complete messages; return the cost in bytes."""
         protocol, owner = self._protocol, self._owner
         was_open = protocol.state is State.OPEN
         if not was_open:
@@ -207,7 +207,7 @@ class FrameReader:
                 owner.count_frame(piece.opcode, max(cost, piece.frame_bytes))
             if owner.is_open:
                 self._on_frame(frame, len(frame.data) if self._is_compressed else piece.frame_bytes)
-            frame.data = b""  # the library's parser holds the last frame until the next one comes
+            frame.data = b""  # the library's parser keeps the last frame until the next one comes
         if was_open and owner.is_open and protocol.state is not State.OPEN:
             owner.leave()
         else:
@@ -215,13 +215,13 @@ class FrameReader:
         return cost
 
     def _count_late(self, piece: Piece) -> None:
-        """Wait for the answer to our close behind what was on its way, not behind what is sent without end."""
+        """Read on for the answer to our close, but only up to a limit."""
         self._late_bytes += piece.size_bytes
         if self._late_bytes > MAX_LATE_BYTES:
             self._gate.add(Hold.ABUSE)
 
     def _is_text_so_far(self, piece: Piece) -> bool:
-        """Look at a piece of a text message that doesn't come as a whole, and not compressed, before it is read."""
+        """Check a piece of an uncompressed text message in several pieces before it is read."""
         if piece.is_start and piece.opcode != Opcode.CONT:
             self._is_text, self._is_compressed = piece.opcode == Opcode.TEXT, piece.is_compressed
             is_whole = piece.is_end and piece.is_final and piece.frame_bytes <= self._limits.kept_bytes
@@ -231,7 +231,7 @@ class FrameReader:
         return self._check.passes(piece.payload, is_end=piece.is_end and piece.is_final)
 
     def _on_frame(self, frame: Frame, size_bytes: int) -> None:
-        """Put messages together. Control frames are the library's: it has answered them."""
+        """Assemble messages. Control frames have been answered by the library."""
         if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
             if frame.fin:
                 self._on_message(bytes(frame.data), size_bytes)
@@ -252,13 +252,13 @@ class FrameReader:
             self._owner.on_message(payload, self._message_bytes, is_text=self._is_text)
 
     def _is_inflated_text_so_far(self, frame: Frame) -> bool:
-        """Look at a fragment of a text message that came compressed."""
+        """Check a fragment of a compressed text message."""
         if self._check is None or not (self._is_compressed and self._is_text):
             return True
         return self._check.passes(bytes(frame.data), is_end=frame.fin)
 
     def _on_message(self, payload: bytes, size_bytes: int) -> None:
-        """Take a message in one frame. One that came in one piece was not looked at before."""
+        """Answer a message in one frame, checking it first if it came in one piece."""
         if self._is_text and (self._check is None or self._is_compressed) and not is_utf8(payload):
             self._refuse_text()
         else:

@@ -1,4 +1,4 @@
-"""Whether a text message is UTF-8, told as soon as it is certain that it is not (RFC 6455, section 8.1). Pure."""
+"""Checks whether a text message is valid UTF-8, failing as early as possible (RFC 6455, section 8.1). Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _new_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class TextCheck:
-    """Follows one text message, in whatever pieces it comes."""
+    """Checks one text message that comes in pieces of any size."""
 
     __slots__ = ("_decoder",)
 
@@ -16,7 +16,7 @@ class TextCheck:
         self._decoder = _new_decoder("strict")
 
     def passes(self, data: bytes, *, is_end: bool) -> bool:
-        """Take the next bytes of the message, and whether they are its last; False: this is no UTF-8."""
+        """Check the next bytes of the message, and whether they may be its last; False: it is not UTF-8."""
         try:
             self._decoder.decode(data, is_end)
         except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Who asks over plain HTTP, and how often: the key of a request, the limits of its tier, the origin of a browser."""
+"""Access control of plain HTTP: the key of a request, the limits of its tier, the origin of a browser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MINUTE_SECONDS = 60
 
 
 class RequestRates:
-    """Counts the requests of each key in this minute."""
+    """Counts the requests of each key in the current minute."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._monotonic = clock.monotonic
@@ -34,7 +34,7 @@ class RequestRates:
         self._counts: Counter[int] = Counter()
 
     def seconds_until_allowed(self, key_id: int, limit: int) -> int:
-        """Count a request; 0 where it is within the limit, else when the next one may come."""
+        """Count a request; return 0 if it is within the limit, else the seconds until the next one is allowed."""
         now = self._monotonic()
         minute = int(now // MINUTE_SECONDS)
         if minute != self._minute:
@@ -47,18 +47,18 @@ class RequestRates:
 
 
 class _Headers:
-    """A request's headers as they are read for a key."""
+    """The headers of a request, in the form in which keys are read."""
 
     def __init__(self, request: web.Request) -> None:
         self._headers = request.headers
 
     def get_all(self, name: str) -> list[str]:
-        """Return the values of a header, in any case."""
+        """Return all values of a header; names are case-insensitive."""
         return list(self._headers.getall(name, []))
 
 
 class Access:
-    """Decides about requests as handshakes are decided about: the same keys, throttles and words."""
+    """Decides about requests by the same keys, limits and error texts as handshakes."""
 
     def __init__(
         self,
@@ -76,30 +76,30 @@ class Access:
         self._rates = RequestRates(clock=clock)
 
     def credential(self, request: web.Request) -> Credential:
-        """Read the key that a request brings."""
+        """Return the key in a request."""
         return presented_key(request.raw_path, _Headers(request))
 
     def address(self, request: web.Request) -> str:
-        """Return where a request comes from: behind a trusted proxy, what the proxy names."""
+        """Return the address of a client: behind a trusted proxy, the one that the proxy reports."""
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         return self._refusals.address_of(peer, _Headers(request).get_all("X-Forwarded-For")) or "unknown"
 
     # The operator's page.
 
     def check_throttle(self, address: str) -> None:
-        """Refuse an address from which too many bad keys or tokens came. Raises HttpError."""
+        """Refuse an address that sent too many bad keys or tokens. Raises HttpError."""
         self._check_throttle(address)
 
     def refused_operator(self, address: str, token: str) -> float:
-        """Count a token that is none; return for how many seconds its answer is to be held back."""
+        """Count an invalid token; return for how many seconds its answer must be delayed."""
         return self._refusals.failed(address, token, Refused("not the operator's token", "operator"))
 
     def succeeded(self, address: str) -> None:
-        """Note that a good token came from there."""
+        """Note a valid token from this address."""
         self._refusals.succeeded(address)
 
     async def identify(self, request: web.Request) -> KeyRecord:
-        """Find out whose key a request brings, and count the request. Raises HttpError."""
+        """Find out whose key is in a request, and count the request. Raises HttpError."""
         credential, address = self.credential(request), self.address(request)
         decision = self._authentication.cached(credential.api_key, address)
         if not self._authentication.is_remembered(credential.api_key, address):
@@ -136,9 +136,9 @@ class Access:
     # Browsers.
 
     def cross_origin_headers(self, request: web.Request) -> dict[str, str]:
-        """Return what lets a browser's page read the answer; raises HttpError for an origin that may not."""
+        """Return the headers that let a browser's page read the answer; raises HttpError for a forbidden origin."""
         origin = request.headers.get("Origin")
-        if origin is None or is_operators(request.path):  # the operator's page lets nobody else read anything
+        if origin is None or is_operators(request.path):  # only the operator's page itself may read anything
             return {}
         if self._allowed_origins and is_own_origin(request):
             return {}
@@ -152,7 +152,7 @@ class Access:
 
 
 def is_own_origin(request: web.Request) -> bool:
-    """Tell whether the page that asks came from the host that it asks, as far as the browser says so."""
+    """Tell whether the requesting page came from the requested host, as far as the browser says."""
     if request.headers.get("Sec-Fetch-Site") == "same-origin":
         return True
     _, separator, authority = request.headers.get("Origin", "").partition("://")
@@ -160,5 +160,5 @@ def is_own_origin(request: web.Request) -> bool:
 
 
 def is_operators(path: str) -> bool:
-    """Tell the operator's page and what it asks, under whatever prefix."""
+    """Tell whether a path belongs to the operator's page, under any prefix."""
     return "ops" in path.split("/")

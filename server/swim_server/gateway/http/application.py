@@ -1,4 +1,4 @@
-"""What is answered over plain HTTP, and by whom. Imported when the first such request comes: it takes its time."""
+"""The plain HTTP application: routes and what all of them share. Imported with the first request."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.request_counts import RequestCounts
 
 PREFIXES = ("", "/api/swim/v1")
-"""Proxies differ in what they strip."""
+"""Proxies differ in which prefix they strip."""
 MAX_BODY_BYTES = 1024 * 1024
 KEEPALIVE_SECONDS = 30.0
 MAX_LINE_BYTES = 16 * 1024
-"""No head is longer: the endpoints see to that."""
+"""No head is longer: the endpoints ensure that."""
 SUFFIX = r"{suffix:json|ndjson|geojson|csv}"
 CORS_HEADERS = "Authorization, X-SWIM-API-Key, X-API-Key, Content-Type, Last-Event-ID, If-None-Match"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,7 +42,7 @@ _log = logging.getLogger("swim_server.http")
 
 
 class Application:
-    """The routes, and what holds for all of them."""
+    """The routes, and what applies to all of them."""
 
     def __init__(self, parts: HttpParts, tracker: RequestTracker) -> None:
         self._parts = parts
@@ -51,7 +51,7 @@ class Application:
         self._streams = Streams(parts)
 
     def build(self) -> web.Application:
-        """Put it together."""
+        """Build the aiohttp application."""
         application = web.Application(middlewares=[self._serve], client_max_size=MAX_BODY_BYTES)
         web_pages = WebPages(self._parts)
         for prefix in PREFIXES:
@@ -100,7 +100,7 @@ class Application:
             self._counts.in_hand -= 1
         self._counts.note(request.method, _route_of(request), response.status)
         is_kept = request.keep_alive and not request.can_read_body and response.keep_alive is not False
-        if not is_kept:  # what came behind a body that was not read is nothing to look for another head in
+        if not is_kept:  # bytes after a body that was not read must not be taken for another head
             response.force_close()
         if not response.prepared:
             response.headers["Server"] = "swim"
@@ -134,7 +134,7 @@ class Application:
 
 
 class Requests(web.RequestHandler):
-    """The library's protocol; what it refuses by itself is refused in our words."""
+    """The library's request handler, with our texts for what it rejects by itself."""
 
     __slots__ = ("_counts",)
 
@@ -146,7 +146,7 @@ class Requests(web.RequestHandler):
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """Answer a request that can't be read, or whose handler failed."""
-        if status >= 500 or request.writer.output_size > 0:  # a client's own fault fills no log, and may hold its key
+        if status >= 500 or request.writer.output_size > 0:  # a client's error fills no log, and may contain its key
             super().handle_error(request, status, exc, message)
         text = "this is not a valid HTTP request" if status < 500 else "internal error: see the service's log"
         self._counts.note("", UNREADABLE if status < 500 else OTHER, status)
@@ -157,13 +157,13 @@ class Requests(web.RequestHandler):
 
 
 def make_protocol(runner: web.AppRunner, counts: RequestCounts) -> web.RequestHandler:
-    """Make a protocol for one connection."""
+    """Return a protocol for one connection."""
     assert runner.server is not None, "it was set up"
     return Requests(
         runner.server,
         counts,
         loop=asyncio.get_running_loop(),
-        access_log=None,  # no log of requests
+        access_log=None,  # no access log
         logger=_log,
         keepalive_timeout=KEEPALIVE_SECONDS,
         max_line_size=MAX_LINE_BYTES,
@@ -172,7 +172,7 @@ def make_protocol(runner: web.AppRunner, counts: RequestCounts) -> web.RequestHa
 
 
 async def build_runner(parts: HttpParts, tracker: RequestTracker) -> web.AppRunner:
-    """Set up what makes a protocol for each connection. Nothing of requests is logged."""
+    """Set up the runner whose protocols serve connections. Requests are not logged."""
     runner = web.AppRunner(
         Application(parts, tracker).build(),
         access_log=None,
@@ -183,7 +183,7 @@ async def build_runner(parts: HttpParts, tracker: RequestTracker) -> web.AppRunn
 
 
 def _route_of(request: web.Request) -> str | None:
-    """Name the route of a request by its pattern, without the prefix that a proxy may have stripped."""
+    """Return the pattern of the request's route, without the prefix that a proxy may have stripped."""
     resource = request.match_info.route.resource
     if resource is None:
         return None
@@ -192,7 +192,7 @@ def _route_of(request: web.Request) -> str | None:
 
 
 def _options(missing: web.HTTPMethodNotAllowed, cross_origin: dict[str, str]) -> web.Response:
-    """Answer OPTIONS wherever there is something; a browser asks so before it sends a key in a header."""
+    """Answer OPTIONS for every route; browsers ask before they send a key in a header."""
     allowed = ", ".join(sorted({*missing.allowed_methods, "OPTIONS"}))
     headers = {"Allow": allowed, **cross_origin}
     if cross_origin:
@@ -205,7 +205,7 @@ def _options(missing: web.HTTPMethodNotAllowed, cross_origin: dict[str, str]) ->
 
 
 def _refused(request: web.Request, raised: web.HTTPException) -> web.Response:
-    """Answer what the library refuses with JSON that has a code and a text."""
+    """Answer what the library rejects with JSON that has a code and a text."""
     allowed = {name: raised.headers[name] for name in ("Allow",) if name in raised.headers}
     text = f"there is nothing at {request.path[:200]}" if raised.status == 404 else raised.reason
     if raised.status == 413:
@@ -213,5 +213,5 @@ def _refused(request: web.Request, raised: web.HTTPException) -> web.Response:
     return _json(raised.status, {"code": raised.reason.upper().replace(" ", "_"), "message": text}, allowed)
 
 
-def _json(status: int, document: Any, headers: dict[str, str] | None = None) -> web.Response:
+def _json(status: int, document: object, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(status=status, body=_encode(document) + b"\n", content_type="application/json", headers=headers)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class BorrowedTransport(asyncio.Transport):
-    """A transport that forwards everything until it is taken back; from then on it appears closed to its user."""
+    """A transport that forwards everything until it is taken back; then it appears closed to its user."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
@@ -16,11 +16,11 @@ class BorrowedTransport(asyncio.Transport):
         self._is_taken_back = False
 
     def take_back(self) -> None:
-        """Let nothing that its borrower does reach the connection any more."""
+        """Cut the borrower off: nothing it does reaches the connection any more."""
         self._is_taken_back = True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Tell of the connection."""
+        """Return information about the connection."""
         return self._transport.get_extra_info(name, default)
 
     def is_closing(self) -> bool:
@@ -28,7 +28,7 @@ class BorrowedTransport(asyncio.Transport):
         return self._is_taken_back or self._transport.is_closing()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Write, unless it was taken back."""
+        """Write, unless the transport was taken back."""
         if not self._is_taken_back:
             self._transport.write(data)
 
@@ -38,24 +38,24 @@ class BorrowedTransport(asyncio.Transport):
             self._transport.writelines(list_of_data)
 
     def get_write_buffer_size(self) -> int:
-        """Return what is not sent yet."""
+        """Return how many bytes are not sent yet."""
         return self._transport.get_write_buffer_size()
 
     def can_write_eof(self) -> bool:
-        """Half-closed connections are nothing that HTTP needs."""
+        """Return False: HTTP does not need half-closed connections."""
         return False
 
     def is_reading(self) -> bool:
-        """Tell whether bytes come in."""
+        """Tell whether the connection is being read."""
         return self._transport.is_reading()
 
     def pause_reading(self) -> None:
-        """Read nothing for now."""
+        """Stop reading."""
         if not self._is_taken_back:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Resume reading."""
         if not self._is_taken_back:
             self._transport.resume_reading()
 

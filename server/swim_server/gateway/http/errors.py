@@ -1,4 +1,4 @@
-"""What is wrong with a request, as its answer: a status, a code, and a text for who sent it."""
+"""Errors of plain HTTP: a status, a code, and a text for the client."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class HttpError(Exception):
 
 
 def bad_request(message: str, code: str = "BAD_REQUEST", **details: Any) -> NoReturn:
-    """Refuse what can't be read."""
+    """Return the error for a request that can't be read."""
     raise HttpError(400, code, message, **details)
 
 
 def of_message(refused: BadMessage) -> HttpError:
-    """Refuse over HTTP what is refused over a WebSocket, with the same code."""
+    """Return the HTTP error for what is refused over a WebSocket, with the same code."""
     status = FORBIDDEN_CODES.get(refused.code, 400)
     details = {name: value for name, value in refused.data.items() if name not in ("code", "message")}
     return HttpError(status, str(refused.code), refused.message, **details)
 
 
 def unavailable(code: str, message: str, retry_seconds: int = 5) -> HttpError:
-    """Refuse for now."""
+    """Return the error for something that is temporarily unavailable."""
     return HttpError(503, code, message, headers={"Retry-After": str(retry_seconds)})

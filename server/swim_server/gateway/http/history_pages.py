@@ -1,4 +1,4 @@
-"""History over HTTP, page by page."""
+"""History over plain HTTP, page by page."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class HistoryPages:
-    """Reads off the loop; a page has as many events as were looked at, fewer where filters let not all pass."""
+    """Reads off the loop; a page covers a fixed number of events, of which filters may leave fewer."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
 
     async def events(self, request: web.Request) -> web.Response:
-        """Answer with a page: ``after`` or ``since`` says where it begins."""
+        """Answer with a page; ``after`` or ``since`` says where it begins."""
         await self._parts.access.identify(request)
         check_names(request.query, NAMES)
         catalogue = self._parts.hub.catalogue
@@ -61,7 +61,7 @@ class HistoryPages:
 
 
 def read_start(query: Query) -> EventId:
-    """Read where history begins; at its beginning where nothing is said."""
+    """Read where to begin; by default at the beginning of history."""
     after, since = one(query, "after"), one(query, "since")
     if after is not None and since is not None:
         bad_request("only one of after and since can be given")

@@ -1,4 +1,4 @@
-"""Who may read what is the operator's: a token from a file, or a request from this very machine."""
+"""Who may read what is for the operator: whoever has the token from a file, or is on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
-"""Headers that proxies add; and those that begin so:"""
+"""Headers that proxies add, besides those with a prefix below:"""
 FORWARDING_PREFIX = "x-forwarded-"
 
 
@@ -22,7 +22,7 @@ class OperatorAccess:
         self._has_public_url = has_public_url
 
     def is_allowed(self, request: web.Request) -> bool:
-        """Tell whether the request brings the token; or comes from this machine, and from no proxy on it."""
+        """Tell whether the request has the token, or comes from this machine and from no proxy on it."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if self._token is not None and scheme.lower() == "bearer":
             return hmac.compare_digest(token.strip().encode(), self._token.encode())
@@ -38,7 +38,7 @@ def _is_of_this_machine(request: web.Request) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell an address or name of the machine itself."""
+    """Tell whether this is an address or name of this machine."""
     if host.lower() in ("localhost", "localhost."):
         return True
     try:

@@ -1,4 +1,4 @@
-"""What the handlers of plain HTTP work with, put together from the parts of the service."""
+"""What the handlers of plain HTTP work with, built from the parts of the service."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 Metrics = Callable[[], Awaitable[tuple[bytes, str]]]
-"""Writes all figures, as Prometheus reads them; with the content type."""
+"""Returns all metrics in the format of Prometheus, with the content type."""
 
 LoadAirports = Callable[[], Awaitable["Airfields"]]
-"""Finds where airports are. The first answer takes a moment."""
+"""Loads where airports are. The first call takes a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpParts:
-    """Nothing in it belongs to a single request."""
+    """The parts that handlers share. Nothing in it belongs to a single request."""
 
     config: ServerConfig
     pages: PagesConfig
@@ -53,6 +53,6 @@ class HttpParts:
     request_counts: RequestCounts
     log: ConnectionLog
     kinds: Sequence[str]
-    """The names of the kinds of entries that there are."""
+    """The names of the kinds of entries."""
     airports: LoadAirports
     clock: Clock

@@ -1,4 +1,4 @@
-"""One connection that is served plain HTTP: its bytes on their way to a protocol of the HTTP server, within limits."""
+"""One connection of plain HTTP: passes its bytes to a protocol of the HTTP server, within limits."""
 
 from __future__ import annotations
 
@@ -18,37 +18,36 @@ if TYPE_CHECKING:
 
 END_OF_HEAD = b"\r\n\r\n"
 REQUEST_SECONDS = 60.0
-"""So long a request may take to come, body and all: one that comes byte by byte holds its place no longer."""
+"""Maximum time for a request, body included, so that a slow one doesn't hold its slot forever."""
 LEAST_TAKEN_BYTES = 32 * 1024
-"""A client that is being sent an answer has to take so much of it from one look to the next."""
+"""How much of an answer a client must receive between two checks."""
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
-"""On one connection until it is answered, whatever it is made of; bodies have a limit of their own."""
+"""Maximum bytes on one connection until it is answered; bodies have a limit of their own."""
 
 
 class PlainOwner(Protocol):
     """The endpoint whose connection it is."""
 
     def read_plain(self) -> None:
-        """Resume reading: there is a protocol to take the bytes."""
+        """Resume reading: the HTTP protocol is ready."""
 
     def stay_plain(self) -> None:
-        """Go on for a while: something is being sent to a client that says nothing."""
+        """Extend the deadline: the client is being sent something and sends nothing itself."""
 
     def admit_stream(self) -> None:
-        """Count it no longer to those that are not let in: it has a place in its tier."""
+        """Stop counting it as not admitted: it has a slot in its tier."""
 
     def shake_hands(self, head: bytes) -> None:
-        """Take the connection back: a request on it wants a WebSocket."""
+        """Take the connection back: the next request on it is for a WebSocket."""
 
     def abort(self) -> None:
-        """Drop the connection without a word."""
+        """Drop the connection without an answer."""
 
 
 class PlainConnection:
-    """Keeps what comes until the server has a protocol for it; then hands everything on. No request may be too long,
-    nor take too long to come.
+    """Buffers input until the server has a protocol for it, then passes it on. Limits requests in size and time.
 
-    Between two requests the connection may turn into a WebSocket's: proxies keep what they have opened.
+    Between two requests the connection may become a WebSocket's: proxies reuse connections.
     """
 
     __slots__ = (
@@ -75,17 +74,17 @@ class PlainConnection:
         self._early = bytearray()
         self._monotonic = monotonic
         self._began_at = monotonic()
-        """When the first bytes came of the request in hand."""
+        """When the first bytes of the current request came."""
         self._unsent_bytes = 0
-        """What was not sent yet, when somebody looked last."""
+        """How many bytes were unsent at the last check."""
         self._received_bytes = 0
-        """Of the request in hand, with whatever came behind it."""
+        """Size of the current request, with whatever came after it."""
         self._task: asyncio.Task[None] | None = None
         self._stream: StreamConnection | None = None
         self._stream_transport: StreamTransport | None = None
 
     def serve(self, protocols: HttpProtocols, tasks: Tasks) -> None:
-        """Ask for a protocol; the first one takes a moment."""
+        """Request a protocol; the first one takes a moment."""
         self._protocols = protocols
         self._task = tasks.start(self._hand_over(protocols))
 
@@ -99,7 +98,7 @@ class PlainConnection:
         protocol.data_received(early)
 
     def receive(self, data: bytes) -> None:
-        """Take what came."""
+        """Process received bytes."""
         self._received_bytes += len(data)
         if self._is_between_requests and not self._early:
             self._began_at = self._monotonic()
@@ -109,14 +108,14 @@ class PlainConnection:
             self._early += data
         elif self.is_between_requests:
             self._receive_next(self._protocol, data)
-        elif self._stream is None:  # a client of a stream has nothing to say
+        elif self._stream is None:  # a client of a stream has nothing to send
             self._protocol.data_received(data)
         if self._stream is None and self._monotonic() - self._began_at > REQUEST_SECONDS:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to come")
 
     @property
     def is_between_requests(self) -> bool:
-        """The last request was answered, its body read: what comes is the head of another. The server sets it."""
+        """Whether the last request is answered and its body read: another head comes next. Set by the server."""
         return self._is_between_requests
 
     @is_between_requests.setter
@@ -124,8 +123,8 @@ class PlainConnection:
         self._is_between_requests, self._began_at = value, self._monotonic()
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
-        """Say why a request is not read to its end, and let the client go."""
-        if self.transport.get_write_buffer_size():  # an answer is on its way
+        """Tell why a request is not read to its end, and close."""
+        if self.transport.get_write_buffer_size():  # an answer is being sent
             self._owner.abort()
             return
         self._borrowed.take_back()
@@ -133,12 +132,12 @@ class PlainConnection:
         self.transport.close()
 
     def is_taken(self) -> bool:
-        """Tell whether something is being sent, and the client has taken of it since the last look."""
+        """Tell whether something is being sent and the client has received part of it since the last call."""
         before, self._unsent_bytes = self._unsent_bytes, self.transport.get_write_buffer_size()
         return self._unsent_bytes > 0 and not before - LEAST_TAKEN_BYTES < self._unsent_bytes <= before
 
     def _receive_next(self, protocol: asyncio.Protocol, data: bytes) -> None:
-        """Look at the head of the next request before anybody else does."""
+        """Examine the head of the next request before the protocol gets it."""
         self._early += data
         found = self._early.find(END_OF_HEAD)
         if len(self._early if found < 0 else self._early[:found]) > self._max_head_bytes:
@@ -159,7 +158,7 @@ class PlainConnection:
         self._owner.shake_hands(early)
 
     def receive_eof(self) -> bool:
-        """Tell whether the connection of a client that sends no more stays open for answers."""
+        """Tell whether the connection stays open for answers after the client's end of file."""
         return bool(self._protocol.eof_received()) if self._protocol is not None else False
 
     def pause_writing(self) -> None:
@@ -177,7 +176,7 @@ class PlainConnection:
             self._stream.resume()
 
     def lost(self, error: Exception | None) -> None:
-        """Forget a connection that is gone."""
+        """Release a connection that is gone."""
         if self._task is not None:
             self._task.cancel()
         if self._stream_transport is not None and not self._stream_transport.closed.done():
@@ -193,20 +192,20 @@ class PlainConnection:
     # Server-sent events.
 
     def begin_stream(self, stream: StreamConnection, transport: StreamTransport) -> None:
-        """From now on the hub writes to this connection."""
+        """Let the hub write to this connection from now on."""
         self._owner.admit_stream()
         self._stream, self._stream_transport = stream, transport
 
     def end_stream(self) -> None:
-        """Let the hub write no more. Idempotent."""
+        """Stop the hub's writing. Idempotent."""
         self._stream = self._stream_transport = None
 
     def stay(self) -> None:
-        """Go on for a while: something is being sent to a client that says nothing."""
+        """Extend the deadline: the client is being sent something and sends nothing itself."""
         self._owner.stay_plain()
 
     def close(self, code: CloseCode, reason: str, *, retry_ms: int) -> bool:
-        """Let a stream end with an event that says why; False: there is none."""
+        """End a stream with an event that gives the reason; False: there is no stream."""
         if self._stream_transport is None:
             return False
         self._stream_transport.close(code, reason, retry_ms=retry_ms)

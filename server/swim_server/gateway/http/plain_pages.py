@@ -1,4 +1,4 @@
-"""What needs no key: health, readiness, the documents, and a page that says what this is. And the metrics."""
+"""What needs no key: health, readiness, the documents, and a page about the service. And the metrics."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ class PlainPages:
         self._parts = parts
 
     async def health(self, _: web.Request) -> web.Response:
-        """Answer that the process lives: its loop has come to this."""
+        """Answer that the process is alive: its event loop runs."""
         return _json(200, {"status": "ok"})
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer whether clients may be sent here, and why not."""
+        """Answer whether clients may be sent here and, if not, why."""
         is_ready, checks = self._parts.readiness.document()
         return _json(200 if is_ready else 503, {"status": "ok" if is_ready else "not ready", "checks": checks})
 
     async def page(self, _: web.Request) -> web.Response:
-        """Say in plain text what this is."""
+        """Describe the service in plain text."""
         return web.Response(text=PAGE)
 
     async def upgrade_required(self, _: web.Request) -> web.Response:
-        """Tell a plain request at a WebSocket's path what is missing."""
+        """Answer a request at the WebSocket's path that lacks an upgrade."""
         headers = {"Upgrade": "websocket", "Connection": "Upgrade, close"}
         response = web.Response(status=426, text=UPGRADE_REQUIRED, headers=headers)
         response.force_close()
         return response
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Answer with all figures, to the operator and to this machine."""
+        """Answer with all metrics, for the operator and this machine only."""
         if not self._parts.operator.is_allowed(request):
             text = "metrics are for the operator: send the token in SWIM_HOME/operator.token as Authorization: Bearer"
             raise HttpError(401, "AUTH_FAILED", text, headers={"WWW-Authenticate": 'Bearer realm="swim"'})
@@ -66,7 +66,7 @@ class PlainPages:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def ticket(self, request: web.Request) -> web.Response:
-        """Answer with a ticket for one upgrade: no key then stands in an address, or in a proxy's log."""
+        """Answer with a ticket for one upgrade, so that no key appears in an address or a proxy's log."""
         await self._parts.access.identify(request)
         ticket = self._parts.tickets.issue(self._parts.access.credential(request).api_key)
         return _json(200, {"ticket": ticket, "expires_in": LIFE_SECONDS})
@@ -78,7 +78,7 @@ class PlainPages:
         return self._document(asyncapi_document(self._parts.hub.catalogue, self._parts.config.public_url))
 
     async def openapi(self, request: web.Request) -> web.Response:
-        """Answer with what is answered over HTTP as an OpenAPI document."""
+        """Answer with the plain HTTP API as an OpenAPI document."""
         from swim_server.protocol.schema.openapi import openapi_document
 
         return self._document(openapi_document(self._parts.hub.catalogue, self._parts.config.public_url))

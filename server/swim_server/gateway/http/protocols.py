@@ -1,4 +1,4 @@
-"""What the parts of plain HTTP ask of each other."""
+"""The interfaces between the parts of plain HTTP."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ if TYPE_CHECKING:
 
 
 class HttpConnection(Protocol):
-    """One connection, as requests on it see it."""
+    """One connection, as the handlers of its requests see it."""
 
     transport: asyncio.Transport
     is_between_requests: bool
-    """The last request was answered, its body read: what comes is the head of another."""
+    """Whether the last request is answered and its body read, so that another head comes next."""
 
     def begin_stream(self, stream: StreamConnection, transport: StreamTransport) -> None:
-        """From now on the hub writes to this connection."""
+        """Let the hub write to this connection from now on."""
 
     def end_stream(self) -> None:
-        """Let the hub write no more. Idempotent."""
+        """Stop the hub's writing. Idempotent."""
 
     def stay(self) -> None:
-        """Go on for a while: something is being sent to a client that says nothing."""
+        """Extend the deadline: the client is being sent something and sends nothing itself."""
 
 
 class HttpProtocols(Protocol):
-    """Makes what a connection is handed to."""
+    """Creates the protocols that connections are handed to."""
 
     async def protocol(self, connection: HttpConnection) -> asyncio.Protocol:
-        """Make a protocol for one connection."""
+        """Return a protocol for one connection."""
 
     def forget(self, protocol: asyncio.Protocol) -> None:
-        """Forget a connection that has ended, or belongs to another protocol."""
+        """Forget a connection that has ended or was taken back."""
 
 
 class RequestTracker(Protocol):
-    """Knows the connections of requests, and whether one is in hand."""
+    """Knows the connection of each request, and whether one is being answered."""
 
     def connection_of(self, protocol: object) -> HttpConnection | None:
         """Return the connection that a request came on."""
 
     def began(self, protocol: object) -> None:
-        """Note that a request is in hand."""
+        """Note that a request is being answered."""
 
     def answered(self, protocol: object, *, is_kept: bool) -> None:
-        """Note that a request is answered. ``is_kept``: what comes next on the connection is another head."""
+        """Note that a request is answered. ``is_kept``: another head comes next on the connection."""

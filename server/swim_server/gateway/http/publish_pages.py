@@ -1,4 +1,4 @@
-"""Publishing over HTTP: one event, or JSON lines of them."""
+"""Publishing over HTTP: one event, or several as JSON lines."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _decoder = msgspec.json.Decoder(_Row)
 
 
 class PublishPages:
-    """Takes events of the system tier. All of a body are stored, or none: each line is looked at before."""
+    """Accepts events of the system tier. A body is stored entirely or not at all: each line is checked first."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
 
     async def publish(self, request: web.Request) -> web.Response:
-        """Store what the body holds; answer one line for each event, which means: stored."""
+        """Store the events in the body; answer with one line for each event that is stored."""
         key = await self._parts.access.identify(request)
         if not self._parts.conversation.publishing.may_publish(key.tier):
             raise HttpError(403, "FORBIDDEN", "this key may not publish: ask for one of the system tier")
@@ -97,7 +97,7 @@ class PublishPages:
 
 
 async def _body(request: web.Request) -> bytes:
-    """Read the body, inflated where it is compressed. Raises HttpError where it is not what its headers say."""
+    """Read the body, decompressed if needed. Raises HttpError if it does not match its headers."""
     try:
         return await request.read()
     except (web.RequestPayloadError, HttpProcessingError):

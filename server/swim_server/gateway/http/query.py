@@ -1,4 +1,4 @@
-"""Query parameters: filters, formats and places in history, in the words of the ``subscribe`` action. Pure."""
+"""Query parameters: filters, formats and places in history, named as in the ``subscribe`` action. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EDGES = ("north", "south", "east", "west")
 
 
 class Query(Protocol):
-    """A request's query parameters, each of which may stand several times."""
+    """A request's query parameters, each of which may be repeated."""
 
     def getall(self, key: str, default: list[str]) -> list[str]: ...
 
@@ -32,7 +32,7 @@ class Query(Protocol):
 
 
 def check_names(query: Query, known: Collection[str]) -> None:
-    """Refuse parameters that there are not, naming the nearest one. Those that hold a key are no concern here."""
+    """Refuse unknown parameters, naming the most similar one. Those that hold a key are ignored."""
     for name in query.keys():  # noqa: SIM118  # a protocol of its own
         if name not in known and name not in QUERY_NAMES:
             near = get_close_matches(name[:80].lower(), list(known), n=1)
@@ -41,7 +41,7 @@ def check_names(query: Query, known: Collection[str]) -> None:
 
 
 def one(query: Query, name: str) -> str | None:
-    """Read a parameter that may stand once."""
+    """Read a parameter that may be given once."""
     values = query.getall(name, [])
     if len(values) > 1:
         bad_request(f"{name}: may appear only once in a query, got {len(values)}")
@@ -49,12 +49,12 @@ def one(query: Query, name: str) -> str | None:
 
 
 def read_list(query: Query, name: str) -> list[str]:
-    """Read a parameter with commas, or that stands several times."""
+    """Read a parameter with commas, or one that is repeated."""
     return [part.strip() for value in query.getall(name, []) for part in value.split(",") if part.strip()]
 
 
 def read_filters(query: Query) -> tuple[Filters, dict[str, Any]]:
-    """Read the filters, and how they would stand in a ``subscribe``. Raises BadMessage, HttpError."""
+    """Read the filters, and their form in a ``subscribe``. Raises BadMessage, HttpError."""
     raw: dict[str, Any] = {name: found for name in LISTS if (found := read_list(query, name))}
     for name in ("dep_window_start", "dep_window_end"):
         value = one(query, name)
@@ -77,12 +77,12 @@ def _read_box(text: str) -> dict[str, float]:
 
 
 def read_epoch(query: Query) -> str | None:
-    """Read the order of events that ``after`` is an id of. Raises BadMessage, HttpError."""
+    """Read the order of events that ``after`` is from. Raises BadMessage, HttpError."""
     return actions.read_epoch(one(query, "epoch"))
 
 
 def read_number(query: Query, name: str, default: int, most: int) -> int:
-    """Read a whole number from 1 on."""
+    """Read a whole number, at least 1."""
     text = one(query, name)
     if text is None:
         return default
@@ -92,7 +92,7 @@ def read_number(query: Query, name: str, default: int, most: int) -> int:
 
 
 def read_format(suffix: str | None, query: Query, accept: str | None, allowed: Collection[str] = tuple(FORMATS)) -> str:
-    """Choose the format: by the ending of the path, ``format``, ``Accept``; JSON where nothing is said."""
+    """Choose the format: by the extension of the path, ``format``, ``Accept``; JSON by default."""
     asked = suffix or one(query, "format")
     if asked is not None:
         if asked not in allowed:
@@ -119,7 +119,7 @@ def _accepted(accept: str | None, allowed: Collection[str]) -> str:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether an answer may be compressed (RFC 9110, 12.5.3): by name, else by what holds for all others."""
+    """Tell whether the answer may be compressed (RFC 9110, 12.5.3): by name, else by the wildcard."""
     qualities: dict[str, float] = {}
     for part in accept_encoding.split(","):
         coding, *parameters = (piece.strip().lower() for piece in part.split(";"))

@@ -1,4 +1,4 @@
-"""Whether the service can be sent clients, and if not, why: in words that tell a stranger nothing secret."""
+"""Whether the service can be sent clients and, if not, why: in words that reveal nothing secret."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """One thing that has to hold. ``problem`` answers None while it does."""
+    """One condition of readiness. ``problem`` returns None while it holds."""
 
     name: str
     problem: Callable[[], str | None]
 
 
 class Readiness:
-    """The checks behind ``/readyz``. Asking costs nothing: each answers from memory."""
+    """The checks behind ``/readyz``. All of them answer from memory."""
 
     def __init__(self, checks: Sequence[Check]) -> None:
         self._checks = tuple(checks)
 
     def document(self) -> tuple[bool, dict[str, str]]:
-        """Whether all hold, and what each says: ``ok`` or its problem."""
+        """Return whether all hold, and the result of each: ``ok`` or its problem."""
         found = {check.name: check.problem() or "ok" for check in self._checks}
         return all(answer == "ok" for answer in found.values()), found

@@ -15,27 +15,27 @@ from swim_server.state.folding import FLIGHT_FIELDS
 
 _encode = msgspec.json.Encoder().encode
 _FORMULA = frozenset("=+-@\t\r")
-"""What a spreadsheet takes for a formula where a cell begins with it."""
+"""A spreadsheet takes a cell that begins with one of these for a formula."""
 _AS_JSON = frozenset({bool, dict, list})
 
 
-def encode_entry(entry: Mapping[str, Any]) -> bytes:
-    """Encode one entry, as it stands in every document."""
+def encode_entry(entry: Mapping[str, object]) -> bytes:
+    """Encode one entry, as it is in every document."""
     return escape_json(_encode(entry))
 
 
 def to_json(name: str, rows: Sequence[bytes], as_of: str) -> bytes:
-    """Write one document."""
+    """Return the entries as one JSON document."""
     return b'{"as_of":"%b","count":%d,"%b":[%b]}\n' % (as_of.encode(), len(rows), name.encode(), b",".join(rows))
 
 
 def to_ndjson(rows: Sequence[bytes]) -> bytes:
-    """Write one line an entry."""
+    """Return the entries as JSON lines."""
     return b"".join([row + b"\n" for row in rows])
 
 
 class Feature(NamedTuple):
-    """An entry that has a place on earth: what is shown of it on a map."""
+    """An entry that has a position, as it is shown on a map."""
 
     key: Any
     latitude: float
@@ -44,7 +44,7 @@ class Feature(NamedTuple):
     """The entry as JSON."""
 
     def to_json(self) -> bytes:
-        """Write it; longitude first (RFC 7946, 3.1.1)."""
+        """Encode it; longitude first (RFC 7946, section 3.1.1)."""
         return b'{"type":"Feature","id":%b,"geometry":{"type":"Point","coordinates":[%a,%a]},"properties":%b}' % (
             escape_json(_encode(self.key)),
             self.longitude,
@@ -53,8 +53,8 @@ class Feature(NamedTuple):
         )
 
 
-def feature_of(key: Any, entry: Mapping[str, Any], encoded: bytes) -> Feature | None:
-    """Make a feature of an entry; None where it has no place on earth."""
+def feature_of(key: object, entry: Mapping[str, object], encoded: bytes) -> Feature | None:
+    """Build the feature of an entry; None if it has no position."""
     place = place_of(entry)
     if place is None or not (-90 <= place[0] <= 90 and -180 <= place[1] <= 180):
         return None
@@ -62,14 +62,14 @@ def feature_of(key: Any, entry: Mapping[str, Any], encoded: bytes) -> Feature | 
 
 
 def to_geojson(features: Iterable[bytes], as_of: str) -> bytes:
-    """Write a FeatureCollection (RFC 7946) of features that are written already."""
+    """Return a FeatureCollection (RFC 7946) of encoded features."""
     return b'{"type":"FeatureCollection","as_of":"%b","features":[%b]}\n' % (as_of.encode(), b",".join(features))
 
 
 class CsvTable:
-    """A table with a head; of flights always the same columns. Takes the rows of one moment, writes them one by one."""
+    """A table with a header, for flights always the same columns. Takes rows of one moment, writes them singly."""
 
-    def __init__(self, entries: Sequence[Mapping[str, Any]], *, is_flights: bool) -> None:
+    def __init__(self, entries: Sequence[Mapping[str, object]], *, is_flights: bool) -> None:
         names = FLIGHT_FIELDS if is_flights else dict.fromkeys(name for entry in entries for name in entry)
         self.columns = list(names)
         self.rows = [[entry.get(name) for name in self.columns] for entry in entries]
@@ -77,8 +77,8 @@ class CsvTable:
         self._writer = csv.writer(self._text, lineterminator="\r\n")
         self._writer.writerow(self.columns)
 
-    def write(self, row: Sequence[Any]) -> None:
-        """Write one of the rows."""
+    def write(self, row: Sequence[object]) -> None:
+        """Write the next row."""
         self._writer.writerow([_cell(value) for value in row])
 
     def content(self) -> bytes:
@@ -86,8 +86,8 @@ class CsvTable:
         return self._text.getvalue().encode()
 
 
-def to_csv(entries: Sequence[Mapping[str, Any]], *, is_flights: bool) -> bytes:
-    """Write all of a table at once."""
+def to_csv(entries: Sequence[Mapping[str, object]], *, is_flights: bool) -> bytes:
+    """Return a complete table."""
     table = CsvTable(entries, is_flights=is_flights)
     for row in table.rows:
         table.write(row)
@@ -96,6 +96,6 @@ def to_csv(entries: Sequence[Mapping[str, Any]], *, is_flights: bool) -> bytes:
 
 def _cell(value: Any) -> Any:
     kind = type(value)
-    if kind is str:  # what most are; a cell that is null is empty
+    if kind is str:  # the common case; null is an empty cell
         return f"'{value}" if value[:1] in _FORMULA else value
     return _encode(value).decode() if kind in _AS_JSON else value

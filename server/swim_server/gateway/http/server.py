@@ -1,4 +1,4 @@
-"""The plain HTTP server behind the endpoints: its protocols are given connections whose request is no upgrade."""
+"""The plain HTTP server behind the endpoints: gives connections whose request is no upgrade a protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class HttpServer:
-    """Made at once, set up when the first request comes. Every connection stays within the endpoints' budgets."""
+    """Set up when the first request comes. Every connection stays within the endpoints' budgets."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
@@ -24,7 +24,7 @@ class HttpServer:
         self._connections: dict[asyncio.Protocol, HttpConnection] = {}
 
     async def protocol(self, connection: HttpConnection) -> asyncio.Protocol:
-        """Make a protocol for one connection."""
+        """Return a protocol for one connection."""
         async with self._setup:
             if self._runner is None:
                 self._application = await asyncio.to_thread(_import_application)
@@ -35,7 +35,7 @@ class HttpServer:
         return protocol
 
     def forget(self, protocol: asyncio.Protocol) -> None:
-        """Forget a connection that has ended, or belongs to another protocol."""
+        """Forget a connection that has ended or was taken back."""
         self._connections.pop(protocol, None)
 
     def connection_of(self, protocol: object) -> HttpConnection | None:
@@ -43,19 +43,19 @@ class HttpServer:
         return self._connections.get(cast(asyncio.Protocol, protocol))
 
     def began(self, protocol: object) -> None:
-        """Note that a request is in hand."""
+        """Note that a request is being answered."""
         connection = self.connection_of(protocol)
         if connection is not None:
             connection.is_between_requests = False
 
     def answered(self, protocol: object, *, is_kept: bool) -> None:
-        """Note that a request is answered. ``is_kept``: what comes next on the connection is another head."""
+        """Note that a request is answered. ``is_kept``: another head comes next on the connection."""
         connection = self.connection_of(protocol)
         if connection is not None:
             connection.is_between_requests = is_kept
 
     async def close(self) -> None:
-        """Let every connection go."""
+        """Close all connections."""
         if self._runner is not None:
             await self._runner.cleanup()
 

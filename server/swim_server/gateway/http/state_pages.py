@@ -1,4 +1,4 @@
-"""The world over HTTP: flights, initiatives, splits and sequences, filtered, in four formats."""
+"""The state of the world over HTTP: flights, initiatives, splits and sequences, filtered, in four formats."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Rendered(NamedTuple):
 
 
 class StatePages:
-    """Answers from the world as it is. Documents of one moment are shared by all who ask for them."""
+    """Answers with the current state. Documents of one moment are shared by all who request them."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
@@ -60,7 +60,7 @@ class StatePages:
         return state.world
 
     async def entries(self, request: web.Request) -> web.Response:
-        """Answer with all entries of a kind that the filters let pass."""
+        """Answer with all entries of a kind that pass the filters."""
         await self._parts.access.identify(request)
         check_names(request.query, {*FILTER_NAMES, "format"})
         kind, suffix = request.match_info["kind"], request.match_info.get("suffix")
@@ -95,7 +95,7 @@ class StatePages:
         return response
 
     async def _render(self, entries: Entries, filters: Filters, format: str) -> bytes:
-        """Write the entries as they are now. What takes long is written in turns, from what was gathered at once."""
+        """Render the current entries. What takes long is written in slices, from rows collected at once."""
         state, as_of = self._parts.hub.state, str(self._world().as_of)
         keys = list(state.keys(entries, filters))
         match format:
@@ -146,14 +146,14 @@ class StatePages:
         return web.Response(body=_one(key, found, format, str(world.as_of)), headers=headers)
 
     def _headers(self, as_of: EventId, tag: str) -> dict[str, str]:
-        """Tell of which moment an answer is, and in which order of events that is one."""
+        """Return the headers that say of which moment an answer is, and in which order of events."""
         return {
             "X-SWIM-As-Of": str(as_of), "X-SWIM-Epoch": self._parts.broker.epoch, "ETag": tag,
             "Cache-Control": "no-cache", "Vary": "Accept, Accept-Encoding",
         }  # fmt: skip
 
 
-def _one(key: Any, entry: dict[str, Any], format: str, as_of: str) -> bytes:
+def _one(key: object, entry: dict[str, Any], format: str, as_of: str) -> bytes:
     if format == "geojson":
         feature = feature_of(key, entry, encode_entry(entry))
         return to_geojson([] if feature is None else [feature.to_json()], as_of)
@@ -162,7 +162,7 @@ def _one(key: Any, entry: dict[str, Any], format: str, as_of: str) -> bytes:
     return encode_entry(entry) + b"\n"
 
 
-def _tag(name: Sequence[Any], as_of: EventId) -> str:
+def _tag(name: Sequence[object], as_of: EventId) -> str:
     digest = blake2s(repr(name).encode(), digest_size=6).hexdigest()
     return f'W/"{as_of}-{digest}"'
 

@@ -1,4 +1,4 @@
-"""``GET /stream``: server-sent events, of the same groups and with the same ids as over WebSockets."""
+"""``GET /stream``: server-sent events, from the same groups and with the same ids as over WebSockets."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 NAMES = {*FILTER_NAMES, "channels", "after", "epoch", "since", "last"}
 PING_SECONDS = 15.0
-"""So often something is written: proxies close what is silent for a minute."""
+"""Interval of pings: proxies close connections that are silent for a minute."""
 
 
 class Streams:
-    """Each stream takes a connection's place in its tier."""
+    """Each stream takes a slot in its tier, like a WebSocket."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
 
     async def stream(self, request: web.Request, plain: HttpConnection) -> web.StreamResponse:
-        """Send events until the client goes, its key ends, or the service does."""
+        """Send events until the client leaves, its key ends, or the service stops."""
         parts = self._parts
         if parts.gateway.is_closed:
             raise unavailable("RESTARTING", "the service restarts; try again in a moment", 1)
@@ -95,7 +95,7 @@ class Streams:
             parts.log.disconnected(connection, transport.ended_by, None)
 
     def _read(self, request: web.Request) -> Subscribe:
-        """Read the query as a ``subscribe``; the browser's ``Last-Event-ID`` is newer than what the address says."""
+        """Read the query as a ``subscribe``; the browser's ``Last-Event-ID`` is newer than the address."""
         query = request.query
         check_names(query, NAMES)
         channels = read_list(query, "channels")

@@ -1,4 +1,4 @@
-"""A client of server-sent events: the same connection to the hub as a WebSocket's, with another framing."""
+"""A client of server-sent events: for the hub a connection like a WebSocket's, with another framing."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ CODES = {
     CloseCode.LIMIT: ErrorCode.CONNECTION_LIMIT,
     CloseCode.SLOW_CONSUMER: ErrorCode.HISTORY_UNAVAILABLE,
 }
-"""What the last event says where a WebSocket would be closed with a code."""
+"""The error code of the last event, where a WebSocket would be closed with a close code."""
 
 
 class StreamConnection(Connection):
-    """Messages of its own are server-sent events, too."""
+    """Frames messages for this client as server-sent events too."""
 
     __slots__ = ()
 
     def framed(self, payload: bytes) -> bytes:
-        """Frame one message of its own."""
+        """Frame a message for this client alone."""
         return frame_payload(payload, self.window_bits)
 
     def ping(self) -> None:
-        """Send a comment, behind what waits: the client, and what stands between, see that the stream lives."""
+        """Send a comment, after what waits, so that client and proxies see that the stream is alive."""
         self.send_frame(chunk(PING) if self.window_bits == CHUNKED_EVENT_STREAM else PING)
 
 
 class StreamTransport:
-    """The way out to one client (ClientTransport). Ends with an event that says why."""
+    """The way out to one client (ClientTransport). Ends with an event that gives the reason."""
 
     def __init__(self, transport: asyncio.Transport, hub: Hub, *, now: Callable[[], str]) -> None:
         self.connection: StreamConnection | None = None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended_by: Close | None = None
-        """Why the service has ended it; None: the client has gone."""
+        """Why the service has ended it; None: the client has left."""
         self._transport = transport
         self._hub = hub
         self._now = now
@@ -60,17 +60,17 @@ class StreamTransport:
         return (str(found[0]), int(found[1])) if found else None
 
     def buffered_bytes(self) -> int:
-        """Return what the transport still holds."""
+        """Return how many bytes the transport has not sent yet."""
         return self._transport.get_write_buffer_size()
 
     def hold_reading(self) -> None:
-        """Nothing is read of such a client."""
+        """Do nothing: such a client is not read."""
 
     def release_reading(self) -> None:
-        """Nothing is read of such a client."""
+        """Do nothing: such a client is not read."""
 
     def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
-        """Say why, and end the stream. Idempotent."""
+        """Send the reason and end the stream. Idempotent."""
         connection = self.connection
         if self.closed.done() or connection is None:
             return

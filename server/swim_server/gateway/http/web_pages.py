@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.parts import HttpParts
 
 MAX_AIRPORTS = 500
-"""In one question."""
+"""Maximum number of codes in one request."""
 NONCE_BYTES = 18
 _encode = msgspec.json.Encoder().encode
 
 
 class WebPages:
-    """Serves each page from memory. No page holds anything of the service: it asks for that, with a key."""
+    """Serves each page from memory. Pages contain no data of the service: they request it, with a key."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
@@ -32,7 +32,7 @@ class WebPages:
         self._loading = asyncio.Lock()
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
-        """Add what is switched on."""
+        """Add the pages that are enabled."""
         if self._parts.pages.status:
             for path in ("/status", "/status/"):
                 router.add_get(prefix + path, self.status)
@@ -52,7 +52,7 @@ class WebPages:
         return await self.page(request, "map")
 
     async def ops(self, request: web.Request) -> web.Response:
-        """Answer with the operator's page; what it shows, it asks with a session."""
+        """Answer with the operator's page, which requests its data with a session."""
         return await self.page(request, "ops")
 
     async def status(self, request: web.Request) -> web.Response:
@@ -66,7 +66,7 @@ class WebPages:
         return web.Response(body=_encode(document), content_type="application/json")
 
     async def page(self, request: web.Request, name: str) -> web.Response:
-        """Answer with a page; its scripts and styles run by a nonce that no other answer has."""
+        """Answer with a page; its scripts and styles run by a nonce unique to this answer."""
         page = await self._page(name)
         values = {"nonce": secrets.token_urlsafe(NONCE_BYTES), "socket": _socket_path(request.path)}
         response = web.Response(headers=security_headers(values["nonce"]), content_type="text/html", charset="utf-8")
@@ -84,7 +84,7 @@ class WebPages:
         return self._pages[name]
 
     async def airports(self, request: web.Request) -> web.Response:
-        """Answer where airports are; codes that there are not are left out."""
+        """Answer with the locations of airports; unknown codes are left out."""
         await self._parts.access.identify(request)
         check_names(request.query, {"codes"})
         codes = read_list(request.query, "codes")[:MAX_AIRPORTS]
@@ -102,7 +102,7 @@ class WebPages:
 
 
 def security_headers(nonce: str) -> dict[str, str]:
-    """Return what forbids a page everything but its own script and style, and questions to its own service."""
+    """Return the headers that allow a page only its own scripts and styles, and requests to its own service."""
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
         "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -120,6 +120,6 @@ def security_headers(nonce: str) -> dict[str, str]:
 
 
 def _socket_path(path: str) -> str:
-    """Return where the WebSocket is, from the folder of a page; a proxy may have stripped a prefix."""
+    """Return the WebSocket's path relative to the folder of a page; a proxy may have stripped a prefix."""
     folder = DEFAULT_PATH.rpartition("/")[0]
     return "ws" if path.startswith(f"{folder}/") else DEFAULT_PATH.lstrip("/")

@@ -1,1 +1,1 @@
-"""What shows that a key database was damaged, changed from outside or replaced by an older copy."""
+"""Detects that a key database was damaged, changed from outside or replaced by an older copy."""

@@ -1,7 +1,7 @@
-"""Which keys were ended, told again beside the key database: an older copy of that, put back, makes none good again.
+"""A second record of ended keys beside the key database: restoring an older copy makes none of them valid again.
 
-A line for each change of when a key ends, with a checksum; the last one of a key counts. It shows no key, and no digest
-that a key could be found by.
+One line with a checksum for each change of when a key ends; the last one of a key counts. It reveals no key, and no
+digest by which a key could be found.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class EndedKeys:
     """The file. Blocks; may be used by several threads and processes."""
 
     def __init__(self, path: Path, database: Path) -> None:
-        """``database``: the file that it stands beside, whose owner and mode it gets."""
+        """Use the file beside ``database``, with the same owner and mode."""
         self.path = path
         self._database = database
         self._ends: dict[str, str] = {}
@@ -42,7 +42,7 @@ class EndedKeys:
 
     @classmethod
     def beside(cls, url: URL) -> EndedKeys | None:
-        """Return that of a database; None for one on a server, whose history is its administrator's."""
+        """Return the file of a database; None for one on a server, whose backups are its administrator's concern."""
         if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
             return None
         is_uri = url.database.startswith("file:")
@@ -50,7 +50,7 @@ class EndedKeys:
         return cls(path.with_suffix(".ended"), path)
 
     def is_ended(self, record: KeyRecord, now: datetime) -> bool:
-        """Whether a key was ended by now, whatever its row says; a file that can't be read says what it said before."""
+        """Tell whether a key was ended by now, whatever its row says; an unreadable file counts as last read."""
         name = _name_of(record)
         with self._lock:
             self._load()
@@ -58,17 +58,20 @@ class EndedKeys:
         return ends == _FOR_GOOD or (ends != _NEVER and _moment(ends) <= now)
 
     def refuse_to_begin_anew(self) -> NoReturn:
-        """Say that the database of keys that were made here is gone. Raises StoreMisconfigured.
+        """Raise StoreMisconfigured: the database of keys that were made here is gone.
 
-        So clients are told to come again, and not that their keys are unknown, after which they stay away.
+        Clients are then told to retry, not that their keys are unknown, after which they would stop.
         """
         raise StoreMisconfigured(
             f"the key database {self._database} is gone or empty, though keys were made here",
             f"bring it back (swimctl restore); to begin without any key, remove {self.path}",
         )
 
-    def note(self, records: Iterable[KeyRecord]) -> None:
-        """Put down when these keys end, as their rows say; returns when that is on the disk. Raises OSError."""
+    def note(self, records: Iterable[KeyRecord], now: datetime) -> None:
+        """Put down when these keys end, as their rows say; returns when that is on the disk. Raises OSError.
+
+        One that has ended by now has so for good: a clock that is set back does not make it valid again.
+        """
         if not self.path.exists():
             replace_durably(self.path, b"", like=self._database)
         descriptor = open_descriptor(self.path, os.O_WRONLY | os.O_APPEND)
@@ -76,21 +79,21 @@ class EndedKeys:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             with self._lock:
                 self._load()
-                lines = "".join(self._changes(records))
+                lines = "".join(self._changes(records, now))
             if lines:
-                os.write(descriptor, b"\n" + lines.encode("ascii"))  # what stands before may be torn
+                os.write(descriptor, b"\n" + lines.encode("ascii"))  # the last line may be truncated
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
-    def _changes(self, records: Iterable[KeyRecord]) -> Iterator[str]:
+    def _changes(self, records: Iterable[KeyRecord], now: datetime) -> Iterator[str]:
         for record in records:
-            name, ends = _name_of(record), _ends_of(record)
+            name, ends = _name_of(record), _ends_of(record, now)
             if name is not None and ends != self._ends.get(name, _NEVER):
                 yield _line(f"{name} {ends}")
 
     def _load(self) -> None:
-        """Read the file where it has changed."""
+        """Read the file if it has changed."""
         try:
             found = self.path.stat()
             signature = found.st_ino, found.st_size, found.st_mtime_ns
@@ -120,8 +123,8 @@ def _name_of(record: KeyRecord) -> str | None:
     return None if record.fingerprint is None else blake2b(record.fingerprint.sha256, digest_size=16).hexdigest()
 
 
-def _ends_of(record: KeyRecord) -> str:
-    if not record.is_active:
+def _ends_of(record: KeyRecord, now: datetime) -> str:
+    if not record.is_active or (record.expires_at is not None and record.expires_at <= now):
         return _FOR_GOOD
     return _NEVER if record.expires_at is None else record.expires_at.astimezone(UTC).strftime(_MOMENT)
 

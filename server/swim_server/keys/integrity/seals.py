@@ -1,7 +1,8 @@
 """A checksum of each key's row in the SQLite file, written by our own changes: a damaged bit makes no key valid.
 
-Only there: the tables of a server belong to others, and a server checks its own pages. A row that somebody changed by
-hand, which is allowed, does not fit its seal either: it is told, and believed unless the audit trail says otherwise.
+Only in SQLite: the tables of a server belong to others, and a server checks its own pages. A row that an operator
+changed by hand, which is allowed, does not match its seal either: that is reported, and the row is believed unless the
+audit trail contradicts it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _SEALED = (
 )  # fmt: skip
 _CHUNK = 500
 SEALED = "sealed keys"
-"""In a connection's ``info``: the ids of the rows that its transaction has sealed."""
+"""Key in a connection's ``info`` for the ids of the rows that its transaction has sealed."""
 _MOMENT = re.compile(r"(?:expires|ends) at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 metadata = MetaData()
@@ -32,7 +33,7 @@ key_seals = Table("swim_key_seals", metadata, Column("key_id", Integer, primary_
 
 
 def is_kept(connection: Connection) -> bool:
-    """Whether this database keeps seals."""
+    """Tell whether this database has seals."""
     return bool(connection.dialect.name == "sqlite")
 
 
@@ -52,9 +53,9 @@ def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int
 
 
 def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:
-    """Find the rows, by id, that don't fit their seal, or that the table holds otherwise than the index led to.
+    """Return the ids of rows that don't match their seal, or differ between table and index.
 
-    A row without a seal is of an earlier version, or of another program: accepted.
+    A row without a seal is from an earlier version, or another program: accepted.
     """
     if not is_kept(connection) or not rows:
         return frozenset()
@@ -73,7 +74,7 @@ def find_altered(connection: Connection, columns: Collection[str], rows: Sequenc
 
 
 def judge(record: KeyRecord, last: AuditEntry | None, now: datetime) -> KeyRecord:
-    """Say what to believe of a row that doesn't fit its seal: not that a key is good which was ended."""
+    """Decide what to believe of a row that doesn't match its seal: never that an ended key is valid."""
     record = msgspec.structs.replace(record, is_altered=True)
     if last is None:
         return record
@@ -87,7 +88,7 @@ def judge(record: KeyRecord, last: AuditEntry | None, now: datetime) -> KeyRecor
 
 
 def _raw_rows(connection: Connection, columns: Collection[str], ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Read the rows as SQLite holds them, no type applied, read from the table and from no index."""
+    """Read the rows as SQLite stores them, without type conversion, from the table and not from an index."""
     names = [name for name in _SEALED if name in columns]
     raw = table("swim_api_keys", column("id"), *(column(name) for name in names))
     statement = select(raw.c.id, *(raw.c[name] for name in names)).where(raw.c.id.in_(ids))
@@ -103,5 +104,5 @@ def _read_seals(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _crc(row: Mapping[str, Any]) -> int:
-    """Of the values that are there, with their names: a column that is added later changes nothing."""
+    """Return the CRC of the existing values with their names: a column added later changes nothing."""
     return crc32(repr([(name, value) for name, value in sorted(row.items()) if value is not None]).encode())

@@ -1,1 +1,1 @@
-"""Changes to the key database's schema, by Alembic. They only add nullable columns and tables, and lose nothing."""
+"""Changes to the key database's schema, by Alembic. They only add nullable columns and tables, and delete nothing."""

@@ -1,4 +1,4 @@
-"""The two things that a change to the schema may do: make a table that is missing, add columns that are missing."""
+"""The two things that a migration may do: create a missing table, add missing columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from alembic import context, op
 from sqlalchemy import Column
 
 VERSION_TABLE = "swim_schema_version"
-"""Which changes have been made; Alembic's default name may be used by another program in this database."""
+"""The table of migrations run; another program in this database may use Alembic's default name."""
 
 
 def add_table(name: str, *columns: Column[Any], **options: Any) -> bool:
-    """Make a table unless it exists. Tells whether it was made."""
+    """Create a table unless it exists; tell whether it was created."""
     if _found().get(name):
         return False
     op.create_table(name, *columns, **options)
@@ -21,7 +21,7 @@ def add_table(name: str, *columns: Column[Any], **options: Any) -> bool:
 
 
 def add_columns(table: str, *columns: Column[Any]) -> None:
-    """Add to a table the columns that it lacks: nullable ones, of which its rows and other writers know nothing."""
+    """Add missing columns to a table: nullable ones, which its rows and other writers need not know."""
     found = _found().get(table, frozenset())
     for column in columns:
         if not column.nullable:
@@ -31,6 +31,6 @@ def add_columns(table: str, *columns: Column[Any]) -> None:
 
 
 def _found() -> Mapping[str, frozenset[str]]:
-    """Return the columns there were when the upgrade began, by table."""
+    """Return the columns that existed when the upgrade began, by table."""
     found: Mapping[str, frozenset[str]] = context.config.attributes["found"]
     return found

@@ -1,4 +1,4 @@
-"""Alembic runs this: on the connection it is handed, or, for ``--sql``, into a buffer."""
+"""Run by Alembic: on the connection it is given or, for ``--sql``, into a buffer."""
 
 from __future__ import annotations
 

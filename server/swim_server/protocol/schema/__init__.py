@@ -1,1 +1,1 @@
-"""The protocol as documents for programs: AsyncAPI of the messages, OpenAPI of plain HTTP; made from the types."""
+"""The protocol as machine-readable documents, generated from the types: AsyncAPI of messages, OpenAPI of plain HTTP."""

@@ -15,7 +15,7 @@ DEFAULT_PATH = "/api/swim/v1/ws"
 
 
 def asyncapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str, Any]:
-    """Make it of the message types and the event types that this service knows."""
+    """Generate it from the message types and the event types that this service knows."""
     to_server = {each.__name__: _message(each.__name__, each.__doc__) for each in CLIENT_MESSAGES}
     to_client = {each.__name__: _message(each.__name__, each.__doc__) for each in SERVER_MESSAGES}
     events = {_name(event_type): _event(event_type) for event_type in event_types(catalogue)}
@@ -69,7 +69,7 @@ def _event(event_type: str) -> dict[str, Any]:
 
 
 def _name(event_type: str) -> str:
-    """Name an event's message: names may hold letters, digits, dots, dashes and underscores."""
+    """Return the name of an event's message: letters, digits, dots, dashes and underscores."""
     return event_type.replace("*", "any")
 
 

@@ -1,4 +1,4 @@
-"""What is answered over plain HTTP as an OpenAPI 3.1 document."""
+"""The plain HTTP API as an OpenAPI 3.1 document."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REFUSALS = {
 
 
 def openapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str, Any]:
-    """Make it of the types and routes."""
+    """Generate it from the types and routes."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,7 +75,7 @@ def _filters() -> list[dict[str, Any]]:
     return [*found, _parameter("bbox", box, explode=False, description="north, south, east, west")]
 
 
-def _parameter(name: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _parameter(name: str, schema: dict[str, Any], **more: object) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, **more}
 
 

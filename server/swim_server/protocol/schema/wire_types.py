@@ -1,4 +1,4 @@
-"""Every message of the wire as a type: what the documents are made of. The codecs stand in ``messages``."""
+"""Every message of the wire as a type, from which the documents are generated. The codecs are in ``messages``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Longitude = Annotated[float, Meta(ge=-180, le=180)]
 
 
 class Bbox(msgspec.Struct, kw_only=True):
-    """A region in degrees, its edges included; where ``east < west`` it crosses the antimeridian."""
+    """A region in degrees, edges included; if ``east < west`` it crosses the antimeridian."""
 
     north: Latitude
     south: Latitude
@@ -32,7 +32,7 @@ class Bbox(msgspec.Struct, kw_only=True):
 
 
 class Filters(msgspec.Struct, kw_only=True):
-    """AND between kinds, OR within one. A kind that is named replaces what stood there; empty or null clears it."""
+    """AND between kinds, OR within one. A kind that is named replaces its previous value; empty or null clears it."""
 
     airports: Codes | UnsetType | None = UNSET
     artccs: Codes | UnsetType | None = UNSET
@@ -46,7 +46,7 @@ class Filters(msgspec.Struct, kw_only=True):
 
 
 class SubscribeMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="subscribe"):
-    """Add channels, merge filters; perhaps ask for history or the state first."""
+    """Add channels and merge filters; optionally request history or the state first."""
 
     channels: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHANNELS)]
     filters: Filters | UnsetType | None = UNSET
@@ -60,7 +60,7 @@ class SubscribeMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="su
 
 
 class UnsubscribeMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="unsubscribe"):
-    """Take channels away; none named: all, and the filters."""
+    """Remove channels; without a list, all of them and the filters."""
 
     channels: list[str] | UnsetType | None = UNSET
 
@@ -70,11 +70,11 @@ class PingMessage(msgspec.Struct, tag_field="action", tag="ping"):
 
 
 class StatusRequest(msgspec.Struct, tag_field="action", tag="status"):
-    """Ask what the server knows of this connection."""
+    """Request what the server knows about this connection."""
 
 
 class PublishMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="publish"):
-    """Put an event in; system tier."""
+    """Publish an event; system tier only."""
 
     channel: str
     data: dict[str, Any]
@@ -82,20 +82,20 @@ class PublishMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="publ
 
 
 class MadeUpEvent(msgspec.Struct, kw_only=True):
-    """An event that need not have happened."""
+    """An event that need not exist."""
 
     type: str
     data: dict[str, Any] | UnsetType = UNSET
 
 
 class ExplainMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="explain"):
-    """Ask why an event comes through this connection's subscription, or does not."""
+    """Ask why this connection's subscription passes or stops an event."""
 
     event: str | MadeUpEvent
 
 
 class ConnectedData(msgspec.Struct, kw_only=True):
-    """What a client is told first."""
+    """The data of the first message."""
 
     client_id: Annotated[str, Meta(pattern="^client_[0-9a-f]{16}$")]
     server_time: Time
@@ -108,14 +108,14 @@ class ConnectedData(msgspec.Struct, kw_only=True):
 
 
 class Connected(msgspec.Struct, kw_only=True, tag_field="type", tag="connected"):
-    """The key is good."""
+    """The first message of a connection: the key is valid."""
 
     timestamp: Time
     data: ConnectedData
 
 
 class Subscribed(msgspec.Struct, kw_only=True, tag_field="type", tag="subscribed"):
-    """What holds for the connection now."""
+    """The answer to ``subscribe``: the subscription as it is from now on."""
 
     channels: list[str]
     filters: Filters
@@ -128,7 +128,7 @@ class Subscribed(msgspec.Struct, kw_only=True, tag_field="type", tag="subscribed
 
 
 class Unsubscribed(msgspec.Struct, kw_only=True, tag_field="type", tag="unsubscribed"):
-    """``["all"]`` where no channel is left."""
+    """The answer to ``unsubscribe``: ``["all"]`` if no channel is left."""
 
     channels: list[str]
 
@@ -147,7 +147,7 @@ class Subscriptions(msgspec.Struct, kw_only=True):
 
 
 class StatusData(msgspec.Struct, kw_only=True):
-    """What the server knows of a connection."""
+    """What the server knows about a connection."""
 
     client_id: str
     connected_at: Time
@@ -166,7 +166,7 @@ class StatusAnswer(msgspec.Struct, kw_only=True, tag_field="type", tag="status")
 
 
 class PublishAck(msgspec.Struct, kw_only=True, tag_field="type", tag="publish_ack"):
-    """The event is stored, now or before."""
+    """The answer to ``publish``: the event is stored, now or, for a duplicate, earlier."""
 
     event_id: str | None
     accepted: Literal[0, 1]
@@ -190,7 +190,7 @@ class ErrorMessage(msgspec.Struct, kw_only=True, tag_field="type", tag="error"):
 
 
 class StatePart(msgspec.Struct, kw_only=True, tag_field="type", tag="state"):
-    """A part of the world as of an id. ``data`` has the entries under the name of their kind."""
+    """A part of the state as of an event id. ``data`` has the entries under the name of their kind."""
 
     as_of: EventIdText
     kind: str
@@ -200,7 +200,7 @@ class StatePart(msgspec.Struct, kw_only=True, tag_field="type", tag="state"):
 
 
 class StateEntered(msgspec.Struct, kw_only=True, tag_field="type", tag="state.entered"):
-    """An entry as it is after an event: it came into the filters, or that event does not pass them by itself."""
+    """An entry after an event that brought it into the filters, or that does not pass them by itself."""
 
     id: EventIdText
     kind: str
@@ -208,7 +208,7 @@ class StateEntered(msgspec.Struct, kw_only=True, tag_field="type", tag="state.en
 
 
 class StateLeft(msgspec.Struct, kw_only=True, tag_field="type", tag="state.left"):
-    """An entry is out of the filters after an event, or gone; its key stands beside, by the kind's key fields."""
+    """An entry that an event removed from the filters, or from the state; its key is in the key fields of its kind."""
 
     id: EventIdText
     kind: str

@@ -1,1 +1,1 @@
-"""The ADL tables: flights and initiatives out of a database."""
+"""The ADL tables: flights and initiatives from a database."""

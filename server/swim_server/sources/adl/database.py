@@ -1,4 +1,4 @@
-"""Opens the database of ADL tables that a connection of the configuration names, for reading only. Blocks."""
+"""Opens the database of ADL tables that a configured connection names, read-only. Blocks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MISSING_STATES = frozenset({"42P01", "42703", "3F000"})
 
 
 class TablesUnreachable(Exception):
-    """The tables can't be read: why, and what to do where that can be told. The text holds no password."""
+    """The tables can't be read: why and, if known, what to do. The text contains no password."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -37,17 +37,17 @@ class TablesUnreachable(Exception):
 
 
 class AdlDatabase:
-    """One connection, opened when it is first needed and thrown away when it has failed. For one thread at a time."""
+    """One connection, opened when it is first needed and discarded when it has failed. Used by one thread at a time."""
 
     def __init__(self, config: AdlDatabaseConfig, place: str) -> None:
-        """``place``: where in the configuration it stands, for errors."""
+        """Prepare the connection; ``place`` is its position in the configuration, for errors."""
         self._config = config
         self._place = place
         self._engine: Engine | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Return a connection to read from. Raises TablesUnreachable, also for what is raised within."""
+        """Yield a connection for reading. Raises TablesUnreachable, also for errors raised inside the block."""
         try:
             if self._engine is None:
                 self._engine = self._open()
@@ -68,7 +68,7 @@ class AdlDatabase:
         return read_fault(getattr(original, "args", ())).number in MISSING_NUMBERS
 
     def close(self) -> None:
-        """Close what is open; the next reading opens it again."""
+        """Close the connection; the next reading opens it again."""
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
@@ -106,7 +106,7 @@ class AdlDatabase:
 
 
 def identity(config: AdlDatabaseConfig) -> str:
-    """Name the database: what is remembered of one says nothing about another. Other credentials, same name."""
+    """Return a name for the database, independent of credentials: state of one is not used for another."""
     if config.odbc is not None:
         words = (word.partition("=") for word in config.odbc.lower().split(";"))
         told = ";".join(sorted(f"{key.strip()}={value.strip()}" for key, _, value in words if key.strip() in _PLACES))
@@ -120,7 +120,7 @@ def identity(config: AdlDatabaseConfig) -> str:
 
 
 def _open_sqlite(url: URL, config: AdlDatabaseConfig) -> Engine:
-    """Open the provider's file, which is never made nor written to."""
+    """Open the provider's file, which is never created nor written to."""
     path = Path(url.database or "").absolute()
 
     def connect() -> Any:
@@ -142,7 +142,7 @@ def _open_postgresql(url: URL, config: AdlDatabaseConfig) -> Engine:
     if url.get_driver_name() in ("psycopg", "psycopg2"):
         limits = {
             "connect_timeout": max(1, round(config.connect_timeout_seconds)),
-            # A stamp with a zone is compared in the session's: ours are UTC.
+            # A time with a zone is compared in the session's zone: ours are UTC.
             "options": f"-c statement_timeout={round(config.query_timeout_seconds * 1000)} -c timezone=UTC",
         }
     return create_engine(

@@ -1,6 +1,7 @@
-"""The ADL tables as this installation has them: names, what is missing of them, and the statements that read them.
+"""The ADL tables as this installation has them: names, missing parts, and the statements that read them.
 
-SQLAlchemy Core only, so that SQL Server, PostgreSQL and SQLite are asked the same. Knows no connection's life.
+Uses SQLAlchemy Core only, so that SQL Server, PostgreSQL and SQLite get the same statements. Knows nothing about
+connections.
 """
 
 from __future__ import annotations
@@ -46,23 +47,23 @@ from swim_server.config import (
 from swim_server.detection.adl_rows import FLIGHT_FIELDS, PROGRAM_FIELDS
 
 CHUNK = 500
-"""Numbers in one statement; SQL Server takes 2,100 parameters."""
+"""Maximum number of ids in one statement; SQL Server takes 2,100 parameters."""
 DEFAULT_SCHEMA = "dbo"
-"""On SQL Server, of a table whose name has none."""
+"""The schema of a table on SQL Server whose name has none."""
 OTHER_NAMES = {"created_at": ("created_at", "created_utc"), "updated_at": ("updated_at", "modified_utc")}
-"""Columns that older installations call otherwise."""
+"""Columns that have other names in older installations."""
 
 IsMissing = Callable[[Exception], bool]
-"""Tells whether what a driver raised says that a table or column doesn't exist."""
+"""Tells whether a driver's error means that a table or column doesn't exist."""
 Moment = DateTime().with_variant(DATETIME2(), "mssql")
 Names = FlightCoreNames | FlightPlanNames | FlightPositionNames | FlightTimesNames | ProgramNames
 
 
 class AdlTable:
-    """One table under the names of this installation, and which of its columns there are."""
+    """One table with its names in this installation, and the columns that exist."""
 
     def __init__(self, title: str, names: Names, dialect: str, found: Iterable[str] | None) -> None:
-        """``title``: what the documentation calls it. ``found``: its columns; None: there is no such table."""
+        """Describe a table; ``title`` is its documented name, ``found`` its columns, or None if it does not exist."""
         self.title = title
         self.exists = found is not None
         self._dialect = dialect
@@ -71,35 +72,35 @@ class AdlTable:
         self._columns = {field: _find(field, getattr(names, field), lowered) for field in _fields(names)}
         self._wanted = {field: getattr(names, field) or OTHER_NAMES[field][0] for field in self._columns}
         present = [name for name in self._columns.values() if name]
-        self.clause = clause_of(self._written, dialect, present).alias(title)  # columns of three parts are deprecated
+        self.clause = clause_of(self._written, dialect, present).alias(title)  # three-part column names are deprecated
 
     def missing(self) -> list[str]:
-        """Name what isn't there, as this installation would call it."""
+        """Name what is missing, by its name in this installation."""
         if not self.exists:
             return [f"table {self._written}"]
         return [f"column {self._written}.{self._wanted[field]}" for field, name in self._columns.items() if not name]
 
     def has(self, *fields: str) -> bool:
-        """Tell whether all of these columns are there."""
+        """Tell whether all of these columns exist."""
         return self.exists and all(self._columns[field] for field in fields)
 
     def column(self, field: str) -> ColumnElement[Any]:
-        """Return the column that the documentation calls so. Only for one that is there."""
+        """Return the column with this documented name, which must exist."""
         name = self._columns[field]
         assert name is not None, f"{self.title}.{field} is missing"
         return self.clause.c[name]
 
     def selected(self, field: str) -> ColumnElement[Any]:
-        """Return a column under the documentation's name; null where it is missing."""
+        """Return a column under its documented name; null if it is missing."""
         return (self.column(field) if self.has(field) else null()).label(field)
 
     def flag(self, field: str) -> ColumnElement[bool]:
-        """Tell in a condition whether a BIT is set. In PostgreSQL it may be a boolean, which is no number there."""
+        """Return a condition that a BIT is set. In PostgreSQL it may be a boolean, which is not a number there."""
         column = self.column(field)
         return (cast(column, Integer) if self._dialect == "postgresql" else column) == literal_column("1")
 
     def owns(self, field: str) -> bool:
-        """Tell whether the documentation has this column in this table."""
+        """Tell whether this column is documented for this table."""
         return field in self._columns
 
 
@@ -112,20 +113,20 @@ class FlightLayout(msgspec.Struct, frozen=True):
     times: AdlTable
 
     def missing(self) -> list[str]:
-        """Name everything that isn't there."""
+        """Name everything that is missing."""
         return [name for part in (self.core, self.plan, self.position, self.times) for name in part.missing()]
 
     @property
     def is_usable(self) -> bool:
-        """Without these no flight can be told from another."""
+        """Whether the columns that identify a flight exist."""
         return self.core.has("flight_uid", "callsign", "is_active")
 
     def active(self) -> Select[Any]:
-        """Every active flight."""
+        """Return the statement for every active flight."""
         return self._joined().where(self.core.flag("is_active"))
 
     def recent(self) -> Select[Any] | None:
-        """Inactive flights that were seen, took off or came in since ``:since``; None when no column could tell."""
+        """Return the statement for inactive flights with activity since ``:since``; None if no column can tell."""
         since = bindparam("since", type_=Moment)
         conditions: list[ColumnElement[bool]] = []
         if self.core.has("last_seen_utc"):
@@ -139,7 +140,7 @@ class FlightLayout(msgspec.Struct, frozen=True):
         return self._joined().where(and_(not_(self.core.flag("is_active")), or_(*conditions)))
 
     def numbered(self) -> Select[Any]:
-        """Return the flights ``:uids``."""
+        """Return the statement for the flights ``:uids``."""
         uids: BindParameter[Any] = bindparam("uids", expanding=True)
         return self._joined().where(self.core.column("flight_uid").in_(uids))
 
@@ -147,7 +148,7 @@ class FlightLayout(msgspec.Struct, frozen=True):
         return self.times.has("flight_uid", field)
 
     def _joined(self) -> Select[Any]:
-        """All of ``FLIGHT_FIELDS``, in that order."""
+        """Return a statement for all of ``FLIGHT_FIELDS``, in that order."""
         source: Any = self.core.clause
         present = [self.core]
         for part in (self.plan, self.position, self.times):
@@ -163,32 +164,32 @@ class ProgramLayout(msgspec.Struct, frozen=True):
     programs: AdlTable
 
     def missing(self) -> list[str]:
-        """Name everything that isn't there."""
+        """Name everything that is missing."""
         return self.programs.missing()
 
     @property
     def is_usable(self) -> bool:
-        """Without these nothing can be said of one."""
+        """Whether the columns that an initiative needs exist."""
         return self.programs.has("program_id", "status")
 
     def active(self) -> Select[Any]:
-        """Every initiative that is ACTIVE."""
+        """Return the statement for every initiative that is ACTIVE."""
         status = func.upper(func.rtrim(self.programs.column("status")))
         is_active = status == bindparam("status", "ACTIVE", type_=Unicode(16))
         return self._all().where(is_active)
 
     def numbered(self) -> Select[Any]:
-        """Return the initiatives ``:ids``."""
+        """Return the statement for the initiatives ``:ids``."""
         ids: BindParameter[Any] = bindparam("ids", expanding=True)
         return self._all().where(self.programs.column("program_id").in_(ids))
 
     def _all(self) -> Select[Any]:
-        """All of ``PROGRAM_FIELDS``, in that order."""
+        """Return a statement for all of ``PROGRAM_FIELDS``, in that order."""
         return select(*(self.programs.selected(field) for field in PROGRAM_FIELDS))
 
 
 def probe_flights(connection: Connection, names: AdlConfig, is_missing: IsMissing) -> FlightLayout:
-    """Look which tables and columns of flights there are."""
+    """Find out which tables and columns of flights exist."""
     return FlightLayout(
         _probe(connection, "adl_flight_core", names.adl_flight_core, is_missing),
         _probe(connection, "adl_flight_plan", names.adl_flight_plan, is_missing),
@@ -198,7 +199,7 @@ def probe_flights(connection: Connection, names: AdlConfig, is_missing: IsMissin
 
 
 def probe_programs(connection: Connection, names: AdlConfig, is_missing: IsMissing) -> ProgramLayout:
-    """Look whether the table of initiatives is there, and which columns it has."""
+    """Find out whether the table of initiatives exists, and which columns it has."""
     return ProgramLayout(_probe(connection, "tmi_programs", names.tmi_programs, is_missing))
 
 
@@ -225,7 +226,7 @@ def clause_of(written: str, dialect: str, columns: Sequence[str]) -> TableClause
 
 
 def moment_parameter(moment_ms: int) -> datetime:
-    """Return a moment as it is compared with columns: UTC, without a zone."""
+    """Return a time in the form in which it is compared with columns: UTC, without a zone."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)).replace(tzinfo=None)
 
 
@@ -239,6 +240,6 @@ def _fields(names: Names) -> list[str]:
 
 
 def _find(field: str, configured: str | None, found: Mapping[str, str]) -> str | None:
-    """Return the column's name as the table has it; None when it isn't there. Case does not matter to SQL Server."""
+    """Return the column's name as the table has it; None if it doesn't exist. SQL Server ignores case."""
     wanted = OTHER_NAMES[field] if configured is None else (configured,)
     return next((found[name.lower()] for name in wanted if name.lower() in found), None)

@@ -1,4 +1,4 @@
-"""Flights and initiatives out of the ADL tables: two connections, each looked at in the rhythm of its writer."""
+"""Flights and initiatives from the ADL tables: two connections, each polled in the rhythm of its writer."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from swim_server.sources.state_file import StateFile
 
 STATE_VERSION = 1
 PROBE_SECONDS = 60.0
-"""How often to look whether a missing table or column is there by now."""
+"""How often a missing table or column is looked for again."""
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
 SLACK_SECONDS = 5.0
-"""A look may take so much longer than the driver's own limits, which should have ended it."""
+"""How much longer than the driver's own limits a poll may take, as those should have ended it."""
 
 
 class AdlSource:
-    """Looks at the tables of one ``[adl.NAME]``. What one connection suffers does not hinder the other."""
+    """Polls the tables of one ``[adl.NAME]``. A problem of one connection does not affect the other."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class AdlSource:
             )
 
     def looks(self) -> dict[str, int]:
-        """How many times each of its inputs was looked at, well or not, since the process began."""
+        """Return how often each of its inputs was polled, successfully or not, since the process started."""
         return {watch.title: watch.looks for watch in self._watches}
 
     async def run(self, publish: Publish) -> None:
-        """Look until cancelled."""
+        """Poll until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for watch in self._watches:
                 tasks.create_task(watch.run(publish))
@@ -103,7 +103,7 @@ def _state_type(reader: TableReader[Any, Any]) -> Any:
 
 
 class _Watch:
-    """Looks at one reader through one connection, in a thread of its own."""
+    """Polls one reader through one connection, in its own thread."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class _Watch:
         return self._reader.fresh(f"adl:{self._shared.status.name}:")
 
     async def _turn(self, publish: Publish, worker: WorkerThread) -> float:
-        """Look once; return how many seconds to wait."""
+        """Poll once; return how many seconds to wait."""
         shared, asked_at = self._shared, self._shared.clock.now_ms() / 1000
         begun = shared.clock.monotonic()
         try:
@@ -169,7 +169,7 @@ class _Watch:
         return max(0.0, self._times.next_look(asked_at, stamp, shared.clock.random()) - shared.clock.now_ms() / 1000)
 
     def _look(self) -> Outcome[Any] | None:
-        """Read and compare, in the thread; None when too much is missing. A layout that has changed is read again."""
+        """Read and compare, in the thread; None if too much is missing. A changed layout is read again."""
         with self._database.reading() as connection:
             if self._layout is None or self._should_probe():
                 self._probe(connection)

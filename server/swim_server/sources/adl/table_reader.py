@@ -1,4 +1,4 @@
-"""The two things that the ADL source looks at, flights and initiatives: how each is read, compared and counted."""
+"""The two inputs of the ADL source, flights and initiatives: how each is read, compared and counted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import msgspec
 from sqlalchemy import Connection, Select
 
 from swim_server.config import AdlConfig
-from swim_server.detection.adl_flights import AdlReading, AdlState, LoadAirfields, compare_flights
+from swim_server.detection.adl_flights import LoadAirfields, compare_flights
 from swim_server.detection.adl_programs import ProgramBook, compare_programs
 from swim_server.detection.adl_rows import FlightReader, FlightRow, ProgramRow, Values, read_program
+from swim_server.detection.adl_state import AdlReading, AdlState
 from swim_server.detection.airfields import Airfields
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.adl.layout import (
@@ -26,7 +27,7 @@ from swim_server.sources.adl.layout import (
 from swim_server.sources.airports import load_airfields
 
 MAX_ROWS = 100_000
-"""Limit for one statement: more than any network ever had, so that memory stays bounded."""
+"""Maximum number of rows per statement, to bound memory: more than any network ever had."""
 FETCHED_AT_ONCE = 2_000
 
 Layout = TypeVar("Layout", FlightLayout, ProgramLayout)
@@ -35,28 +36,28 @@ Number = TypeVar("Number", int, "int | str")
 
 
 class TooManyRows(Exception):
-    """A statement gave more rows than can be meant."""
+    """A statement returned more rows than can be intended."""
 
     def __str__(self) -> str:
         return f"more than {MAX_ROWS:,} rows: is this the right table?"
 
 
 class Outcome(msgspec.Struct, Generic[Memory], frozen=True):
-    """What one look brought."""
+    """The result of one poll."""
 
     events: list[NewEvent]
     memory: Memory
     rows: int
-    """Read from the database."""
+    """Number of rows read from the database."""
     writer_ms: int | None = None
-    """The newest stamp of the writer."""
+    """The newest timestamp of the writer."""
 
 
 class TableReader(Protocol[Layout, Memory]):
-    """What is looked at. Its methods block or take long, except the values."""
+    """One input. Its methods block or take long; its properties do not."""
 
     title: str
-    """For people: ``flights``."""
+    """The name shown to operators: ``flights``."""
     memory_type: type[Memory]
 
     def fresh(self, scope: str) -> Memory: ...
@@ -64,7 +65,7 @@ class TableReader(Protocol[Layout, Memory]):
     def probe(self, connection: Connection, is_missing: IsMissing) -> Layout: ...
 
     def without(self, layout: Layout) -> str | None:
-        """Why nothing can be detected with what there is; None when something can."""
+        """Return why nothing can be detected with the existing columns; None if something can."""
 
     def look(self, connection: Connection, layout: Layout, memory: Memory, now_ms: int) -> Outcome[Memory]:
         """Read and compare."""
@@ -83,24 +84,24 @@ class FlightTables:
         self._loaded: Airfields | None = None
 
     def fresh(self, scope: str) -> AdlState:
-        """Nothing is remembered."""
+        """Return the state of a source that remembers nothing."""
         return AdlState(scope=scope)
 
     def probe(self, connection: Connection, is_missing: IsMissing) -> FlightLayout:
-        """Look which tables and columns there are."""
+        """Find out which tables and columns exist."""
         return probe_flights(connection, self._names, is_missing)
 
     def without(self, layout: FlightLayout) -> str | None:
-        """Flights need their numbers, callsigns and whether they are active."""
+        """Return what is missing of the ids, callsigns and activity that flights need."""
         return None if layout.is_usable else "no flight can be detected without"
 
     def look(self, connection: Connection, layout: FlightLayout, memory: AdlState, now_ms: int) -> Outcome[AdlState]:
-        """Read every active flight, those that ended lately, and whatever is remembered and is in neither."""
+        """Read every active flight, those that ended recently, and remembered ones that are in neither."""
         rows: dict[int, FlightRow] = {}
         count = self._take(rows, connection, layout.active())
         since_ms, recent = memory.since_ms(), layout.recent()
         if since_ms is not None and recent is not None:
-            # Read after the active ones: what became inactive in between is inactive.
+            # Read after the active ones: a flight that became inactive in between is inactive.
             count += self._take(rows, connection, recent, {"since": moment_parameter(since_ms)})
         for chunk in chunks(sorted(memory.active() - rows.keys())):
             count += self._take(rows, connection, layout.numbered(), {"uids": chunk})
@@ -110,7 +111,7 @@ class FlightTables:
         return Outcome(events, after, count, reading.writer_ms())
 
     def _airfields(self) -> Airfields:
-        """Return the airfields, loaded when the first flight has come in."""
+        """Return the airfields, loaded when the first flight has arrived."""
         if self._loaded is None:
             self._loaded = self._load_airfields()
         return self._loaded
@@ -120,7 +121,7 @@ class FlightTables:
         rows: dict[int, FlightRow],
         connection: Connection,
         statement: Select[Any],
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, object] | None = None,
     ) -> int:
         count = 0
         for row in fetch(connection, statement, parameters):
@@ -141,15 +142,15 @@ class ProgramTables:
         self._names = names
 
     def fresh(self, scope: str) -> ProgramBook:
-        """Nothing is remembered."""
+        """Return the state of a source that remembers nothing."""
         return ProgramBook(scope=scope)
 
     def probe(self, connection: Connection, is_missing: IsMissing) -> ProgramLayout:
-        """Look whether the table is there, and which columns it has."""
+        """Find out whether the table exists, and which columns it has."""
         return probe_programs(connection, self._names, is_missing)
 
     def without(self, layout: ProgramLayout) -> str | None:
-        """Name what initiatives can't do without: their numbers and states."""
+        """Return what is missing of the ids and states that initiatives need."""
         return None if layout.is_usable else "no initiative can be detected without"
 
     def look(
@@ -168,7 +169,7 @@ class ProgramTables:
         rows: dict[int | str, ProgramRow],
         connection: Connection,
         statement: Select[Any],
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, object] | None = None,
     ) -> int:
         count = 0
         for row in fetch(connection, statement, parameters):
@@ -182,7 +183,7 @@ class ProgramTables:
 def fetch(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, Any] | None = None
 ) -> Iterator[Values]:
-    """Read the rows of a statement, some at a time. Raises TooManyRows."""
+    """Read the rows of a statement in batches. Raises TooManyRows."""
     count = 0
     with connection.execute(statement, dict(parameters or {})) as result:
         while page := result.fetchmany(FETCHED_AT_ONCE):
@@ -193,6 +194,6 @@ def fetch(
 
 
 def chunks(numbers: Sequence[Number]) -> Iterator[list[Number]]:
-    """Cut a list into pieces that one statement can hold."""
+    """Cut a list into pieces that fit into one statement."""
     for start in range(0, len(numbers), CHUNK):
         yield list(numbers[start : start + CHUNK])

@@ -1,4 +1,4 @@
-"""The drop folder on disk: which files are there, which one is taken, what is set aside of it. Blocks."""
+"""The drop folder on disk: which files are there, which one is taken, which lines were set aside. Blocks."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from swim_server.sources.drop.lines import MAX_LINE_BYTES, Rejected
 from swim_server.sources.event_file.folder import is_being_written
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
-"""A file with another name is still being written, or not meant for us."""
+"""A file with another extension is still being written, or not meant for us."""
 TAKEN_SUFFIX, REJECTS_SUFFIX, REJECTED_SUFFIX = ".taken", ".rejects", ".rejected"
 REFUSED_SUFFIX = ".refused"
 MAX_PAGE_BYTES = 4 * 1024 * 1024
-"""Of lines that are read at once, about."""
+"""Approximate number of bytes of lines read at once."""
 MAX_REJECTED_BYTES = 64 * 1024 * 1024
-"""Of one file; what is rejected beyond it is only counted."""
+"""Maximum per file; rejected lines beyond it are only counted."""
 
 _log = get_logger("sources")
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
@@ -40,32 +40,32 @@ class FolderTrouble(Exception):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A file that is ours until all of it is stored and it is removed."""
+    """A file that belongs to this source until all of it is stored and it is removed."""
 
     path: Path
     name: str
-    """As the provider called it."""
+    """The name given by the provider."""
     mtime: str
 
     @property
     def batch(self) -> str:
-        """Names it for all time: another file of this name, brought later, is another batch."""
+        """Identifies it permanently: another file of this name, brought later, is another batch."""
         return f"{self.name}:{int(self.mtime)}"
 
 
 class DropFolder:
-    """Files come in by being renamed; they are taken one after the other, in the natural order of their names."""
+    """Files arrive by being renamed; they are taken one by one, in the natural order of their names."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "*"
 
     def is_ours(self, file: str) -> bool:
-        """Whether a changed file is one to look at."""
+        """Tell whether a changed file is relevant."""
         return _is_offered(os.path.basename(file))  # noqa: PTH119 - called for each change of a busy folder
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is at the moment; None when there is none."""
+        """Return the folder's current identity; None if it does not exist."""
         try:
             found = self.folder.stat()
         except OSError:
@@ -73,18 +73,18 @@ class DropFolder:
         return found.st_dev, found.st_ino
 
     def offered(self) -> list[str]:
-        """Return the files that wait, in the order in which they are taken. Raises FolderTrouble."""
+        """Return the waiting files in the order in which they are taken. Raises FolderTrouble."""
         return sorted((name for name in self._names() if _is_offered(name)), key=natural)
 
     def taken(self) -> list[Taken]:
-        """Return what was taken and not finished, before a crash or since, in order. Raises FolderTrouble."""
+        """Return the files taken and not finished, also from before a crash, in order. Raises FolderTrouble."""
         found = [match for name in self._names() if (match := _TAKEN.fullmatch(name))]
         taken = [Taken(self.folder / match[0], match["name"], match["mtime"]) for match in found]
         taken = [one for one in taken if self._is_file(one.path)]
         return sorted(taken, key=lambda one: (natural(one.name), one.mtime))
 
     def take(self, name: str) -> Taken | None:
-        """Rename a file to a name that is ours; None when it is gone, no file, or still being written to."""
+        """Rename a file to a name of ours; None if it is gone, not a file, or still being written to."""
         path = self.folder / name
         try:
             found = look_at(path)
@@ -93,7 +93,7 @@ class DropFolder:
             mtime = f"{max(0, found.st_mtime_ns):020d}"
             target = self.folder / f".{name}.{mtime}{TAKEN_SUFFIX}"
             if target.exists():
-                return None  # its namesake of the same moment comes first
+                return None  # its namesake of the same millisecond comes first
             path.rename(target)
         except FileNotFoundError:
             return None
@@ -105,7 +105,7 @@ class DropFolder:
         return Taken(target, name, mtime)
 
     def finish(self, taken: Taken) -> Path | None:
-        """Show what was set aside, as ``NAME.rejected``, and remove the file. Done twice it changes nothing."""
+        """Publish what was set aside as ``NAME.rejected``, and remove the file. Idempotent."""
         rejects, aside = self.rejects(taken), None
         if rejects.exists():
             aside = self.folder / f"{taken.name}{REJECTED_SUFFIX}"
@@ -116,7 +116,7 @@ class DropFolder:
         return aside
 
     def _is_file(self, path: Path) -> bool:
-        """Whether a name like those that we give stands for a file; what else was planted under it goes aside."""
+        """Tell whether one of our names stands for a file; anything else planted under it is set aside."""
         try:
             look_at(path)
         except UnsafeFile as unsafe:
@@ -127,7 +127,7 @@ class DropFolder:
         return True
 
     def _refuse(self, path: Path, unsafe: UnsafeFile) -> None:
-        """Move aside what is not a regular file, and return what it was; other files are read. Raises FolderTrouble."""
+        """Move aside what is not a regular file, and return the error: other files are still read."""
         aside = path.with_name(f"{path.name}.{time.time_ns():020d}{REFUSED_SUFFIX}")
         try:
             path.rename(aside)
@@ -136,11 +136,11 @@ class DropFolder:
         _log.error("not a regular file of its own: moved aside, not read", path=str(aside), what=unsafe.reason)
 
     def rejects(self, taken: Taken) -> Path:
-        """Where lines are set aside as long as the file is not finished."""
+        """Return the path of rejected lines while the file is not finished."""
         return taken.path.with_suffix(REJECTS_SUFFIX)
 
     def set_aside(self, taken: Taken, pieces: Sequence[Rejected], at_bytes: int) -> int:
-        """Append lines behind the first ``at_bytes``, which is what is known to be there; return the new length."""
+        """Append lines after the first ``at_bytes``, which are known to be there; return the new length."""
         if not pieces:
             return at_bytes
         lines = b"".join(msgspec.json.encode(piece) + b"\n" for piece in pieces)
@@ -172,9 +172,9 @@ class DropFolder:
 
 
 def read_lines(file: BinaryIO, count: int) -> list[tuple[int, bytes]]:
-    """Read so many lines, each with where it begins, about 4 MiB at most.
+    """Read lines, each with its offset: at most ``count``, and about 4 MiB.
 
-    Of one that is too long its beginning is kept; the rest is read and dropped.
+    Of a line that is too long only the beginning is kept; the rest is read and dropped.
     """
     lines: list[tuple[int, bytes]] = []
     size, begin = 0, file.tell()
@@ -191,12 +191,12 @@ def read_lines(file: BinaryIO, count: int) -> list[tuple[int, bytes]]:
 
 
 def ends_line(file: BinaryIO, offset: int) -> bool:
-    """Whether a line ends at ``offset``, or more follows."""
+    """Tell whether a line ends at ``offset``."""
     return os.pread(file.fileno(), 1, offset - 1) == b"\n"
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Return the order that people mean: ``batch-9`` before ``batch-10``."""
+    """Return the sort key of natural order: ``batch-9`` before ``batch-10``."""
     return [(int(part[:18]), part) if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
 
 

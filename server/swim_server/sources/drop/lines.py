@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from swim_server.protocol.channels import LOOSE_TYPES
+from swim_server.protocol.channels import LOOSE_TYPES, loose_data
 from swim_server.protocol.codes import BadMessage
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.normalise import with_north_as_zero
@@ -20,10 +20,8 @@ from swim_server.streaming.publishing import Publishing
 
 MAX_LINE_BYTES = 1_048_576
 MAX_KEPT_CHARACTERS = 10_000
-"""Of a line that is set aside."""
+"""Maximum characters kept of a rejected line."""
 _BOM = b"\xef\xbb\xbf"
-_ENVELOPE = frozenset({"type", "event_id", "_received_at"})
-"""Fields that are no part of an event's data where its fields stand beside its type."""
 
 
 class InvalidLine(ValueError):
@@ -44,7 +42,7 @@ class _Line(msgspec.Struct):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A line that is set aside, as it stands in the file of them."""
+    """A line that is set aside, in the format of the file of rejects."""
 
     line: int
     reason: str
@@ -54,16 +52,16 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class ReadLine(msgspec.Struct, frozen=True):
-    """What a line holds: its event, and the positions of a batch that could not be part of it."""
+    """The content of a line: its event, and the positions of a batch that had to be left out."""
 
     event: NewEvent
     rejected: list[Rejected]
 
 
 def read_line(line: bytes, number: int, batch: str, publishing: Publishing) -> ReadLine | None:
-    """Read a line; None: it is blank. Raises InvalidLine, also when all positions of a batch are wrong.
+    """Read a line; None: it is blank. Raises InvalidLine, also if all positions of a batch are wrong.
 
-    Without an ``event_id`` of its own an event is named by its file (``batch``), the line's number and its content.
+    An event without an ``event_id`` gets one from its file (``batch``), the line's number and its content.
     """
     text = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
     if not text:
@@ -90,13 +88,12 @@ def read_line(line: bytes, number: int, batch: str, publishing: Publishing) -> R
 
 
 def _data(line: _Line, text: bytes) -> dict[str, Any]:
-    """Return the event's data; of a type that is written without it, the fields beside the type."""
+    """Return the event's data; for a type written without ``data``, the fields beside the type."""
     if not isinstance(line.data, UnsetType):
         return line.data
     if line.type not in LOOSE_TYPES:
         raise InvalidLine("Object missing required field `data`")
-    fields: dict[str, Any] = msgspec.json.decode(text)
-    return {field: value for field, value in fields.items() if field not in _ENVELOPE}
+    return loose_data(msgspec.json.decode(text, type=dict[str, Any]))
 
 
 def _reject_position(bad: BadPosition, number: int) -> Rejected:

@@ -1,4 +1,4 @@
-"""The drop folder: providers rename files of JSON lines in; each is published, line by line, and removed."""
+"""The drop folder: providers rename files of JSON lines into it; each is published line by line and removed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from swim_server.protocol.events import NewEvent
 from swim_server.sources.drop.folder import DropFolder, FolderTrouble, Taken, ends_line, read_lines
 from swim_server.sources.drop.lines import InvalidLine, Rejected, read_line, reject
 from swim_server.sources.event_file.folder import is_being_written
-from swim_server.sources.event_file.source import UNKNOWN_SECONDS, WRITERS_KNOWN, WRITERS_UNKNOWN
+from swim_server.sources.event_file.reporter import WRITERS_KNOWN, WRITERS_UNKNOWN
+from swim_server.sources.event_file.source import UNKNOWN_SECONDS
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.health import Health
 from swim_server.sources.publisher import EventPublisher
@@ -34,25 +35,25 @@ LOGGED_REASONS = 5
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of the file in hand is stored."""
+    """How much of the current file is stored."""
 
     batch: str = ""
     offset: int = 0
     line: int = 0
-    """Lines before ``offset``."""
+    """Number of lines before ``offset``."""
     rejects_bytes: int = 0
-    """Length of what was set aside of them."""
+    """Length of the rejects file for those lines."""
     rejected: int = 0
 
 
 class Remembered(Progress, frozen=True, kw_only=True):
-    """What stands in the file: the progress of the file in hand, and of those that somebody may still write to."""
+    """What the state file contains: the progress of the current file, and of those that may still be written to."""
 
     waiting: list[Progress] = []
 
 
 class _Waiting(msgspec.Struct):
-    """A file that was read to its end, and that a process has open, or may have."""
+    """A file read to its end that a process has, or may have, open."""
 
     progress: Progress
     size_bytes: int
@@ -66,7 +67,7 @@ class _Page(msgspec.Struct, frozen=True):
     events: list[NewEvent]
     rejected: list[Rejected]
     lines: dict[str, tuple[int, bytes]]
-    """By event id: number and text, should the broker refuse one."""
+    """By event id: number and text, in case the broker refuses one."""
     offset: int
     line: int
 
@@ -74,8 +75,8 @@ class _Page(msgspec.Struct, frozen=True):
 class DropSource:
     """Publishes the files of one folder, one after the other.
 
-    Events without an ``event_id`` are named by file and line, and how far a file has been stored is remembered: killed
-    at any moment, it goes on there, and what it does twice is known to the broker.
+    Events without an ``event_id`` get one from file and line, and how far a file has been stored is remembered: after a
+    kill it continues there, and the broker recognises what is repeated.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class DropSource:
         self._state_file = StateFile(state_path, Remembered)
         self._progress = Progress()
         self._waiting: dict[str, _Waiting] = {}
-        """By batch: files that were read to their end and that somebody may still write to."""
+        """By batch: files read to their end that may still be written to."""
         self._unknown_seconds = unknown_seconds
         self._clock = clock
         self._is_watching = is_watching
@@ -112,7 +113,7 @@ class DropSource:
         self._publisher = EventPublisher(self.status, self._log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
-        """Publish what comes, until cancelled. A file that was taken before a crash comes first."""
+        """Publish until cancelled. A file taken before a crash comes first."""
         with WorkerThread("drop") as worker:
             await worker.pass_through(self._load)
             async with asyncio.TaskGroup() as tasks:
@@ -150,7 +151,7 @@ class DropSource:
             await _wait(self._wake, delay)
 
     def _take(self) -> Taken | None:
-        """Return the file to publish next: one that is ours already, else the first that can be taken."""
+        """Return the file to publish next: one that was already taken, else the first that can be taken."""
         left = [taken for taken in self._folder.taken() if self._is_due(taken)]
         offered = self._folder.offered()
         self.status.details["waiting"] = len(left) + len(offered)
@@ -159,7 +160,7 @@ class DropSource:
         return next((taken for name in offered if (taken := self._folder.take(name)) is not None), None)
 
     def _is_due(self, taken: Taken) -> bool:
-        """Whether there is something to do for a file that is ours: not where it waits for its writer."""
+        """Tell whether a taken file needs attention: not while it waits for its writer."""
         waiting = self._waiting.get(taken.batch)
         if waiting is None:
             return True
@@ -186,7 +187,7 @@ class DropSource:
                 self._health.well()
             if not is_end and await worker.pass_through(lambda: self._let_wait(taken)):
                 return
-        await self._publisher.sync(publish)  # the file goes only when its events survive a power cut
+        await self._publisher.sync(publish)  # the file is removed only when its events survive a power cut
         rejected = self._progress.rejected
         aside = await worker.pass_through(lambda: self._folder.finish(taken))
         self._waiting.pop(taken.batch, None)
@@ -199,7 +200,7 @@ class DropSource:
             )
 
     def _let_wait(self, taken: Taken) -> bool:
-        """Keep a file that was read to its end while a process has it open, or may have."""
+        """Keep a file that was read to its end while a process has, or may have, it open."""
         try:
             writer, size_bytes = is_being_written(taken.path), look_at(taken.path).st_size
         except OSError:
@@ -219,9 +220,9 @@ class DropSource:
         return True
 
     def _read(self, taken: Taken, is_end: bool) -> _Page | None:
-        """Read the next lines; None at the end of the file, or when it is gone.
+        """Read the next lines; None at the end of the file, or if it is gone.
 
-        ``is_end``: nobody writes any more; before, a line without its end is one that is still being written.
+        ``is_end``: nobody writes to it any more; otherwise a last line without its end is still being written.
         """
         progress = self._progress
         try:
@@ -249,7 +250,7 @@ class DropSource:
         return page
 
     async def _publish(self, taken: Taken, page: _Page, publish: Publish, worker: WorkerThread) -> None:
-        """Store the lines, set aside those that can't be, and remember it."""
+        """Store the lines, set aside those that can't be stored, and remember the progress."""
 
         def refuse(event: NewEvent, reason: str) -> None:
             number, line = page.lines[event.event_id or ""]

@@ -1,1 +1,1 @@
-"""The event file of the former provider: taken, read, published, removed."""
+"""The event file of the earlier provider: taken, read, published, removed."""

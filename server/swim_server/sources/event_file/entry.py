@@ -1,4 +1,4 @@
-"""One object of the event file as an event, and a name for it by which it is known when it comes back. Pure."""
+"""One object of the event file as an event, with an event id that identifies it if it appears again. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from swim_server.protocol.channels import LOOSE_TYPES, Catalogue
+from swim_server.protocol.channels import LOOSE_TYPES, Catalogue, loose_data
 from swim_server.protocol.codes import show
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.json_data import InvalidData
@@ -21,23 +21,20 @@ from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 from swim_server.sources.event_file.text import Found, ObjectScanner, Unreadable
 
 EARLIEST_MS = 946_684_800_000
-"""2000-01-01: an earlier time is no time but a zero that somebody formatted."""
+"""2000-01-01: an earlier time is a formatted zero."""
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 RECENT_SECONDS = 10.0
-"""An entry without a time of its own that comes again sooner is a writer's older copy, not another event."""
+"""An entry without a time that is repeated sooner is a writer's older copy, not another event."""
 RECENT_ENTRIES = 200_000
 _MILLISECONDS_FROM = 100_000_000_000
-"""A number from here on counts milliseconds, one below counts seconds."""
-
-_ENVELOPE = frozenset({"type", "_received_at"})
-"""Fields that are no part of an event's data where its fields stand beside its type."""
+"""Larger numbers are milliseconds, smaller ones seconds."""
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
 class InvalidEntry(ValueError):
-    """An object that is no event: why."""
+    """An object that is not an event: why."""
 
     def __init__(self, reason: str, unknown_type: str | None = None) -> None:
         self.reason = reason
@@ -47,27 +44,26 @@ class InvalidEntry(ValueError):
 
 
 class Batch(msgspec.Struct):
-    """What a stretch of the file holds."""
+    """The content of a part of the file."""
 
     events: list[NewEvent]
     rejected: list[Unreadable]
 
 
 class RecentNames:
-    """Remembers for a while under which name entries without a time of their own were published.
+    """Remembers for a while the names under which entries without a time were published.
 
-    Two of them that are equal are told apart by the files they came in, unless the later one is so close that it
-    must be a writer's older copy.
+    Equal ones are distinguished by their files, unless the later one is so close that it must be a writer's older copy.
     """
 
     def __init__(self, window_seconds: float = RECENT_SECONDS, limit: int = RECENT_ENTRIES) -> None:
         self._window_seconds = window_seconds
         self._limit = limit
         self._names: OrderedDict[str, tuple[str, float]] = OrderedDict()
-        """Name and last moment by content; the longest unseen first."""
+        """Name and last time by content; longest unseen first."""
 
     def name(self, content: str, file: str, now: float) -> str:
-        """Return the name for an entry with this content found in ``file`` at ``now`` (monotonic seconds)."""
+        """Return the name of an entry with this content, found in ``file`` at ``now`` (monotonic seconds)."""
         name, seen_at = self._names.pop(content, ("", now))
         if not name or now - seen_at > self._window_seconds:
             name = f"{content}@{file}"
@@ -75,7 +71,7 @@ class RecentNames:
         return name
 
     def forget(self, now: float) -> None:
-        """Let go of what was not seen lately. Between two files, never within one."""
+        """Forget what was not seen recently. Call between two files, never within one."""
         while self._names:
             content, (_, seen_at) = next(iter(self._names.items()))
             if now - seen_at <= self._window_seconds and len(self._names) <= self._limit:
@@ -86,8 +82,8 @@ class RecentNames:
 class EntryReader:
     """Reads one file from its beginning. The same content in the same file gives the same events and event ids.
 
-    Of entries that are equal the first has ordinal 0, the next 1: so all of them are published, and none again
-    when the file, or a writer's older copy of it, is read another time.
+    Of equal entries the first has ordinal 0, the next 1: so all of them are published, and none again if the file, or a
+    writer's older copy of it, is read another time.
     """
 
     def __init__(self, catalogue: Catalogue, file: str, recent: RecentNames, now: float) -> None:
@@ -95,30 +91,30 @@ class EntryReader:
         self._file = file
         self._recent = recent
         self.now = now
-        """Monotonic seconds, set by whoever reads on."""
+        """Monotonic seconds, set by the caller before reading on."""
         self._scanner = ObjectScanner()
         self._seen: Counter[str] = Counter()
 
     @property
     def is_within(self) -> bool:
-        """Whether what has come ends within an entry, as far as can be told."""
+        """Tell whether what was received ends inside an entry, as far as can be told."""
         return self._scanner.is_within
 
     def holds_back(self) -> bool:
-        """Whether entries wait behind one that is cut off."""
+        """Tell whether entries wait after one that is cut off."""
         return self._scanner.holds_back()
 
     @property
     def pending_bytes(self) -> int:
-        """How much of what has come is not done with."""
+        """Return how many received bytes are not processed."""
         return self._scanner.pending_bytes
 
     def feed(self, data: bytes) -> Batch:
-        """Take in the next bytes of the file."""
+        """Process the next bytes of the file."""
         return self._batch(self._scanner.feed(data))
 
     def finish(self) -> Batch:
-        """Take in the end of the file."""
+        """Process the end of the file."""
         return self._batch(self._scanner.finish())
 
     def _batch(self, pieces: Iterable[Found | Unreadable]) -> Batch:
@@ -150,15 +146,15 @@ class EntryReader:
 
 
 def _position_aside(bad: BadPosition, place: Unreadable) -> Unreadable:
-    """One position of a batch that was published without it, as an entry that can be corrected and written again."""
+    """Set aside a position left out of its batch, as an entry that can be corrected and written again."""
     text = json.dumps({"type": POSITIONS, "data": {"positions": [bad.position]}})
     return msgspec.structs.replace(place, text=text, reason=bad.reason)
 
 
-def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent, list[BadPosition]]:
-    """Read ``{"type","data","_received_at"}``; positions of a batch that can't be sent are left out and answered.
+def read_parts(entry: Mapping[str, object], catalogue: Catalogue) -> tuple[NewEvent, list[BadPosition]]:
+    """Read ``{"type","data","_received_at"}``; positions of a batch that can't be sent are left out and returned.
 
-    Raises InvalidEntry, also when all positions are wrong.
+    Raises InvalidEntry, also if all positions are wrong.
     """
     event_type = entry.get("type")
     if not isinstance(event_type, str):
@@ -169,9 +165,9 @@ def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent
         raise InvalidEntry(f"unknown event type {show(event_type)}{hint}", unknown_type=event_type)
     data = entry.get("data")
     if "data" not in entry and event_type in LOOSE_TYPES:
-        data = {field: value for field, value in entry.items() if field not in _ENVELOPE}
+        data = loose_data(entry)
     if data == []:
-        data = {}  # PHP writes an empty object back as an empty array
+        data = {}  # PHP writes an empty object as an empty array
     if not isinstance(data, dict):
         raise InvalidEntry(f"data: must be an object, got {show(data)}" if "data" in entry else "no data")
     data, bad = part_positions(event_type, normalise(event_type, data))
@@ -188,7 +184,7 @@ def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent
 
 
 def read_time(value: object) -> int | None:
-    """Read RFC 3339, ``YYYY-MM-DD HH:MM:SS`` (UTC), or a Unix time in seconds or milliseconds; None for all else."""
+    """Read RFC 3339, ``YYYY-MM-DD HH:MM:SS`` (UTC), or Unix time in seconds or milliseconds; None for anything else."""
     moment: float | None = None
     if isinstance(value, str):
         try:
@@ -201,20 +197,20 @@ def read_time(value: object) -> int | None:
 
 
 def digest(entry: object) -> str:
-    """Name an entry by its content, however a writer that read and wrote it again has formatted it."""
+    """Return a digest of an entry's content, independent of how a writer that rewrote it has formatted it."""
     try:
         canonical = _canonical(entry)
         try:
             content = _encoder.encode(canonical)
-        except (ValueError, OverflowError):  # lone surrogates or huge numbers, in fields that nobody reads
+        except (ValueError, OverflowError):  # lone surrogates or huge numbers, in fields that are not used
             content = json.dumps(canonical, sort_keys=True).encode()
     except RecursionError:
         raise InvalidEntry("it nests too deeply") from None
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def _canonical(value: Any) -> Any:
-    """Return what PHP leaves the same when it decodes and encodes: 1.0 may become 1, and {} becomes []."""
+def _canonical(value: object) -> Any:
+    """Return the form that PHP's decoding and encoding leaves unchanged: 1.0 may become 1, and {} becomes []."""
     if isinstance(value, dict):
         return {key: _canonical(item) for key, item in value.items()} if value else []
     if isinstance(value, list):

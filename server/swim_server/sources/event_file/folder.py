@@ -1,6 +1,6 @@
-"""The folder in which the event file appears: how it is taken, found again after a crash, set aside and removed.
+"""The folder of the event file: how the file is taken, found after a crash, set aside and removed. Blocks.
 
-Blocks. Knows nothing of what is in the files.
+Knows nothing of the files' content.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from swim_server.files.replacing import put_in_place
 
 KEPT_REJECTED_FILES = 50
 MAX_REJECTED_BYTES = 4 * 1024 * 1024
-"""Of one such file."""
+"""Maximum size of one such file."""
 
 Signature = tuple[int, int]
-"""Length and time of the last change: what tells that somebody has written since."""
+"""Length and modification time, by which later writes are noticed."""
 
 
 class FolderTrouble(OSError):
@@ -36,7 +36,7 @@ class FolderTrouble(OSError):
 
 
 class EventFolder:
-    """Takes ``path`` whenever it is there, by renaming it to a name that is ours alone."""
+    """Takes ``path`` whenever it is there, by renaming it to a name of ours."""
 
     def __init__(self, path: Path, *, clock: Clock, pid: int) -> None:
         self.path = path
@@ -46,16 +46,16 @@ class EventFolder:
         self._taken_prefix = f"{path.name}.taken-"
 
     def now_ns(self) -> int:
-        """Return the wall time as names and files' stamps have it."""
+        """Return the wall time in the form of file names and modification times."""
         return self._clock.now_ms() * 1_000_000
 
     def is_ours(self, file: str) -> bool:
-        """Whether a changed file is one to look at. Does not block."""
+        """Tell whether a changed file is relevant. Does not block."""
         name = os.path.basename(file)  # noqa: PTH119 - called for each change of a busy folder
         return name == self.path.name or name.startswith(self._taken_prefix)
 
     def identity(self) -> tuple[int, int] | None:
-        """Tell which folder it is at the moment; None when there is none."""
+        """Return the folder's current identity; None if it does not exist."""
         try:
             found = self.path.parent.stat()
         except OSError:
@@ -63,7 +63,7 @@ class EventFolder:
         return found.st_dev, found.st_ino
 
     def find_taken(self) -> list[Path]:
-        """Find what was taken before a crash, oldest first."""
+        """Return the files taken before a crash, oldest first."""
         try:
             with os.scandir(self.path.parent) as entries:
                 names = sorted(entry.name for entry in entries if entry.name.startswith(self._taken_prefix))
@@ -72,15 +72,12 @@ class EventFolder:
         return [self.path.with_name(name) for name in names]
 
     def taken_at_ns(self, taken: Path) -> int:
-        """When a file was taken, as its name tells; now where it doesn't."""
+        """Return when a file was taken, according to its name; now if the name doesn't say."""
         moment = taken.name.removeprefix(self._taken_prefix).partition("-")[0]
         return int(moment) if moment.isdecimal() else self.now_ns()
 
     def take(self) -> Path | None:
-        """Rename the event file away and return its new name; None when there is none, or an empty one.
-
-        Raises FolderTrouble.
-        """
+        """Rename the event file and return its new name; None if it is missing or empty. Raises FolderTrouble."""
         try:
             found = look_at(self.path)
             if found.st_size == 0:
@@ -103,7 +100,7 @@ class EventFolder:
         return target
 
     def refuse(self, path: Path, unsafe: UnsafeFile) -> FolderTrouble:
-        """Take what is no file out of the way, so that what comes next is read; say what it was."""
+        """Move aside what is not a file, so that the next one is read; return the error that says what it was."""
         aside = self.path.with_name(f"{self.path.name}.{self.now_ns():020d}.refused")
         try:
             path.rename(aside)
@@ -112,9 +109,9 @@ class EventFolder:
         return FolderTrouble(f"{path} was {unsafe.reason}, which is not read: moved to {aside.name}")
 
     def set_aside(self, taken: Path, texts: Sequence[str]) -> Path | None:
-        """Write what could not be read beside the event file, a line each; None when there is nothing to write.
+        """Write what could not be read beside the event file, one line each; None if there is nothing.
 
-        Done again after a crash, it writes the same file again. Raises OSError.
+        Repeated after a crash, it writes the same file again. Raises OSError.
         """
         if not texts:
             return None
@@ -150,7 +147,7 @@ class EventFolder:
 
 
 def signature(taken: Path) -> Signature | None:
-    """Return what shows later whether the file was written to; None when it is gone."""
+    """Return what shows later whether the file was written to; None if it is gone."""
     try:
         found = os.lstat(taken)
     except OSError:
@@ -159,10 +156,10 @@ def signature(taken: Path) -> Signature | None:
 
 
 def is_being_written(taken: Path) -> bool | None:
-    """Whether another process has the file open for writing; None: nobody can know.
+    """Tell whether another process has the file open for writing; None: unknown.
 
-    A lease for reading is granted only while nobody has the file open for writing (fcntl(2); on local file systems,
-    to the file's owner and to root). Raises UnsafeFile for what is no file of its own.
+    A read lease is granted only if no process has the file open for writing (fcntl(2); on local file systems, to the
+    file's owner and to root). Raises UnsafeFile for anything but a regular file.
     """
     try:
         descriptor = open_descriptor(taken, os.O_RDONLY)
@@ -171,7 +168,7 @@ def is_being_written(taken: Path) -> bool | None:
     except OSError:
         return None
     try:
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # somebody who opens it now must not end us by SIGIO
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)  # a process that opens it now must not end us by SIGIO
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The provider's event file: takes it, publishes what is in it, and removes it only when all of it is stored."""
+"""The provider's event file: takes it, publishes its content, and removes it only when all of it is stored."""
 
 from __future__ import annotations
 
@@ -15,56 +15,52 @@ from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.worker_thread import WorkerThread
 from swim_server.files.opening import UnsafeFile
-from swim_server.logs import get_logger
 from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.event_file.entry import Batch, EntryReader, RecentNames
 from swim_server.sources.event_file.folder import EventFolder, Signature, signature
+from swim_server.sources.event_file.reporter import Reporter
 from swim_server.sources.event_file.taken_file import Place, TakenFile
 from swim_server.sources.folder_watch import watch_folder
 from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
-from swim_server.sources.unknown_types import UnknownTypes
 
 PUBLISH_EVENTS = 500
 GRACE_SECONDS = 1.5
-"""A taken file is kept so long after the last change to it: a writer may still have it open."""
+"""How long a taken file is kept after its last change: a writer may still have it open."""
 SHORTEST_INTERVAL_SECONDS = 0.005
-"""Between two looks, however busy the writers are."""
+"""Minimum time between two looks, however busy the writers are."""
 RETRY_SECONDS = 0.5
-"""After trouble."""
-LOGGED_REASONS = 5
+"""Delay after a problem."""
 UNKNOWN_SECONDS = 600.0
-"""How long a file must not have grown before it is removed, if it can't be known whether it is open."""
+"""How long a file must not have grown before it is removed, if it is unknown whether it is open."""
 RELIED_SECONDS = 20 * 60 * 60.0
-"""For so long event ids are relied upon to tell what was published; they are kept for a day."""
+"""How long event ids are relied on to detect repeats; they are kept for a day."""
 REMEMBER_SECONDS = 30.0
-WRITERS_KNOWN = "known"
-WRITERS_UNKNOWN = "not known: a file of another user is kept until it has not grown for ten minutes"
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Where the reading of each file that was taken stands."""
+    """How far each taken file has been read."""
 
     files: dict[str, Place]
 
 
 class _Survey(NamedTuple):
-    """What the folder holds at one moment."""
+    """The content of the folder at one moment."""
 
     signatures: list[Signature | None]
-    """Of the files taken, in their order; None: it is gone."""
+    """Of the taken files, in their order; None: it is gone."""
     taken: Path | None
-    """The event file, taken just now; its signature is the last one."""
+    """The event file, just taken; its signature is the last one."""
     trouble: OSError | None
 
 
 class EventFileSource:
-    """Reads the file that the provider's processes write, as the wire protocol's last section describes them.
+    """Reads the file that the provider's processes write, as described in the last section of the wire protocol.
 
-    Each event is published under a name made of its content, its time and its place among equal ones: one that a
-    writer's older copy brings back, or that is read again after a crash, is not published again. An event without
-    a time is known by its file instead, and counts as brought back only within RECENT_SECONDS.
+    Each event gets an event id from its content, its time and its ordinal among equal ones: one that a writer's older
+    copy repeats, or that is read again after a crash, is not published again. An event without a time is identified by
+    its file instead, and counts as repeated only within RECENT_SECONDS.
     """
 
     def __init__(
@@ -81,7 +77,8 @@ class EventFileSource:
         state_path: Path | None = None,
         unknown_seconds: float = UNKNOWN_SECONDS,
     ) -> None:
-        self.status = SourceStatus(name=name, kind="file", details=_details(path))
+        self._reporter = Reporter(name, path, clock)
+        self.status: SourceStatus = self._reporter.status
         self._folder = EventFolder(path.absolute(), clock=clock, pid=os.getpid())
         self._state_file = StateFile(state_path, Places)
         self._remembered: dict[str, Place] = {}
@@ -95,14 +92,12 @@ class EventFileSource:
         self._is_watching = is_watching
         self._taken: list[TakenFile] = []
         self._may_take = True
-        """False while what was taken can't be stored: the event file may as well stay where it is."""
+        """False while what was taken can't be stored: the event file may as well stay in place."""
         self._recent = RecentNames()
         self._wake = asyncio.Event()
-        self._log = get_logger("sources").bind(source=name)
-        self._unknown_types = UnknownTypes(self.status, self._log)
 
     async def run(self, publish: Publish) -> None:
-        """Publish what appears, until cancelled. Files taken and not finished before a crash come first."""
+        """Publish until cancelled. Files taken and not finished before a crash come first."""
         with WorkerThread("event-file") as worker:
             self._taken = await worker.pass_through(self._find_taken)
             async with asyncio.TaskGroup() as tasks:
@@ -111,13 +106,13 @@ class EventFileSource:
                 await self._look_for_ever(publish, worker)
 
     def _find_taken(self) -> list[TakenFile]:
-        """Find what was taken before, to be read from its beginning: what was published is known for a day.
+        """Return the files taken before, to be read from their beginning: event ids detect repeats for a day.
 
-        A file that somebody has kept open for longer is read from where it stood.
+        A file kept open for longer is read from where it stood.
         """
         saved: Places = self._state_file.load() or Places({})
         if self._state_file.fault is not None:
-            self._tell_trouble(self._state_file.fault)
+            self._reporter.trouble(self._state_file.fault)
         now, now_ns = self._clock.monotonic(), self._folder.now_ns()
         found = []
         for path in self._folder.find_taken():
@@ -127,7 +122,7 @@ class EventFileSource:
         return found
 
     async def _remember(self, publish: Publish, worker: WorkerThread) -> None:
-        """Note now and then how far the files that stay were read and stored."""
+        """Save now and then how far the remaining files were read and stored."""
         places = {taken.path.name: taken.boundary for taken in self._taken if taken.published is not None}
         if places == self._remembered or self._clock.monotonic() < self._remember_at:
             return
@@ -144,15 +139,15 @@ class EventFileSource:
                 await self._look(publish, worker)
             except (BrokerUnavailable, OSError) as error:
                 self._may_take = not isinstance(error, BrokerUnavailable)
-                self._tell_trouble(str(error))
+                self._reporter.trouble(str(error))
                 await self._clock.sleep(max(self._interval_seconds, self._retry_seconds))
             else:
-                self._tell_well()
+                self._reporter.well()
                 await self._clock.sleep(SHORTEST_INTERVAL_SECONDS)
                 await _wait(self._wake, self._interval_seconds)
 
     async def _look(self, publish: Publish, worker: WorkerThread) -> None:
-        """Take what is there now, publish what is new in the files taken, and remove those that are finished."""
+        """Take what is there now, publish what is new in the taken files, and remove those that are finished."""
         survey = await worker.pass_through(self._survey)
         if survey.taken is not None:
             self._taken.append(TakenFile(survey.taken, now=self._clock.monotonic()))
@@ -163,12 +158,12 @@ class EventFileSource:
         self._may_take = True
         for taken, seen in list(zip(self._taken, survey.signatures, strict=True)):
             if seen is None:
-                self._taken.remove(taken)  # somebody else has removed it
+                self._taken.remove(taken)  # another process has removed it
             elif seen == taken.published and self._clock.monotonic() - taken.changed_at >= self._grace_seconds:
                 troubles.append(await _trouble_of(self._finish(taken, seen, publish, worker)))
         self._recent.forget(self._clock.monotonic())
         await self._remember(publish, worker)
-        self.status.details["taken"] = len(self._taken)
+        self._reporter.taken(len(self._taken))
         for trouble in troubles:
             if trouble is not None:
                 raise trouble
@@ -184,7 +179,7 @@ class EventFileSource:
         return _Survey([signature(file) for file in files], taken, trouble)
 
     async def _publish_file(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
-        """Publish what a file has more than when it was last looked at."""
+        """Publish what was added to a file since the last look."""
         taken.changed_at = self._clock.monotonic()
         batches = taken.read(self._make_reader, now=taken.changed_at)
         try:
@@ -193,7 +188,7 @@ class EventFileSource:
         except UnsafeFile as unsafe:
             raise await worker.pass_through(partial(self._folder.refuse, taken.path, unsafe)) from None
         except BaseException:
-            taken.begin_anew()  # what was read isn't stored as a whole; what is, is known by its event ids
+            taken.begin_anew()  # not everything read is stored; event ids identify what is
             taken.published = None
             raise
         taken.published = seen
@@ -203,20 +198,20 @@ class EventFileSource:
             await self._judge_early(taken, publish, worker)
 
     async def _judge_early(self, taken: TakenFile, publish: Publish, worker: WorkerThread) -> None:
-        """Don't let what a cut entry holds up wait for the end of the file."""
+        """Process entries held back by a cut one, without waiting for the end of the file."""
         batch = await worker.pass_through(lambda: taken.judge_rest(is_end=False))
         taken.whole_at = self._clock.monotonic()
         await self._publish_batch(taken, batch, publish)
 
     async def _finish(self, taken: TakenFile, seen: Signature, publish: Publish, worker: WorkerThread) -> None:
-        """Finish a file that no longer changes, unless a process has it open, or may have."""
+        """Finish a file that no longer changes, unless a process has, or may have, it open."""
         now = self._clock.monotonic()
         if now - taken.asked_at < self._grace_seconds:
             return
         taken.asked_at, quiet_seconds = now, now - taken.changed_at
         writer = await worker.pass_through(taken.writer)
         if writer is None:
-            self.status.details["writers"] = WRITERS_UNKNOWN
+            self._reporter.writers_unknown()
         if writer or (writer is None and quiet_seconds < self._unknown_seconds):
             if taken.waits_for_more:
                 await self._judge_early(taken, publish, worker)
@@ -225,7 +220,7 @@ class EventFileSource:
             taken.begin_anew()
             await self._publish_file(taken, seen, publish, worker)
         await self._publish_batch(taken, await worker.pass_through(lambda: taken.judge_rest(is_end=True)), publish)
-        await publish((), durable=True)  # the file goes only when its events survive a power cut
+        await publish((), durable=True)  # the file is removed only when its events survive a power cut
         await self._remove(taken, seen, worker)
 
     def _make_reader(self, file: str, now: float) -> EntryReader:
@@ -245,65 +240,21 @@ class EventFileSource:
                 events = events[: invalid.index] + events[invalid.index + 1 :]
                 continue
             new = sum(not answer.duplicate for answer in published)
-            self.status.events += new
-            self._count("duplicates", len(published) - new)
-            if new:
-                self.status.last_event_monotonic = self._clock.monotonic()
+            self._reporter.published(new, len(published) - new)
             return
 
     async def _remove(self, taken: TakenFile, seen: Signature, worker: WorkerThread) -> None:
         removal = await worker.pass_through(lambda: taken.remove(self._folder, seen))
         if not removal.is_done:
-            taken.changed_at = self._clock.monotonic()  # somebody still writes to it
+            taken.changed_at = self._clock.monotonic()  # it is still being written to
             return
         self._taken.remove(taken)
         if removal.aside is not None:
-            self._tell_rejected(taken, removal.aside)
-
-    def _tell_rejected(self, taken: TakenFile, aside: Path) -> None:
-        count = taken.rejected_count
-        self.status.errors += count
-        self._count("rejected", count)
-        self.status.details["last_rejected"] = f"{taken.rejected[0].reason}: see {aside}"
-        self._unknown_types.count(taken.unknown_types)
-        told = [piece for piece in taken.rejected if piece.unknown_type is None]
-        for piece in told[:LOGGED_REASONS]:
-            self._log.warning(
-                "part of the event file could not be read: set aside",
-                reason=piece.reason,
-                at_character=piece.position,
-                characters=piece.length,
-                aside=str(aside),
-            )
-        more = count - taken.unknown_types.total() - LOGGED_REASONS
-        if more > 0:
-            text = "further parts of the event file could not be read: set aside"
-            self._log.warning(text, count=more, aside=str(aside))
-
-    def _count(self, detail: str, number: int) -> None:
-        self.status.details[detail] = int(self.status.details[detail] or 0) + number
-
-    def _tell_trouble(self, reason: str) -> None:
-        if reason != self.status.last_error:
-            self.status.errors += 1
-            self._log.error("the event file can't be read at the moment", reason=reason)
-        self.status.state = "degraded"
-        self.status.last_error = reason
-
-    def _tell_well(self) -> None:
-        if self.status.state == "degraded":
-            self._log.info("the event file can be read again")
-        self.status.state = "running"
-        self.status.last_error = None
-        self.status.last_success_monotonic = self._clock.monotonic()
-
-
-def _details(path: Path) -> dict[str, str | int | float | None]:
-    return {"file": str(path), "duplicates": 0, "rejected": 0, "taken": 0, "writers": WRITERS_KNOWN}
+            self._reporter.rejected(taken, removal.aside)
 
 
 async def _trouble_of(work: Awaitable[None]) -> OSError | None:
-    """One file's trouble, so that the others go on."""
+    """Await one file's work and return its error, so that the other files are still processed."""
     try:
         await work
     except OSError as error:

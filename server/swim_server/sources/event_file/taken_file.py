@@ -19,17 +19,17 @@ from swim_server.sources.event_file.text import Unreadable
 
 CHUNK_BYTES = 1024 * 1024
 EDGE_BYTES = 4096
-"""So much of the beginning, and before where the reading stood, is compared: what else a writer changes is behind."""
+"""How much is compared at the beginning and before the read position: other changes are after it."""
 MAX_KEPT_CHARACTERS = 4 * 1024 * 1024
-"""Of all that could not be read in one file; more is only counted."""
+"""Maximum characters kept of what could not be read in one file; more is only counted."""
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where the reading of a file stands."""
+    """How far a file has been read."""
 
     offset: int = 0
     edges: str = ""
-    """Names what stands at the beginning, and before the offset."""
+    """Digest of the file's beginning and of what is before the offset."""
 
 
 class Removal(NamedTuple):
@@ -37,38 +37,38 @@ class Removal(NamedTuple):
 
     is_done: bool
     aside: Path | None
-    """Where what could not be read is now; None: there was no such thing."""
+    """Where unreadable parts are now; None: there were none."""
 
 
 class TakenFile:
-    """Ours until all of it is stored. Knows nothing of publishing."""
+    """Kept until all of it is stored. Knows nothing about publishing."""
 
     def __init__(self, path: Path, *, now: float, place: Place | None = None) -> None:
         self.path = path
         self.place = place or Place()
         self.boundary = self.place
-        """The same, before an entry of which only a part has come: from there another process could read on."""
+        """The same, but before an entry that is incomplete: another process can read on from there."""
         self.published: Signature | None = None
-        """What it looked like when it was last read to its end."""
+        """Its signature when it was last read to its end."""
         self.changed_at = now
         """When it was last seen to change, by the monotonic clock."""
         self.whole_at = now
-        """When the reading last stood at the end of an entry."""
+        """When the read position was last at the end of an entry."""
         self.asked_at = float("-inf")
-        """When it was last asked whether somebody has it open."""
+        """When it was last checked whether a process has it open."""
         self.is_finished = False
-        """What it holds behind its last whole entry was looked at too."""
+        """Whether what follows its last complete entry was processed too."""
         self.is_judged_early = False
-        """A stretch was given up while the file still grew: at its end it is read once more as a whole."""
+        """Whether a part was given up while the file still grew: at its end it is read once more as a whole."""
         self.rejected: list[Unreadable] = []
         self.rejected_count = 0
         self.unknown_types: Counter[str] = Counter()
-        """Of what was rejected, the types that there aren't."""
+        """The unknown types among what was rejected."""
         self._kept_characters = 0
         self._reader: EntryReader | None = None
 
     def reject(self, pieces: list[Unreadable]) -> None:
-        """Count what can't be read, and keep it while there is room."""
+        """Count what can't be read, and keep it while there is space."""
         self.rejected_count += len(pieces)
         self.unknown_types.update(piece.unknown_type for piece in pieces if piece.unknown_type is not None)
         for piece in pieces:
@@ -82,19 +82,19 @@ class TakenFile:
         self.reject([Unreadable(text[:MAX_KEPT_CHARACTERS], reason, 0, len(text))])
 
     def begin_anew(self) -> None:
-        """Read from the beginning at the next look: what was published before is known by its event ids."""
+        """Read from the beginning at the next look: event ids identify what was published before."""
         self._reader = None
         self.place, self.is_finished, self.is_judged_early = Place(), False, False
         self.rejected, self.rejected_count, self._kept_characters = [], 0, 0
         self.unknown_types.clear()
 
     def read(self, make_reader: Callable[[str, float], EntryReader], *, now: float) -> Iterator[Batch]:
-        """Read on from where it stood; from the beginning where what stands before was changed. Blocks; OSError."""
+        """Read on, or from the beginning if what is before the read position was changed. Blocks; raises OSError."""
         with open_to_read(self.path) as file:
             if self.place.offset and _edges(file, self.place.offset) != self.place.edges:
                 self.begin_anew()
             if self.is_finished:
-                self.begin_anew()  # it has grown behind what was taken for its end
+                self.begin_anew()  # it has grown after what was taken for its end
             if self._reader is None:
                 self._reader = make_reader(self.path.name, now)
             self._reader.now = now
@@ -111,9 +111,9 @@ class TakenFile:
             self.boundary = Place(offset, _edges(file, offset))
 
     def judge_rest(self, *, is_end: bool) -> Batch:
-        """Look at what was waited for: an entry that is cut off. ``is_end``: nobody writes any more.
+        """Process an entry that is cut off. ``is_end``: nobody writes to the file any more.
 
-        Before the end, only where it holds back others: else its writer may just be slow.
+        Before the end, only if it holds back others: its writer may just be slow.
         """
         if self._reader is None or not (is_end or self._reader.holds_back()):
             return Batch([], [])
@@ -123,11 +123,11 @@ class TakenFile:
 
     @property
     def waits_for_more(self) -> bool:
-        """Whether the reading stands within an entry."""
+        """Whether the read position is inside an entry."""
         return self._reader is not None and self._reader.is_within
 
     def writer(self) -> bool | None:
-        """Whether a process has it open for writing; None: unknown. Blocks."""
+        """Tell whether a process has it open for writing; None: unknown. Blocks."""
         return is_being_written(self.path)
 
     def remove(self, folder: EventFolder, seen: Signature) -> Removal:
@@ -143,7 +143,7 @@ class TakenFile:
 
 
 def _edges(file: BinaryIO, offset: int) -> str:
-    """Name what stands at the beginning of a file and before ``offset``."""
+    """Return a digest of the beginning of a file and of what is before ``offset``."""
     head = os.pread(file.fileno(), min(EDGE_BYTES, offset), 0)
     tail = os.pread(file.fileno(), min(EDGE_BYTES, offset), max(0, offset - EDGE_BYTES))
     return blake2b(head + tail, digest_size=16).hexdigest()

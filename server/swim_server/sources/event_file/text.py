@@ -1,4 +1,4 @@
-"""Finds JSON objects in text that several writers made a mess of. Pure: bytes in, objects and leftovers out."""
+"""Finds JSON objects in text that several writers have garbled. Pure: bytes in, objects and leftovers out."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from typing import Any
 import msgspec
 
 MAX_OBJECT_CHARACTERS = 16 * 1024 * 1024
-"""A longer one is not waited for."""
+"""A longer object is given up."""
 MAX_KEPT_CHARACTERS = 64 * 1024
-"""Of one unreadable stretch; the rest of it is only counted."""
+"""Maximum characters kept of one unreadable part; the rest is only counted."""
 
 _SEPARATORS = re.compile(r"[\s,\[\]\ufeff]*+")
-"""What may stand between objects: arrays, lines and mixtures of both look alike from here."""
+"""What may separate objects: arrays, lines and mixtures of both look alike from here."""
 _IN_KEY = r'[^"\\\x00-\x1f]*+'
 _START = re.compile(
     rf'\{{\s*+(?:\}}|\Z|"{_IN_KEY}(?:\\.{_IN_KEY})*+(?:"\s*+(?::|\Z)|\\?\Z))',
 )
-"""Where an object may begin: an empty one, or one with a key, as far as it has come. Spares json most of its errors."""
+"""Where an object may begin: an empty one, or one with a key, as far as received. Spares json most of its errors."""
 _NEAR_THE_END = 16
-"""An error this close to the end may be one of what has not come yet: a cut escape, literal or number."""
+"""An error this close to the end may be due to missing input: a cut escape, literal or number."""
 _STRETCH = 16 * 1024
 _FREE_WASTE = 1024 * 1024
 _WASTE_FACTOR = 64
-"""How many characters may be read in vain for each that is there, before whole lines are given up."""
+"""How many characters may be scanned in vain per character of text before whole lines are given up."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A stretch that is no JSON object, or one that is no event."""
+    """A part that is not a JSON object, or an object that is not an event."""
 
     text: str
-    """Its beginning, at most MAX_KEPT_CHARACTERS; bytes that are no UTF-8 as lone surrogates."""
+    """Its beginning, at most MAX_KEPT_CHARACTERS; invalid UTF-8 as lone surrogates."""
     reason: str
     position: int
-    """Characters before it."""
+    """Number of characters before it."""
     length: int
-    """Characters in it, also those that were not kept."""
+    """Its length in characters, including those not kept."""
     unknown_type: str | None = None
-    """The event type, if the entry is refused only because its type is unknown."""
+    """The event type, if the entry is refused only because that is unknown."""
 
 
 class Found:
-    """A well-formed object, and where it stood."""
+    """A well-formed object, and its position."""
 
     __slots__ = ("_bounds", "_position", "_text", "value")
 
@@ -56,36 +56,36 @@ class Found:
         self._position = position
 
     def as_unreadable(self, reason: str) -> Unreadable:
-        """Set it aside, as it was written."""
+        """Set it aside as it was written."""
         start, end = self._bounds
         text = self._text[start : min(end, start + MAX_KEPT_CHARACTERS)]
         return Unreadable(text, reason, self._position, end - start)
 
 
 class ObjectScanner:
-    """Reads arrays, JSON lines, and what concatenation, cutting and garbage make of them.
+    """Reads arrays, JSON lines, and what concatenation, truncation and garbage make of them.
 
-    Every well-formed object that stands free is found, in order, and so is every one that looks like an event
-    inside a stretch that is not well-formed. Memory is bounded by the largest object, time by the text's length.
+    Every well-formed object outside unreadable parts is found, in order, and so is every one that looks like an event
+    inside such a part. Memory is bounded by the largest object, time by the text's length.
     """
 
     def __init__(self) -> None:
         self._decoder = json.JSONDecoder()
         self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._text = ""
-        """What has come and is not done with; ``_base`` characters came before it."""
+        """What was received and is not processed; ``_base`` characters came before it."""
         self._base = 0
         self._wasted = 0
         self._junk: _Junk | None = None
-        """The unreadable stretch that the scanner is in."""
+        """The unreadable part that the scanner is in."""
 
     @property
     def is_within(self) -> bool:
-        """Whether something has come that is not done with: an object's beginning, or junk."""
+        """Tell whether something received is not processed: the beginning of an object, or junk."""
         return bool(self._text.strip(" \t\r\n,[]\ufeff")) or self._junk is not None
 
     def holds_back(self) -> bool:
-        """Whether objects wait behind one that is cut off: they would come if this were the end."""
+        """Tell whether objects wait after one that is cut off: they would be returned at the end of the text."""
         if not self._text:
             return False
         other = ObjectScanner()
@@ -94,16 +94,16 @@ class ObjectScanner:
 
     @property
     def pending_bytes(self) -> int:
-        """How much of what has come is not done with."""
+        """Return how many received bytes are not processed."""
         return len(self._text.encode("utf-8", "surrogateescape")) + len(self._utf8.getstate()[0])
 
     def feed(self, data: bytes) -> Iterator[Found | Unreadable]:
-        """Take in the next bytes; give what can be told by now."""
+        """Process the next bytes; yield what can be decided by now."""
         self._text += self._utf8.decode(data)
         yield from self._scan(is_end=False)
 
     def finish(self) -> Iterator[Found | Unreadable]:
-        """Give what is left: an object that was cut off is unreadable now."""
+        """Yield what is left: an object that was cut off is unreadable now."""
         self._text += self._utf8.decode(b"", True)
         yield from self._scan(is_end=True)
         yield from self._end_junk()
@@ -111,7 +111,7 @@ class ObjectScanner:
     def _scan(self, *, is_end: bool) -> Iterator[Found | Unreadable]:
         text, position = self._text, 0
         while True:
-            if position > max(_STRETCH, len(text) // 64):  # an error of json's takes time by how far it is from 0
+            if position > max(_STRETCH, len(text) // 64):  # json's errors cost time by their distance from 0
                 text = self._text = text[position:]
                 self._base += position
                 position = 0
@@ -137,7 +137,7 @@ class ObjectScanner:
         self._base += position
 
     def _next_start(self, text: str, position: int) -> int | None:
-        """Where the next object may begin; what stands before it is separators or junk. None: nowhere any more."""
+        """Return where the next object may begin; what precedes it is separators or junk. None: nowhere."""
         if self._junk is None:
             match = _SEPARATORS.match(text, position)
             position = match.end() if match else position
@@ -148,7 +148,7 @@ class ObjectScanner:
         return start if found else None
 
     def _skip(self, text: str, start: int, error: ValueError | RecursionError) -> int:
-        """Go past a brace that begins no object; past the whole line when too much was read in vain."""
+        """Skip a brace that begins no object, or the whole line if too much was scanned in vain."""
         reason = "it nests too deeply" if isinstance(error, RecursionError) else str(error)
         if isinstance(error, json.JSONDecodeError):
             reason = "it is cut off" if _may_go_on(error, text) else error.msg[0].lower() + error.msg[1:]
@@ -174,7 +174,7 @@ class ObjectScanner:
 
 
 class _Junk:
-    """An unreadable stretch as it grows."""
+    """An unreadable part as it grows."""
 
     def __init__(self, position: int, reason: str) -> None:
         self._position = position
@@ -199,7 +199,7 @@ def _looks_like_event(value: dict[str, Any]) -> bool:
 
 
 def _may_go_on(error: ValueError | RecursionError, text: str) -> bool:
-    """Whether more text could make the object whole."""
+    """Tell whether more text could complete the object."""
     if not isinstance(error, json.JSONDecodeError):
         return False
     return error.msg.startswith("Unterminated string") or len(text) - error.pos <= _NEAR_THE_END

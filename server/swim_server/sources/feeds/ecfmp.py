@@ -1,4 +1,4 @@
-"""Flow measures of the European Collaboration and Flow Management Project: asks for the list, publishes changes."""
+"""Flow measures of the European Collaboration and Flow Management Project: polls the list and publishes changes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
 
 DEFAULT_URL = "https://ecfmp.vatsim.net/api/v1/flow-measure?deleted=1"
-"""Measures notified, active, and ended within a day; with those that were withdrawn."""
+"""Measures that are notified, active, or ended within a day, including withdrawn ones."""
 INTERVAL_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 900.0
 MAX_BODY_BYTES = 16 * 1024 * 1024
 REGIONS_PAUSE_SECONDS = 3600.0
-"""So long the list of FIRs is not asked for again."""
+"""How long the list of FIRs is not requested again."""
 STATE_VERSION = 1
 
 
@@ -44,11 +44,11 @@ class EcfmpState(msgspec.Struct, kw_only=True, frozen=True):
     url: str
     book: MeasureBook
     regions: dict[int, str] = {}
-    """Identifiers of FIRs by their numbers in the API."""
+    """Identifiers of FIRs by their ids in the API."""
 
 
 class EcfmpSource:
-    """Polls the list. What is remembered is saved after its events are stored."""
+    """Polls the list. Its state is saved after the events are stored."""
 
     def __init__(
         self,
@@ -69,12 +69,12 @@ class EcfmpSource:
         self._book: MeasureBook | None = None
         self._regions: dict[int, str] = {}
         self._regions_due = float("-inf")
-        """Before this moment the list of FIRs is not asked for again."""
+        """The list of FIRs is not requested again before this time."""
         self._timeout_seconds = timeout_seconds
         self._validators = Validators()
         """Of the last answer. Not kept over a restart: the list is small."""
         self._measures: list[FlowMeasure] | None = None
-        """The list as of the last answer: it holds as long as the server says that nothing has changed."""
+        """The list in the last answer: valid as long as the server says that nothing has changed."""
         self._clock = clock
         self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), clock=clock)
         log = get_logger("sources").bind(source=name)
@@ -100,7 +100,7 @@ class EcfmpSource:
         return MeasureBook(scope=f"ecfmp:{self.status.name}:")
 
     async def _look(self, feed: HttpFeed, publish: Publish, worker: WorkerThread) -> float:
-        """Ask once and compare; return how many seconds to wait. Without an answer only time has passed."""
+        """Poll once and compare; return how many seconds to wait. Without an answer only time has passed."""
         try:
             measures = await self._ask(feed, worker)
         except FeedTrouble as trouble:
@@ -116,7 +116,7 @@ class EcfmpSource:
         return self._interval_seconds
 
     async def _ask(self, feed: HttpFeed, worker: WorkerThread) -> list[FlowMeasure]:
-        """Return the list as it is now. Raises FeedTrouble."""
+        """Return the current list. Raises FeedTrouble."""
         answer = await feed.get(self._validators)
         if answer is None and self._measures is not None:
             self._health.count("not_modified")
@@ -135,7 +135,7 @@ class EcfmpSource:
         return measures
 
     async def _resolve_regions(self, measures: list[FlowMeasure], worker: WorkerThread) -> None:
-        """Ask for the list of FIRs when a measure names one by an unknown number; without it, it is left out."""
+        """Request the list of FIRs if a measure names one by an unknown id; without it, that FIR is left out."""
         numbers = {number for measure in measures for number in measure.notified_flight_information_regions}
         url = regions_url(self._url)
         if url is None or numbers <= self._regions.keys() or self._clock.monotonic() < self._regions_due:
@@ -172,7 +172,7 @@ class EcfmpSource:
 
 
 def regions_url(url: str) -> str | None:
-    """Return where the API that has the list of measures has that of FIRs; None for an address of another shape."""
+    """Return the address of the list of FIRs for that of measures; None if the address has another form."""
     parts = urlsplit(url)
     folder, slash, name = parts.path.rstrip("/").rpartition("/")
     if name != "flow-measure":

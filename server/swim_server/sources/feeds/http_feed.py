@@ -1,4 +1,4 @@
-"""Asks an HTTP feed politely: conditionally, compressed, within limits. Knows nothing of what the feed holds."""
+"""Polls an HTTP feed politely: conditionally, compressed, within limits. Knows nothing of the feed's content."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from swim_server.config.redaction import url_without_secrets
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
-"""For one answer, its body too."""
+"""Timeout of one answer, including its body."""
 MAX_PACKED_BYTES = 16 * 1024 * 1024
 MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Inflated. The largest snapshot of the VATSIM network so far had some 8 million."""
+"""Maximum size, decompressed. The largest snapshot of the VATSIM network so far had some 8 million bytes."""
 MAX_REDIRECTS = 3
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 USER_AGENT = f"swimctl/{__version__}"
@@ -32,11 +32,12 @@ _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 class FeedTrouble(Exception):
-    """The feed can't be had at the moment: why, and when it said to come back."""
+    """The feed can't be read at the moment: why, and when it asked to be retried."""
 
     def __init__(self, kind: str, reason: str, *, retry_after_seconds: float | None = None) -> None:
         self.kind = kind
-        """A few words to count it by: ``unreachable``, ``timeout``, ``status 503``, ``truncated``, ``too large``."""
+        """A category to count it by: ``unreachable``, ``timeout``, ``status 503``, ``truncated``, ``too large``.
+        """
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
         super().__init__(kind, reason)
@@ -46,17 +47,17 @@ class FeedTrouble(Exception):
 
 
 class Validators(msgspec.Struct, frozen=True):
-    """What the feed said of the answer that was used last, for it to say whether there is another."""
+    """The validators of the last answer used, with which the feed can say that nothing has changed."""
 
     etag: str | None = None
     last_modified: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the feed has sent, as it came."""
+    """The feed's answer as received."""
 
     body: bytes
-    """Perhaps compressed."""
+    """May be compressed."""
     validators: Validators
 
 
@@ -82,7 +83,7 @@ class HttpFeed:
         timeout = aiohttp.ClientTimeout(total=self._total_seconds, connect=min(CONNECT_SECONDS, self._total_seconds))
         self._session = aiohttp.ClientSession(
             timeout=timeout,
-            auto_decompress=False,  # it would inflate without a limit
+            auto_decompress=False,  # it would decompress without a limit
             trust_env=True,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"},
         )
@@ -96,7 +97,7 @@ class HttpFeed:
             self._session = None
 
     async def get(self, validators: Validators) -> Answer | None:
-        """Ask once; None: nothing has changed since the answer with these validators. Raises FeedTrouble."""
+        """Poll once; None: nothing has changed since the answer with these validators. Raises FeedTrouble."""
         import aiohttp
 
         headers = {}
@@ -121,7 +122,7 @@ class HttpFeed:
         except aiohttp.TooManyRedirects:
             raise FeedTrouble("redirected", f"more than {MAX_REDIRECTS} times") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # What aiohttp says may have the whole address in it, and so a password or a token.
+            # aiohttp's texts may contain the whole address, and so a password or a token.
             text = str(error).replace(self.url, url_without_secrets(self.url))
             raise FeedTrouble("unreachable", text or type(error).__name__) from None
 
@@ -141,13 +142,13 @@ class HttpFeed:
 
 
 class OpenFeed(Protocol):
-    """How a source comes by its feed."""
+    """Opens the feed of a source."""
 
     def __call__(self, url: str, *, clock: Clock, total_seconds: float) -> HttpFeed: ...
 
 
 def inflate(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Undo the compression of an answer, if it has one. Raises FeedTrouble when it is cut off or beyond the limit."""
+    """Decompress an answer if needed. Raises FeedTrouble if it is truncated or exceeds the limit."""
     if not body.startswith(_GZIP_MAGIC):
         if len(body) > max_bytes:
             raise FeedTrouble("too large", f"more than {max_bytes:,} bytes")
@@ -165,7 +166,7 @@ def inflate(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> bytes:
 
 
 def read_retry_after(text: str | None, now: float) -> float | None:
-    """Read ``Retry-After``, seconds or a date, as seconds from ``now`` (since the epoch); None: unreadable or none."""
+    """Read ``Retry-After``, seconds or a date, as seconds from ``now`` (since the epoch); None: none or invalid."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The live feed of the VATSIM network: asks for snapshots, compares each with what is remembered, publishes."""
+"""The live feed of the VATSIM network: polls snapshots, compares each with its state, publishes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LONGEST_PAUSE_SECONDS = 300.0
 STALE_SECONDS, STALE_INTERVALS = 180.0, 4
 """A feed whose timestamp has not changed for this long is broken, even if it answers."""
 MOVING_KTS = 50
-"""Who is as fast has another place in the next snapshot."""
+"""An aircraft this fast is elsewhere in the next snapshot."""
 
 
 class VatsimState(msgspec.Struct, kw_only=True, frozen=True, rename={"network_state": "stage"}):
@@ -46,21 +46,21 @@ class VatsimState(msgspec.Struct, kw_only=True, frozen=True, rename={"network_st
     url: str
     network_state: NetworkState
     validators: Validators = Validators()
-    """Of the answer that the network state has seen last."""
+    """Of the last answer in the network state."""
 
 
 class Taken(msgspec.Struct, kw_only=True, frozen=True):
-    """An answer that was taken from the feed and whose events may not have been published yet."""
+    """An answer that was received and whose events may not have been published yet."""
 
     body: bytes
     validators: Validators
 
 
 class VatsimSource:
-    """Polls one feed. Decoding and detection run in a thread of its own.
+    """Polls one feed. Decoding and detection run in a separate thread.
 
-    An answer is written down before it is compared, and what is remembered is saved after its events are stored;
-    killed anywhere in between, the same events come again under the same ids, which the broker knows.
+    An answer is saved before it is compared, and the state is saved after its events are stored; after a kill at any
+    point, the same events are published again under the same event ids, which the broker knows.
     """
 
     def __init__(
@@ -91,22 +91,22 @@ class VatsimSource:
         self._times = PollTimes(interval_seconds)
         self._backoff = Backoff(interval_seconds, max(LONGEST_PAUSE_SECONDS, interval_seconds), clock=clock)
         self._changed_at: float | None = None
-        """When the feed's stamp was last seen to move, by the monotonic clock."""
+        """When the feed's timestamp was last seen to change, by the monotonic clock."""
         self._places: dict[str, tuple[float, float]] = {}
-        """Where those who fly were when one of them was last seen to move."""
+        """Positions of flying aircraft when one of them was last seen to move."""
         self._moved_at = clock.monotonic()
         self._still_snapshots = 0
-        """So many came since, each with a new stamp."""
+        """Number of snapshots since then, each with a new timestamp."""
         self._log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, self._log, "the feed", clock=clock)
         self._publisher = EventPublisher(self.status, self._log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
-        """Poll until cancelled. A snapshot that was taken before a crash and not finished comes first."""
+        """Poll until cancelled. A snapshot received before a crash and not finished comes first."""
         with WorkerThread("vatsim") as worker:
             left = await worker.pass_through(self._begin)
             if left is not None:
-                with contextlib.suppress(FeedTrouble):  # it was no snapshot, and is forgotten now
+                with contextlib.suppress(FeedTrouble):  # it was not a snapshot, and is dropped now
                     await self._use(Answer(left.body, left.validators), publish, worker)
             async with self._open_feed(self._url, clock=self._clock, total_seconds=self._timeout_seconds) as feed:
                 while True:
@@ -130,7 +130,7 @@ class VatsimSource:
         return self._state
 
     async def _look(self, feed: HttpFeed, publish: Publish, worker: WorkerThread) -> float:
-        """Ask once and use the answer; return how many seconds to wait."""
+        """Poll once and use the answer; return how many seconds to wait."""
         asked_at = self._clock.now_ms() / 1000
         try:
             answer = await feed.get(self._now_at.validators)
@@ -149,7 +149,7 @@ class VatsimSource:
         )
 
     async def _use(self, answer: Answer, publish: Publish, worker: WorkerThread) -> None:
-        """Compare, publish, remember. Raises FeedTrouble for an answer that holds no snapshot."""
+        """Compare, publish, save. Raises FeedTrouble for an answer that is not a snapshot."""
         try:
             detection = await worker.pass_through(lambda: self._detect(answer.body))
         except FeedTrouble:
@@ -164,7 +164,7 @@ class VatsimSource:
         self._state = state
 
     async def _write(self, worker: WorkerThread, work: Callable[[], None]) -> None:
-        """Keep something for after a restart. If that fails, the source continues without."""
+        """Save something for after a restart. If that fails, the source continues without."""
         try:
             await worker.pass_through(work)
         except OSError as error:
@@ -191,11 +191,11 @@ class VatsimSource:
             self._taken_file.path.unlink(missing_ok=True)
 
     def _stamp(self) -> float | None:
-        """Return the newest snapshot's, in seconds since the epoch."""
+        """Return the newest snapshot's timestamp, in seconds since the epoch."""
         network_state = self._now_at.network_state
         return None if network_state.update_ms is None else network_state.update_ms / 1000
 
-    # What is told.
+    # Reporting.
 
     def _describe(self, detection: Detection) -> None:
         if detection.skipped is not None:
@@ -209,7 +209,7 @@ class VatsimSource:
         self.status.details["prefiles"] = len(detection.network_state.flights) - connected
 
     def _note_movement(self, network_state: NetworkState) -> None:
-        """Tell for how long nobody who flies has moved, though snapshots came: copies with new stamps, perhaps."""
+        """Report how long no flying aircraft has moved although snapshots came: they may be copies with new times."""
         now = self._clock.monotonic()
         places = {
             callsign: (flight.report.latitude, flight.report.longitude)
@@ -238,7 +238,7 @@ class VatsimSource:
         self._health.well()
 
     def _tell_trouble(self, trouble: FeedTrouble) -> float:
-        """Count it, tell it, and give the pause after it."""
+        """Count and report the problem; return the delay after it."""
         self._health.count(f"failed_{trouble.kind.replace(' ', '_')}")
         pause = max(self._backoff.fail(), trouble.retry_after_seconds or 0.0, self._interval_seconds)
         self._health.trouble(str(trouble), f"asking again in {pause:.0f} s")

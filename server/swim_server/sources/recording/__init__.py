@@ -1,1 +1,1 @@
-"""Recordings, of feed snapshots and of events: played, and written."""
+"""Recordings, of feed snapshots and of events: played and written."""

@@ -1,4 +1,4 @@
-"""The recording source: whatever a path holds when it is first there, feed snapshots or a file of events."""
+"""The recording source: plays whatever kind of recording a path holds, feed snapshots or a file of events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from swim_server.sources.source import Source, SourceStatus
 
 
 class AnyRecordingSource:
-    """Waits until there is something at the path, then plays it as what it is."""
+    """Waits until there is something at the path, then plays it according to its kind."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class AnyRecordingSource:
         clock: Clock = SYSTEM_CLOCK,
         **options: Any,
     ) -> None:
-        """``start``: an event id, a time, or a duration from its beginning; ``options`` go to the player."""
+        """Prepare it; ``start``: an event id, a time, or a duration from the beginning; ``options``: the player's."""
         self.status = SourceStatus(name=name, kind="recording", details={"path": str(path), "speed": speed})
         self._path = path
         self._catalogue = catalogue

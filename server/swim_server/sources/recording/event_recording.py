@@ -1,4 +1,4 @@
-"""Plays a recording of events: the same types, data and timestamps again, each under an id of its own."""
+"""Plays a recording of events: the same types, data and timestamps, each under a new id."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class EventRecordingState(msgspec.Struct, kw_only=True, frozen=True):
 
     version: int = STATE_VERSION
     recording: str
-    """Which one: another file under the same name is played from its beginning."""
+    """Identifies the recording: another file under the same name is played from its beginning."""
     run: str
     """Identifies this replay in event ids: replayed another day, its events are different events."""
     loop: int = 1
     read: int = 0
-    """How many of its events have been played or passed over in this round."""
+    """How many of its events have been played or skipped in this round."""
 
 
 class EventRecordingSource:
     """Plays one file, in its order and at its pace, up to its end or to where it is damaged.
 
-    What has been published is remembered after each publication; killed in between, the events are published again
-    under the same names, which the broker knows.
+    Progress is saved after each publication; after a kill in between, the events are published again under the same
+    event ids, which the broker knows.
     """
 
     def __init__(
@@ -136,15 +136,15 @@ class EventRecordingSource:
         state = self._state
         if state is None or (state.version, state.recording) != (STATE_VERSION, recording):
             self._state = EventRecordingState(recording=recording, run=f"{self._clock.now_ms():x}")
-            with contextlib.suppress(OSError):  # told when the first events have been played
-                self._state_file.save(self._state)  # before them: the run's name is part of theirs
+            with contextlib.suppress(OSError):  # reported once the first events have been played
+                self._state_file.save(self._state)  # earlier than that: the run's name is part of their ids
 
     # Playing.
 
     async def _play_round(
         self, recorded: RecordedEvents, batch: list[RecordedEvent], publish: Publish, worker: WorkerThread
     ) -> None:
-        """Play from where the round stands to the end of what can be read."""
+        """Play from the current position of the round to the end of what can be read."""
         stretch = Stretch(self._start, None)
         passed = 0
         self._health.well()
@@ -177,7 +177,7 @@ class EventRecordingSource:
         return NewEvent(type=event.type, data=event.data, timestamp_ms=event.timestamp_ms, event_id=name)
 
     async def _publish(self, due: list[NewEvent], read: int, publish: Publish, worker: WorkerThread) -> None:
-        """Publish, then remember: in this order, so that a kill in between repeats a step and loses none."""
+        """Publish, then save: in this order, a kill in between repeats a step and loses none."""
         await self._publisher.publish(publish, [event for event in due if self._is_known(event)])
         self._state = msgspec.structs.replace(self._now_at, read=read)
         try:
@@ -189,7 +189,7 @@ class EventRecordingSource:
         self._health.well()
 
     def _is_known(self, event: NewEvent) -> bool:
-        """Leave out the service's own heartbeats, and types that nobody could subscribe to."""
+        """Tell whether an event is played: not the service's own heartbeats, nor types without a channel."""
         if self._catalogue.knows(event.type) and event.type != "system.heartbeat":
             return True
         self._health.count("unknown_types")
@@ -197,7 +197,7 @@ class EventRecordingSource:
             self._unknown_types.count({event.type: 1})
         return False
 
-    # What is told.
+    # Reporting.
 
     def _describe(self, recorded: RecordedEvents, place: EventId | None) -> None:
         details = self.status.details

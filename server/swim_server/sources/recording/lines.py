@@ -1,12 +1,11 @@
 """The lines of a recording of events: a header, events as they went over the wire, an end mark. Pure.
 
 The file is gzip of JSON lines, so that ``zcat FILE | jq`` reads it. It is written in blocks, each a gzip member with a
-checksum of its own: what was written before a kill or a damaged byte can still be told to be whole. The lines:
+checksum of its own: what was written before a kill or a damaged byte can still be verified. The lines:
 
-    {"swim_recording": {…}}             the header: format, program, what was asked for
-    {"type", "timestamp", "id", "data"} an event, byte for byte as it was received
-    {"gap": {"after": …}}               events may be missing here: history did not reach back
-    {"end": {…}}                        the end mark: how many events, which, and the digest of their lines
+{"swim_recording": {…}} the header: format, program, what was asked for {"type", "timestamp", "id", "data"} an event,
+byte for byte as it was received {"gap": {"after": …}} events may be missing here: history did not reach back {"end":
+{…}} the end mark: how many events, which, and the digest of their lines
 """
 
 from __future__ import annotations
@@ -20,34 +19,34 @@ from swim_server.protocol.event_id import EventId, InvalidEventId
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 FORMAT = 1
-"""Of what this program writes; it reads this one and older ones."""
+"""The format that this program writes; it reads this one and older ones."""
 MAX_LINE_BYTES = 17 * 1024 * 1024
-"""The longest event that can be stored, and its envelope."""
+"""The longest event that can be stored, with its envelope."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recording tells of itself at its beginning."""
+    """What a recording says about itself at its beginning."""
 
     format: int
     id: str
-    """Of this recording: a copy has the same one, another recording another one."""
+    """Identifies the recording: a copy has the same id, another recording another one."""
     program: str = ""
-    """Which program and version wrote it."""
+    """The program and version that wrote it."""
     created: str = ""
     source: str = ""
     """Where the events came from."""
     channels: list[str] = []
     filters: dict[str, Any] = {}
     start: dict[str, Any] = {}
-    """``since``, ``after`` or ``last`` where history was asked for; empty: from the moment of ``created``."""
+    """``since``, ``after`` or ``last`` if history was requested; empty: from the time of ``created`` on."""
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recording tells of itself at its end."""
+    """What a recording says about itself at its end."""
 
     events: int
     sha256: str
-    """Of the lines of all events, each with its line feed."""
+    """Digest of the lines of all events, each with its line feed."""
     first_id: str | None = None
     last_id: str | None = None
     gaps: int = 0
@@ -62,7 +61,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidLine(ValueError):
-    """A line that is none of a recording's."""
+    """A line that is not one of a recording."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -77,11 +76,11 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
     id: str | None
     data: dict[str, Any]
     line: bytes
-    """All of it, without the line feed."""
+    """The whole line, without the line feed."""
 
     @property
     def timestamp_ms(self) -> int | None:
-        """When it happened; None where that isn't told."""
+        """When it happened; None if that is unknown."""
         try:
             return None if self.timestamp is None else parse_ms(self.timestamp)
         except InvalidTimestamp:
@@ -89,7 +88,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def place(self) -> EventId | None:
-        """Its place in time: its id, or else its timestamp."""
+        """Its position in time: its id, else its timestamp."""
         try:
             if self.id is not None:
                 return EventId.parse(self.id)
@@ -137,18 +136,18 @@ def read_line(text: bytes) -> Line:
 
 
 def write_line(line: Header | End | Gap) -> bytes:
-    """Write one of the lines that are no events, with its line feed."""
+    """Write a line that is not an event, with its line feed."""
     name = {Header: "swim_recording", End: "end", Gap: "gap"}[type(line)]
     return msgspec.json.encode({name: line}) + b"\n"
 
 
 def one_line(wire: bytes) -> bytes:
-    """Return an event's bytes as a line without its line feed; only what others wrote over several lines is changed."""
+    """Return an event's bytes as a line without its line feed; only what others wrote on several lines is changed."""
     return wire if b"\n" not in wire and b"\r" not in wire else msgspec.json.format(wire, indent=-1)
 
 
 def identity(first: Line) -> str:
-    """Tell which recording it is that begins with this line: by its header, or by its first event."""
+    """Return which recording begins with this line: by its header, or by its first event."""
     if isinstance(first, Header):
         return first.id
     text = first.line if isinstance(first, RecordedEvent) else msgspec.json.encode(first)

@@ -9,13 +9,13 @@ from swim_server.sources.source import SourceStatus
 MAX_STEP_MS = 300_000
 """Longer gaps of a recording are shortened to this."""
 MIN_ROUND_SECONDS = 0.1
-"""Between the end of one round and the beginning of the next, whatever the speed."""
+"""Minimum time between the end of one round and the beginning of the next, whatever the speed."""
 MAX_DELAY_BEHIND_SECONDS = 1.0
-"""Further behind than this, it continues from now instead of catching up in a burst."""
+"""If further behind than this, it continues from now instead of catching up in a burst."""
 TOGETHER_SECONDS = 0.02
-"""What is due within so short a time goes at once."""
+"""Events due within this time are published together."""
 LOOK_AGAIN_SECONDS = 2.0
-"""While there is nothing to play."""
+"""How often it is checked whether there is something to play."""
 
 
 class Pace:
@@ -35,24 +35,24 @@ class Pace:
         self._status = status
         self._clock = clock
         self._due: float | None = None
-        """When the event at hand is due; None: at once, and it sets the beginning."""
+        """When the current event is due; None: at once, and the others follow it."""
         self._moment_ms: int | None = None
-        """Of the event before."""
+        """Time of the previous event."""
 
     def begin(self) -> None:
-        """Make what is played next due at once."""
+        """Make the next event due at once."""
         self._due = self._moment_ms = None
 
     def begin_round(self) -> None:
-        """Begin the recording again: its first event is due now, whatever came before it."""
+        """Begin the recording again: its first event is due now."""
         self._moment_ms = None
 
     def pass_over(self, moment_ms: int) -> None:
-        """Take an event for played; the next one is due as long after now as it was recorded after this one."""
+        """Treat an event as played; the next one is due as long after now as it was recorded after this one."""
         self._moment_ms = moment_ms
 
     def must_wait(self, moment_ms: int) -> bool:
-        """Move on to an event; tell whether it is not due yet."""
+        """Advance to an event; tell whether it is not due yet."""
         step_ms = 0 if self._moment_ms is None else max(0, moment_ms - self._moment_ms)
         if step_ms > MAX_STEP_MS:
             hours = step_ms / 3_600_000
@@ -66,7 +66,7 @@ class Pace:
         return self._due - now > TOGETHER_SECONDS
 
     async def await_turn(self) -> None:
-        """Wait until the event at hand is due."""
+        """Wait until the current event is due."""
         if self._due is not None and (left := self._due - self._clock.monotonic()) > 0:
             await self._clock.sleep(left)
 

@@ -1,4 +1,4 @@
-"""Reads recordings of events, up to where they are damaged, and tells where that is. Blocks; memory is bounded."""
+"""Reads recordings of events up to where they are damaged, and reports where that is. Blocks; memory is bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from swim_server.sources.recording.lines import (
 
 CHUNK_BYTES = 262_144
 PIECE_BYTES = 1_048_576
-"""Of a block longer than this the beginning is handed on before its checksum has been seen. Ours are shorter."""
+"""Of a longer block the beginning is returned before its checksum has been verified. Ours are shorter."""
 SNAPSHOT_SUFFIXES = (".json", ".json.gz")
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -31,13 +31,13 @@ _EVENT_LINE = re.compile(rb'\s*\{\s*"(swim_recording|type|timestamp|id|event_id)
 
 
 class Damage(Exception):
-    """A recording can't be read on. What stood before was whole and has been handed out."""
+    """The recording can't be read further. What came before was intact and has been returned."""
 
     def __init__(self, position: int, events: int, last_id: str | None, reason: str) -> None:
         self.position = position
-        """The byte of the file where what can't be used begins."""
+        """The byte of the file where the damage begins."""
         self.events = events
-        """How many events stood before it."""
+        """Number of events before it."""
         self.last_id = last_id
         self.reason = reason
         super().__init__(position, events, reason)
@@ -56,13 +56,13 @@ class _Broken(Exception):
 
 class _Piece(NamedTuple):
     position: int
-    """Of its first byte; of its block's where it was packed."""
+    """Position of its first byte; of its block's if it was compressed."""
     content: bytes
     is_packed: bool = True
 
 
 def kind_of_recording(path: Path) -> Literal["events", "snapshots"] | None:
-    """Tell what is recorded there: by how it begins, else by its name; None for neither. Raises OSError."""
+    """Return what is recorded there: by how it begins, else by its name; None for neither. Raises OSError."""
     if path.is_dir():
         return "snapshots"
     with path.open("rb") as stream:
@@ -76,30 +76,30 @@ def kind_of_recording(path: Path) -> Literal["events", "snapshots"] | None:
 
 
 class RecordedEvents:
-    """One recording, read once from its beginning: packed or plain JSON lines, with or without header and end mark."""
+    """One recording, read once from its beginning: compressed or plain JSON lines; header and end mark are optional."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.header: Header | None = None
         self.end: End | None = None
         self.identity: str | None = None
-        """Known once the first line was read."""
+        """Known once the first line has been read."""
         self.events = 0
-        """Handed out so far."""
+        """Number of events returned so far."""
         self.gaps = 0
         self.last_id: str | None = None
         self.damage: Damage | None = None
-        """Why reading ended; None where it came to its end."""
+        """Why reading ended; None if it reached the end."""
         self._digest = sha256()
         self._counted = 0
-        """Since the last header."""
+        """Number of events since the last header."""
         self._reading = self._read(stream)
 
     def take(self, count: int) -> list[RecordedEvent]:
-        """Take the next events; fewer than asked for, the recording is at its end or damaged. Raises OSError."""
+        """Return the next events; fewer than requested: the recording is at its end or damaged. Raises OSError."""
         return list(islice(self._reading, count))
 
     def __iter__(self) -> Iterator[RecordedEvent]:
-        """Give what is left of the events. Raises Damage after the last one that is whole, and OSError."""
+        """Yield the remaining events. Raises Damage after the last intact one, and OSError."""
         yield from self._reading
         if self.damage is not None:
             raise self.damage
@@ -149,12 +149,12 @@ class RecordedEvents:
 
 
 def stream_length(stream: BinaryIO) -> int:
-    """Tell where a stream stands; 0 for one that can't tell, a pipe."""
+    """Return the position of a stream; 0 for one without, such as a pipe."""
     return stream.tell() if stream.seekable() else 0
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Give each line without its end, with its position. Raises _Broken after the last whole one."""
+    """Yield each line without its end, with its position. Raises _Broken after the last intact one."""
     rest, rest_position = b"", 0
     for piece in _pieces(stream):
         *texts, following = (rest + piece.content).split(b"\n")
@@ -166,7 +166,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         rest, rest_position = following, position
         if len(rest) > MAX_LINE_BYTES:
             raise _Broken(rest_position, f"a line is longer than {MAX_LINE_BYTES:,} bytes")
-    if rest.strip():  # a last line without a line feed: whole, or cut off
+    if rest.strip():  # a last line without a line feed: complete, or cut off
         yield rest_position, rest.strip(b"\r")
 
 
@@ -183,7 +183,7 @@ def _pieces(stream: BinaryIO) -> Iterator[_Piece]:
 
 
 def _unpacked(stream: BinaryIO, packed: bytes) -> Iterator[_Piece]:
-    """Give the content of each block once its checksum was seen. Raises _Broken."""
+    """Yield the content of each block once its checksum is verified. Raises _Broken."""
     position = 0
     while packed or (packed := stream.read(CHUNK_BYTES)):
         began, content = position, bytearray()

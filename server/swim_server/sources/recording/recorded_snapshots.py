@@ -1,4 +1,4 @@
-"""Recorded snapshots on disk: finds them, orders them by their own stamps, reads them within limits. Blocks."""
+"""Recorded snapshots on disk: finds them, orders them by their timestamps, reads them within limits. Blocks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from swim_server.files.opening import follow_own_links, open_to_read
 
 SUFFIXES = (".json", ".json.gz")
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-"""Of one snapshot, unpacked: forty times the largest that VATSIM ever served."""
+"""Maximum size of one snapshot, decompressed: forty times the largest that VATSIM ever served."""
 HEAD_BYTES = 65_536
-"""The feed begins with ``general``: that much of a file is enough to read its stamp."""
+"""The feed begins with ``general``: this much of a file is enough to read its timestamp."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _STAMP = re.compile(rb'"update_timestamp"\s*:\s*"([^"\\]{1,40})"')
 
 
 class UnreadableSnapshot(Exception):
-    """A file that holds no snapshot, or can't be read at the moment."""
+    """A file that is not a snapshot, or can't be read at the moment."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
@@ -45,7 +45,7 @@ class Recorded(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What was found out about a file, valid as long as size and time of change are the same."""
+    """What is known about a file, valid while its size and modification time are the same."""
 
     size: int
     mtime_ns: int
@@ -61,16 +61,16 @@ class RecordedSnapshots:
         self._known: dict[Path, _Known] = {}
         self._folder_mtime_ns: int | None = None
         self.snapshots: list[Recorded] = []
-        """In the order of their stamps; of several with the same stamp, the first by name."""
+        """In the order of their timestamps; of several with the same one, the first by name."""
         self.broken: dict[str, str] = {}
-        """What can't be played: name and reason."""
+        """Files that can't be played: name and reason."""
         self.repeated = 0
-        """Files that hold a snapshot that another file holds, too."""
+        """Number of files with a snapshot that another file also has."""
 
     def look(self, *, thoroughly: bool = False) -> None:
-        """Look what there is now. Cheap while the folder did not change, unless ``thoroughly``.
+        """Update the list. Cheap while the folder did not change, unless ``thoroughly``.
 
-        Raises UnreadableSnapshot when there is nothing at all: no such path, an empty folder.
+        Raises UnreadableSnapshot if there is nothing at all: no such path, or an empty folder.
         """
         try:
             changed_ns = self._path.stat().st_mtime_ns
@@ -85,12 +85,12 @@ class RecordedSnapshots:
             raise UnreadableSnapshot(str(self._path), self._why_nothing())
 
     def after(self, update_ms: int | None) -> Recorded | None:
-        """Find the first snapshot newer than a stamp (None: the very first); None when there is none."""
+        """Return the first snapshot newer than a timestamp (None: the very first); None if there is none."""
         number = 0 if update_ms is None else bisect_right(self.snapshots, update_ms, key=lambda one: one.update_ms)
         return self.snapshots[number] if number < len(self.snapshots) else None
 
     def read(self, recorded: Recorded) -> Snapshot:
-        """Read one. Raises UnreadableSnapshot."""
+        """Read one snapshot. Raises UnreadableSnapshot."""
         name = recorded.path.name
         try:
             return decode_snapshot(self._unpack(recorded.path, self._max_document_bytes + 1))
@@ -135,14 +135,14 @@ class RecordedSnapshots:
             return _Known(-1, -1, None)
 
     def _stamp(self, path: Path) -> int:
-        """Read the stamp from the head of the file; where it doesn't stand there, decode all of it."""
+        """Read the timestamp from the beginning of the file; if it isn't there, decode all of it."""
         found = _STAMP.search(self._unpack(path, HEAD_BYTES, is_head=True))
         if found is not None:
             return update_stamp_ms(FeedGeneral(found[1].decode("ascii", "replace")))
         return decode_snapshot(self._unpack(path, self._max_document_bytes + 1)).update_ms
 
     def _unpack(self, path: Path, limit: int, *, is_head: bool = False) -> bytes:
-        """Read at most ``limit`` bytes of the document, unpacked: a bomb is never unpacked further."""
+        """Read at most ``limit`` bytes of the decompressed document, so that a bomb is not decompressed further."""
         with open_to_read(follow_own_links(path), may_have_links=True) as file:
             packed = file.read(limit)
         try:

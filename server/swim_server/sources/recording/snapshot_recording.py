@@ -1,4 +1,4 @@
-"""The recording source: plays recorded feed snapshots as if they came in now, through the same detection."""
+"""The recording source for snapshots: plays recorded feed snapshots as if they came now, through the same detection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from swim_server.sources.source import SourceStatus
 from swim_server.sources.state_file import StateFile
 
 DEFAULT_STEP_MS = 15_000
-"""The pace of the feed; that of a recording that holds one snapshot only."""
+"""The interval of the feed; also used for a recording with a single snapshot."""
 
 
 class RecordingState(msgspec.Struct, kw_only=True, frozen=True, rename={"network_state": "stage"}):
@@ -47,18 +47,18 @@ class RecordingState(msgspec.Struct, kw_only=True, frozen=True, rename={"network
     """Identifies this replay in event ids: replayed another day, its events are different events."""
     loop: int = 1
     position_ms: int | None = None
-    """Stamp of the last snapshot that was played or skipped; None at the beginning of a round."""
+    """Timestamp of the last snapshot played or skipped; None at the beginning of a round."""
     step_ms: int = DEFAULT_STEP_MS
     """The last step between two snapshots; the pause between two rounds is as long."""
     network_state: NetworkState = NetworkState()
 
 
 class RecordingSource:
-    """Plays a folder of snapshots, or one, in the order of their own stamps.
+    """Plays a folder of snapshots, or one, in the order of their timestamps.
 
-    Each round sets the network state anew with its first snapshot. The state file remembers what has been published
-    after each snapshot; killed in between, the events of that snapshot are published again under the same ids, which
-    the broker knows. Without a state file every process plays from the beginning.
+    Each round begins with a new network state from its first snapshot. The state file is saved after each snapshot;
+    after a kill in between, the events of that snapshot are published again under the same event ids, which the broker
+    knows. Without a state file every process plays from the beginning.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class RecordingSource:
         self._regions = regions
         self._clock = clock
         self._due: float | None = None
-        """When the next snapshot is to be played; None: at once."""
+        """When the next snapshot is due; None: at once."""
         log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, log, "the recording", clock=clock)
         self._publisher = EventPublisher(self.status, log, clock=clock)
@@ -116,7 +116,7 @@ class RecordingSource:
                 await self._play(recorded, airfields, publish, worker)
 
     async def _play(self, recorded: Recorded, airfields: Airfields, publish: Publish, worker: WorkerThread) -> None:
-        """Detect, publish, remember: in this order, so that a kill in between repeats a step and loses none."""
+        """Detect, publish, save: in this order, a kill in between repeats a step and loses none."""
         detection: Detection | None = None
         try:
             detection = await worker.pass_through(lambda: self._detect(recorded, airfields))
@@ -159,7 +159,7 @@ class RecordingSource:
         return self._state
 
     async def _next(self, worker: WorkerThread) -> Recorded | None:
-        """Find the snapshot to play next; None at the end of a round. Waits while there is none at all."""
+        """Return the snapshot to play next; None at the end of a round. Waits while there is none at all."""
         while True:
             try:
                 return await worker.pass_through(self._look)
@@ -174,13 +174,13 @@ class RecordingSource:
         self._recorded.look(thoroughly=position is None)
         recorded = self._find(position)
         if recorded is None:
-            self._recorded.look(thoroughly=True)  # what was added within the folder's last instant
+            self._recorded.look(thoroughly=True)  # what was added within the resolution of the folder's time
             recorded = self._find(position)
         self._describe()
         return recorded
 
     def _find(self, position: int | None) -> Recorded | None:
-        """Find the snapshot after a position, from the place chosen as beginning to the one chosen as end."""
+        """Return the snapshot after a position, within the chosen beginning and end."""
         first = self._recorded.after(None)
         began_ms = 0 if first is None else first.update_ms
         if position is None and self._start is not None:
@@ -198,7 +198,7 @@ class RecordingSource:
         details["loop"] = self._now_at.loop
 
     async def _pace(self, recorded: Recorded) -> None:
-        """Wait until the snapshot is due: as long after the one before as it was recorded after it."""
+        """Wait until the snapshot is due: as long after the previous one as it was recorded after it."""
         position = self._now_at.position_ms
         if self._due is None or position is None:
             self._due = self._clock.monotonic()
@@ -225,7 +225,7 @@ class RecordingSource:
         return detect(self._now_at.network_state, snapshot, airfields, regions=self._regions)
 
     def _advance(self, recorded: Recorded, detection: Detection | None) -> None:
-        """Take a snapshot for played; ``detection`` is None for one that can't be."""
+        """Treat a snapshot as played; ``detection`` is None for one that can't be."""
         state, details = self._now_at, self.status.details
         step_ms = state.step_ms if state.position_ms is None else self._step_ms(recorded, state.position_ms)
         network_state = state.network_state if detection is None else detection.network_state
@@ -239,7 +239,7 @@ class RecordingSource:
             details["skipped_last"] = f"{recorded.path.name}: {detection.skipped}"
 
     async def _next_round(self) -> None:
-        """Begin from the first snapshot, a step later, under a scope of its own."""
+        """Begin again with the first snapshot, one step later, under a new scope."""
         state = self._now_at
         await self._wait(max(MIN_ROUND_SECONDS, state.step_ms / 1000 / self._speed))
         network_state = NetworkState(scope=self._scope(state.run, state.loop + 1))

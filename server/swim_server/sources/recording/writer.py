@@ -1,4 +1,4 @@
-"""Writes a recording of events. Whatever ends the writing, what was flushed can be played."""
+"""Writes a recording of events. However writing ends, what was flushed can be played."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from swim_server.protocol.timestamps import format_ms
 from swim_server.sources.recording.lines import End, Gap, Header, one_line, write_line
 
 BLOCK_BYTES = 8_192
-"""Lines are compressed in blocks of this size: damage affects only the block that it is in."""
+"""Lines are compressed in blocks of this size: damage affects only its own block."""
 FLUSH_SECONDS = 1.0
-"""An event waits at most so long for its block to be written."""
+"""Maximum time that an event waits for its block to be written."""
 
 
 class Sink(Protocol):
     """Where a recording goes."""
 
     def write(self, data: bytes, /) -> object:
-        """Take all of the bytes. Raises OSError."""
+        """Write all of the bytes. Raises OSError."""
         ...
 
     def flush(self) -> None:
-        """Hand on what was taken. Raises OSError."""
+        """Flush what was written. Raises OSError."""
         ...
 
 
 class RecordingWriter:
-    """Writes to a stream that it does not own. Raises what the stream raises: OSError."""
+    """Writes to a stream that it does not own. Raises OSError from the stream."""
 
     def __init__(self, stream: Sink, header: Header, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.events = 0
@@ -42,7 +42,7 @@ class RecordingWriter:
         self._digest = sha256()
         self._block = bytearray()
         self._due: float | None = None
-        """When what waits must be written."""
+        """When waiting events must be written."""
         self._write(write_line(header))
 
     def add(self, wire: bytes, event_id: str | None) -> None:
@@ -66,7 +66,7 @@ class RecordingWriter:
 
     @property
     def wait_seconds(self) -> float | None:
-        """How long until something must be flushed; None: nothing waits."""
+        """Return how long until something must be flushed; None: nothing waits."""
         return None if self._due is None else max(0.0, self._due - self._clock.monotonic())
 
     def flush(self) -> None:

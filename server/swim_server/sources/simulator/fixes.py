@@ -1,4 +1,4 @@
-"""Names for invented routes: plain words of five letters, each read before it stood here. Pure."""
+"""Names for invented routes: plain words of five letters, each checked before it was added. Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TULIP UMBER VIOLA WAGON WHALE WHEAT WILLO YACHT ZEBRA
 FIXES = tuple(_NAMES.split())
 LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 UNWANTED_PAIRS = frozenset({"AH", "BJ", "BS", "FU", "HH", "HJ", "KK", "KZ", "NS", "PP", "SA", "SS", "WC", "XX"})
-"""Nobody registers an aircraft so who can choose."""
+"""Letters that nobody would choose for a registration."""
 
 
 def invent_route(random: Random) -> str:
-    """Invent a route: fixes joined by airways or directly, with a departure and an arrival procedure."""
+    """Invent a route: fixes connected by airways or directly, with a departure and an arrival procedure."""
     fixes = random.sample(FIXES, 4)
     ways = random.choices(("DCT", "UL612", "J121", "Q140", "UN866", "DCT"), k=3)
     middle = " ".join(f"{fix} {way}" for fix, way in zip(fixes, ways, strict=False))

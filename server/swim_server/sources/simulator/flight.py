@@ -1,4 +1,4 @@
-"""An invented flight as a function of time: legs of even acceleration and climb along great circles. Pure."""
+"""An invented flight as a function of time: legs of constant acceleration and climb along great circles. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 
 class Leg(NamedTuple):
-    """A stretch of time in which speed and altitude change evenly."""
+    """A period in which speed and altitude change evenly."""
 
     seconds: float
     from_kts: float
@@ -24,12 +24,12 @@ class Leg(NamedTuple):
 
     @property
     def distance_nm(self) -> float:
-        """How far it leads."""
+        """The distance that it covers."""
         return (self.from_kts + self.to_kts) / 2 * self.seconds / 3600
 
 
 class Moment(NamedTuple):
-    """Where the aircraft is and what it does."""
+    """Position and motion of the aircraft at one moment."""
 
     latitude: float
     longitude: float
@@ -39,7 +39,7 @@ class Moment(NamedTuple):
 
 
 class Track:
-    """A way over the globe, walked from its beginning."""
+    """A path over the globe."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = list(points)
@@ -49,11 +49,11 @@ class Track:
 
     @property
     def length_nm(self) -> float:
-        """From the first point to the last, along the way."""
+        """The length along the path."""
         return self._starts[-1]
 
     def at(self, distance: float) -> tuple[float, float, float]:
-        """Give place and direction after so many NM; before the beginning or behind the end, those there."""
+        """Return position and direction after a distance in NM; beyond the ends, those at the end."""
         distance = max(0.0, min(distance, self.length_nm))
         number = min(bisect_right(self._starts, distance), len(self._points) - 1) - 1
         began, target = self._points[number], self._points[number + 1]
@@ -77,16 +77,16 @@ class Flown:
 
     @property
     def seconds(self) -> float:
-        """From standing at one gate until standing at the other."""
+        """Return the time from standing at one gate to standing at the other."""
         return self._begins[-1]
 
     @property
     def distance_nm(self) -> float:
-        """How far the legs lead; as far as the track, or the flight ends beside its gate."""
+        """Return the length of the legs, which must equal that of the track, or the flight ends beside its gate."""
         return self._distances[-1]
 
     def at(self, seconds: float) -> Moment:
-        """Give the moment so long after the beginning; before it and after the end, standing there."""
+        """Return the state at a time after the beginning; before it and after the end, standing there."""
         seconds = max(0.0, min(seconds, self.seconds))
         number = min(bisect_right(self._begins, seconds), len(self._legs)) - 1
         leg, spent = self._legs[number], seconds - self._begins[number]
@@ -98,7 +98,7 @@ class Flown:
         return Moment(round(latitude, 5), round(longitude, 5), round(altitude), round(speed), round(heading) % 360)
 
     def begins(self, number: int) -> float:
-        """Give the second at which a leg begins."""
+        """Return the second at which a leg begins."""
         return self._begins[number]
 
 

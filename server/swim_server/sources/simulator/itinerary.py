@@ -1,4 +1,4 @@
-"""Lays out one flight from gate to gate: legs and track that fit together, and the true times of leaving the ground."""
+"""Lays out one flight from gate to gate: legs and track that match, and the true times of leaving the ground."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Manoeuvre = Literal["none", "rejected take-off", "go-around", "touch-and-go"]
 
 GLIDE_FPM = 750
 APPROACH_FT = 3_000
-"""Over the field, where the final begins."""
+"""Height above the field at which the final approach begins."""
 ROLL_OUT_KTS = 15
 LOWEST_CRUISES = (1.0, 0.85, 0.7, 0.55, 0.42, 0.32, 0.24, 0.18, 0.13, 0.1)
-"""Parts of the usual cruising altitude: short flights do not climb as high."""
+"""Shares of the usual cruising altitude: short flights do not climb as high."""
 
 
 class Itinerary(NamedTuple):
-    """A flight laid out, and what is true of it."""
+    """A flight that is laid out, and its true times."""
 
     flown: Flown
     off_seconds: float
-    """After the beginning: the wheels leave the ground for good."""
+    """When it finally leaves the ground, after the beginning."""
     on_seconds: float
-    """They touch it for good."""
+    """When it finally touches the ground."""
 
 
 class DoesNotFit(ValueError):
-    """The two airfields are too near for an aircraft of that type."""
+    """The two airfields are too close for an aircraft of that type."""
 
 
 def lay_out(
@@ -46,7 +46,7 @@ def lay_out(
 ) -> Itinerary:
     """Lay out a flight. The same random numbers give the same flight. Raises DoesNotFit.
 
-    ``gate``: where it begins, else somewhere beside the field. ``via``: a place that it goes round by.
+    ``gate``: where it begins; else somewhere beside the field. ``via``: a place that it passes.
     """
     if aircraft.is_rotorcraft:
         return _lay_out_rotorcraft(dep, arr, aircraft, random, via)
@@ -78,7 +78,7 @@ def _lay_out_rotorcraft(
 
 
 class _Layout:
-    """Collects the legs and points of an aeroplane's flight."""
+    """Collects the legs and points of a flight."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Layout:
         ]
 
     def _reject(self) -> None:
-        """Roll, brake, taxi back to where the roll began."""
+        """Add a rejected take-off: roll, brake, taxi back to where the roll began."""
         feet, fast = self._dep.elevation_ft, self._aircraft.rotate_kts * 0.8
         roll = [Leg(fast / 4, 0, fast, feet, feet), Leg(fast / 5, fast, 10, feet, feet)]
         rolled = sum(leg.distance_nm for leg in roll)
@@ -134,7 +134,7 @@ class _Layout:
         self._legs += [*roll, level_leg(rolled, 25, feet), Leg(60, 0, 0, feet, feet)]
 
     def _fly(self) -> None:
-        """Roll, climb, cruise as high as the distance allows, descend, and come down to the threshold."""
+        """Add the flight: roll, climb, cruise as high as the distance allows, descend to the threshold."""
         way = [self._here, *self._between, self._there]
         distance = Track(way).length_nm
         for part in LOWEST_CRUISES:
@@ -176,7 +176,7 @@ class _Layout:
         return before, after, cruise_ft, cruise_kts
 
     def _around(self, *, touches: bool) -> None:
-        """Instead of landing, touch or don't, and come back for another approach."""
+        """Add a go-around or a touch-and-go, and another approach."""
         low, approach = self._arr.elevation_ft, float(self._aircraft.approach_kts)
         inbound = bearing_deg(*self._here, *self._there)
         ahead = destination(*self._there, inbound + 15, 6)
@@ -193,7 +193,7 @@ class _Layout:
         ]
         after = [Leg(2200 / GLIDE_FPM * 60, approach * 1.2, approach, low + 2200, low)]
         around = _fill(circuit.length_nm, [*before, *after, self._roll_out()], approach * 1.2, low + 2200)
-        # The roll-out in front of the runway's middle was left out of the way in: it is walked at the end.
+        # The roll-out before the runway's middle was left out on the way in: it is added at the end.
         self._legs += [level_leg(self._roll_out().distance_nm, approach, bottom), *before, around, *after]
         self._points += [ahead, abeam, behind, self._there]
 
@@ -216,7 +216,7 @@ class _Layout:
 
 
 def _fill(distance: float, others: list[Leg], kts: float, feet: float) -> Leg:
-    """Make the level leg that is as long as the other legs leave of a distance."""
+    """Return the level leg that fills the distance left by the other legs."""
     rest = distance - sum(leg.distance_nm for leg in others)
     if rest < 0:
         raise DoesNotFit(f"{distance:.0f} NM are too short")

@@ -1,4 +1,4 @@
-"""One connection of an invented pilot: one flight or several, as filed or otherwise. Pure."""
+"""One connection of an invented pilot: one flight or several, as filed or not. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Course = Literal[
 ]
 UNUSUAL_COURSES: tuple[Course, ...] = get_args(Course)[1:]
 STAND_SECONDS = (300.0, 900.0)
-"""At the gate between two flights, beside what each of them stands at its ends."""
+"""Time at the gate between two flights, besides the time that each of them stands at its ends."""
 
 
 class Hop(NamedTuple):
@@ -31,10 +31,10 @@ class Hop(NamedTuple):
 
 
 class Filing(NamedTuple):
-    """A plan, and from when on it stands."""
+    """A plan, and from when on it is filed."""
 
     at_seconds: float
-    """After the connection; the first stands from the beginning."""
+    """After the connection; the first is filed from the beginning."""
     dep: Airfield
     arr: Airfield
 
@@ -53,7 +53,7 @@ class Journey:
         return last.begins_seconds + last.itinerary.flown.seconds
 
     def at(self, seconds: float) -> Moment:
-        """Give the moment so long after the connection; between two flights, at the gate."""
+        """Return the state at a time after the connection; between two flights, at the gate."""
         hop = next((hop for hop in reversed(self.hops) if hop.begins_seconds <= seconds), self.hops[0])
         return hop.itinerary.flown.at(seconds - hop.begins_seconds)
 
@@ -61,7 +61,7 @@ class Journey:
 def lay_out_journey(
     course: Course, route: Route, other: Airfield, random: Random, manoeuvre: Manoeuvre = "none"
 ) -> Journey:
-    """Lay out a connection. ``other``: the field that it goes to instead, or on the way. Raises DoesNotFit."""
+    """Lay out a connection. ``other``: the field that it diverts to or stops at. Raises DoesNotFit."""
     dep, arr, aircraft = route.dep, route.arr, route.aircraft
     match course:
         case "diversion":

@@ -14,7 +14,7 @@ MINUTE_MS = 60_000
 
 
 class GroundStop(NamedTuple):
-    """One ground stop over its whole life."""
+    """One ground stop from beginning to end."""
 
     number: int
     airport: str
@@ -23,11 +23,11 @@ class GroundStop(NamedTuple):
     planned_end_ms: int
     """As issued."""
     modified_ms: int | None
-    """When its end is put off."""
+    """When its end is postponed."""
     end_ms: int
-    """As modified; else as issued."""
+    """As modified, else as issued."""
     released_ms: int
-    """At its end, or earlier."""
+    """At its end or earlier."""
 
 
 class Change(NamedTuple):
@@ -39,10 +39,10 @@ class Change(NamedTuple):
 
 
 class ProgramsState(msgspec.Struct, frozen=True):
-    """What must be kept to continue the ground stops."""
+    """What must be saved to continue the ground stops."""
 
     told_ms: int
-    """What happened up to here has been told."""
+    """Changes up to this time have been reported."""
     next_number: int
     next_begins_ms: int
     active: list[tuple[int, int]] = []
@@ -59,12 +59,12 @@ class Programs:
         self._active = [make_ground_stop(seed, number, begins_ms) for number, begins_ms in state.active]
 
     def state(self) -> ProgramsState:
-        """Give what is needed to go on later."""
+        """Return what is needed to continue later."""
         active = [(stop.number, stop.begins_ms) for stop in self._active]
         return ProgramsState(self._told_ms, self._next.number, self._next.begins_ms, active)
 
     def advance(self, now_ms: int) -> list[Change]:
-        """Tell what happened since the last call, in order."""
+        """Return what happened since the last call, in order."""
         while self._next.begins_ms <= now_ms:
             self._active.append(self._next)
             random = Random(f"{self._seed}:gap {self._next.number}")
@@ -77,7 +77,7 @@ class Programs:
 
 
 def make_ground_stop(seed: int, number: int, begins_ms: int) -> GroundStop:
-    """Make the ground stop with this number: always the same one."""
+    """Build the ground stop with this number: always the same one."""
     random = Random(f"{seed}:ground stop {number}")
     planned_end_ms = begins_ms + random.randint(30, 60) * MINUTE_MS
     is_extended = random.random() < 0.6

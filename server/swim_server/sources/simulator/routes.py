@@ -1,4 +1,4 @@
-"""Chooses who flies from where to where with what, and invents what a flight plan says. Pure."""
+"""Chooses airline, airports and aircraft of a flight, and invents its flight plan. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from swim_server.sources.simulator.world import (
 
 
 class Route(NamedTuple):
-    """Who flies from where to where, with what."""
+    """The airline, airports and aircraft of a flight."""
 
     airline: Airline
     aircraft: AircraftType
@@ -32,7 +32,7 @@ class Route(NamedTuple):
 
 
 class Routes:
-    """Chooses who flies from where to where with what."""
+    """Chooses airlines, airports and aircraft."""
 
     def __init__(self, airfields: Airfields, airlines: Sequence[Airline] = AIRLINES) -> None:
         known = ((code, airfields.get(code)) for code in airport_codes())
@@ -43,9 +43,9 @@ class Routes:
         self._airlines = airlines
         self._weights = [airline.weight for airline in airlines]
         self._distances_nm: dict[str, list[float]] = {}
-        """By hub, to each airport."""
+        """Distances to each airport, by hub."""
         self._reachable: dict[tuple[str, str, bool], list[Airfield]] = {}
-        """By hub, type and whether an airline flies: found out once for each."""
+        """By hub, type and whether an airline flies: computed once for each."""
 
     def choose(self, random: Random) -> Route:
         """Choose an airline, one of its hubs and types, and another airport within reach."""
@@ -60,7 +60,7 @@ class Routes:
                 return Route(airline, aircraft, *ends)
 
     def choose_other(self, route: Route, random: Random) -> Airfield | None:
-        """Choose a third airport that lies within reach of both ends of a route; None where there is none."""
+        """Choose a third airport within reach of both ends of a route; None if there is none."""
         aircraft, is_airline = route.aircraft, bool(route.airline.code)
         reach = [self._within_reach(end, aircraft, is_airline=is_airline) for end in (route.dep, route.arr)]
         beyond = {field.code for field in reach[1]} - {route.dep.code, route.arr.code}
@@ -87,7 +87,7 @@ class Routes:
 
 
 def invent_callsign(airline: Airline, serial: int, random: Random) -> str:
-    """Invent a callsign in the manner of the airline; flights that live together differ in it."""
+    """Invent a callsign in the airline's style, unique among current flights."""
     number = serial * 367 % 9000
     if not airline.code:
         return f"N{number % 900 + 100}{invent_letters(random)}"

@@ -1,4 +1,4 @@
-"""The invented world as a whole: traffic and ground stops, seen snapshot by snapshot, told as events. Pure."""
+"""The invented world as a whole: traffic and ground stops, seen snapshot by snapshot, reported as events. Pure."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from swim_server.sources.simulator.traffic import Traffic, TrafficState
 from swim_server.sources.simulator.world import NearestCentre
 
 SNAPSHOT_MS = 30_000
-"""Simulated time between two snapshots that are compared, unless time runs so fast that they would be too many."""
+"""Simulated time between two compared snapshots, unless time runs so fast that they would be too many."""
 MAX_SNAPSHOTS = 20
-"""In one advance; beyond it the steps become longer instead."""
+"""Maximum number of snapshots per advance; beyond it the steps become longer instead."""
 FIRST_STOP_MS = 4 * MINUTE_MS
 
 
 class SimulationState(msgspec.Struct, frozen=True, kw_only=True, rename={"network_state": "stage"}):
-    """What must be kept to continue with the same flights."""
+    """What must be saved to continue with the same flights."""
 
     version: int = STATE_VERSION
     flights: int
     seed: int
     first_program: int
-    """Program ids count from here."""
+    """Program ids begin here."""
     now_ms: int
     """Simulated."""
     traffic: TrafficState
     programs: ProgramsState
     issued_ms: dict[int, int]
-    """When the ground stops that hold were really issued, by program id."""
+    """The real times at which the ground stops in force were issued, by program id."""
     network_state: NetworkState
 
 
@@ -45,7 +45,7 @@ class Simulation:
     """Lets simulated time pass. The same state and the same times give the same events."""
 
     def __init__(self, state: SimulationState, airfields: Airfields) -> None:
-        """Go on where that state was taken."""
+        """Continue from a saved state."""
         self.now_ms = state.now_ms
         """Simulated time."""
         self.traffic = Traffic(airfields, seed=state.seed)
@@ -61,7 +61,7 @@ class Simulation:
     def begin(
         cls, airfields: Airfields, *, flights: int, seed: int, scope: str, real_ms: int, soon_ms: int
     ) -> Simulation:
-        """Begin a world in the middle of things; some flights take off and some land within ``soon_ms``."""
+        """Begin a world in progress; some flights take off and some land within ``soon_ms``."""
         traffic = Traffic(airfields, seed=seed)
         traffic.begin(flights, real_ms, soon_ms)
         network_state = detect(
@@ -80,7 +80,7 @@ class Simulation:
         return cls(state, airfields)
 
     def state(self) -> SimulationState:
-        """Give what is needed to go on later."""
+        """Return what is needed to continue later."""
         return msgspec.structs.replace(
             self._began,
             now_ms=self.now_ms,
@@ -92,11 +92,11 @@ class Simulation:
 
     @property
     def ground_stops(self) -> int:
-        """How many hold now."""
+        """The number of ground stops in force."""
         return len(self._issued_ms)
 
     def advance(self, by_ms: int, *, real_ms: int, speed: float) -> list[NewEvent]:
-        """Let time pass and tell what happened, in order, dated as if it had happened now that fast."""
+        """Advance time and return what happened, in order, dated in real time."""
         snapshots = max(1, min(MAX_SNAPSHOTS, ceil(by_ms / SNAPSHOT_MS)))
         began_ms = self.now_ms
         seen: list[NewEvent] = []
@@ -134,7 +134,7 @@ class Simulation:
 
 
 class _RealClock:
-    """Simulated times as real ones: now is now, and what was a minute ago was a second ago."""
+    """Converts simulated times to real ones: with time running 60 times as fast, a minute ago is a second ago."""
 
     def __init__(self, simulated_ms: int, real_ms: int, speed: float) -> None:
         self._simulated_ms = simulated_ms

@@ -22,22 +22,22 @@ from swim_server.sources.state_file import StateFile
 FIRST_TICK_SECONDS = 0.2
 SHORTEST_TICK_SECONDS, LONGEST_TICK_SECONDS = 1.0, 5.0
 FEED_PACE_SECONDS = 15.0
-"""Of simulated time: as often as the real feed, within the two bounds above."""
+"""In simulated time: as often as the real feed, within the two bounds above."""
 IDLE_PER_WORK = 10
-"""With very many flights the ticks become longer, so that a tenth of a core is the most that is used."""
+"""With very many flights the ticks become longer, so that at most a tenth of a core is used."""
 MAX_ELAPSED_SECONDS = 15.0
-"""What a process that was asleep makes up for."""
+"""How much a process that was suspended catches up."""
 SOON_SECONDS = 5.0
-"""Within these some flights take off and some land, however few there are."""
+"""Some flights take off and some land within this time, however few there are."""
 SAVE_EVERY_SECONDS = 5.0
 
 
 class SimulatorSource:
-    """Runs the invented world some times faster than the real one; its events are dated to the real time.
+    """Runs the invented world faster than the real one, by a factor; its events are dated in real time.
 
-    With a state file, flights go on over a restart where they were: the world stands still in between. Killed, it goes
-    back to the last save, lives the same moments again, and gives their events the same ids, which the broker knows.
-    Without one, or with another seed or number of flights, a new world begins, with flights of new numbers.
+    With a state file, flights continue after a restart where they were: the world pauses in between. After a kill it
+    goes back to the last save, repeats the same period, and gives its events the same event ids, which the broker
+    knows. Without a file, or with another seed or number of flights, a new world begins, with new flight numbers.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SimulatorSource:
         details: dict[str, str | int | float | None] = {"flights": flights, "speed": speed, "seed": seed}
         self.status = SourceStatus(name=name, kind="simulator", details=details)
         self.simulation: Simulation | None = None
-        """The world, once it has begun; ``simulation.traffic`` knows the truth about each flight."""
+        """The world, once it has begun; ``simulation.traffic`` has the true times of each flight."""
         self._flights = flights
         self._speed = speed
         self._seed = seed
@@ -64,16 +64,16 @@ class SimulatorSource:
         self._load_airfields = airfields
         self._clock = clock
         self._pending: list[NewEvent] = []
-        """Events that happened and are not published yet; the world stands still until they are."""
+        """Events that happened and are not published yet; the world pauses until they are."""
         self._work_seconds = 0.0
-        """What the last tick cost."""
+        """The cost of the last tick."""
         self._saved_at: float | None = None
         log = get_logger("sources").bind(source=name)
         self._health = Health(self.status, log, "the simulation", clock=clock)
         self._publisher = EventPublisher(self.status, log, clock=clock)
 
     async def run(self, publish: Publish) -> None:
-        """Let the world go on until cancelled."""
+        """Run the world until cancelled."""
         with WorkerThread("simulator") as worker:
             if self.simulation is None:
                 self.simulation = await worker.pass_through(self._begin)
@@ -135,7 +135,7 @@ class SimulatorSource:
             await self._save(simulation, worker)
 
     async def _save(self, simulation: Simulation, worker: WorkerThread) -> None:
-        """Save the world; only ever called when all that happened in it has been published."""
+        """Save the world; only called when everything that happened in it has been published."""
         if self._state_file.path is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Simulated traffic: flights that are filed, connect, fly and disconnect, endlessly. Pure: one seed, one traffic."""
+"""Simulated traffic: flights are filed, connect, fly and disconnect, endlessly. Pure: one seed, one traffic."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from swim_server.sources.simulator.world import AIRLINES, Airline
 
 MANOEUVRES: tuple[Manoeuvre, ...] = ("rejected take-off", "go-around", "go-around", "touch-and-go")
 REPORT_EVERY_MS = 15_000
-"""Aircraft report at moments of their own, so that a snapshot is up to this old for each."""
+"""Aircraft report at different times, so a snapshot is up to this old for each."""
 
 
 class TrueEvent(NamedTuple):
-    """What really happened: the measure for what detection says."""
+    """What really happened, for comparison with the detection."""
 
     kind: Literal["created", "updated", "departed", "arrived", "deleted"]
     cid: int
@@ -32,7 +32,7 @@ class TrueEvent(NamedTuple):
 
 
 class Landing(NamedTuple):
-    """One flight of a connection: when it really left the ground and came to it, and where."""
+    """One flight of a connection: when it really left and reached the ground, and where."""
 
     off_ms: int
     on_ms: int
@@ -41,7 +41,7 @@ class Landing(NamedTuple):
 
 
 class SimulatedFlight:
-    """One connection over its whole life: filed, connected, flown, gone. Most of them fly once."""
+    """One connection from beginning to end: filed, connected, flown, gone. Most of them fly once."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class SimulatedFlight:
         course: Course = "as filed",
         other: Airfield | None = None,
     ) -> None:
-        """Lay out a flight. ``other``: the third field that some courses need. Raises DoesNotFit."""
+        """Lay out a flight. ``other``: the third airfield that some courses need. Raises DoesNotFit."""
         journey = lay_out_journey(course, route, other or route.arr, random, manoeuvre)
         prefile_minutes = random.uniform(4, 18) if random.random() < 0.45 else 0
         self.serial = serial
@@ -65,7 +65,7 @@ class SimulatedFlight:
         self.manoeuvre = manoeuvre
         self.course = course
         self.begins_ms = begins_ms
-        """First seen from here on, as prefile or as pilot."""
+        """When it is first seen, as prefile or as pilot."""
         self.is_withdrawn = prefile_minutes > 0 and random.random() < 0.04
         """Filed, and never flown."""
         self.connects_ms = begins_ms + round(prefile_minutes * 60_000)
@@ -75,7 +75,7 @@ class SimulatedFlight:
         self._edit_ms, self._edited = self._edit(random)
 
     def _edit(self, random: Random) -> tuple[int, FeedPlan]:
-        """Choose when the route is edited, if it is: while it is a prefile, or in the first hour of the flight."""
+        """Choose when the route is edited, if at all: before connecting, or in the first hour of the flight."""
         edited = msgspec.structs.replace(self._plan, route=invent_route(random))
         if random.random() < 0.3 and self.connects_ms > self.begins_ms:
             return random.randint(self.begins_ms, self.connects_ms), edited
@@ -84,7 +84,7 @@ class SimulatedFlight:
         return self.ends_ms + 1, edited
 
     def shift(self, by_ms: int) -> None:
-        """Let all of it happen earlier or later; the same as making it with another beginning."""
+        """Move everything earlier or later, with the same result as another beginning."""
         self.begins_ms += by_ms
         self.connects_ms += by_ms
         self.ends_ms += by_ms
@@ -92,11 +92,11 @@ class SimulatedFlight:
 
     @property
     def plan(self) -> FeedPlan:
-        """As filed first."""
+        """The plan as first filed."""
         return self._plan
 
     def plan_at(self, at_ms: int) -> FeedPlan:
-        """Give the plan as it stands at a moment."""
+        """Return the plan at a moment."""
         plan = self._edited if at_ms >= self._edit_ms else self._plan
         filings = self._journey.filings
         if len(filings) == 1:
@@ -108,7 +108,7 @@ class SimulatedFlight:
 
     @property
     def landings(self) -> list[Landing]:
-        """Each flight of the connection; none of one that was withdrawn."""
+        """Each flight of the connection; none if it was withdrawn."""
         if self.is_withdrawn:
             return []
         return [
@@ -123,26 +123,26 @@ class SimulatedFlight:
 
     @property
     def off_ms(self) -> int:
-        """When it would leave the ground first."""
+        """When it would first leave the ground."""
         return self._moment_ms(self._journey.hops[0].itinerary.off_seconds)
 
     @property
     def on_ms(self) -> int:
-        """When it would come to the ground first."""
+        """When it would first reach the ground."""
         return self._moment_ms(self._journey.hops[0].itinerary.on_seconds)
 
     def _moment_ms(self, seconds: float) -> int:
         return self.connects_ms + round(seconds * 1000)
 
     def prefile(self, at_ms: int) -> FeedPrefile | None:
-        """Give what a snapshot lists while the pilot isn't connected."""
+        """Return the snapshot's entry while the pilot isn't connected."""
         if not self.begins_ms <= at_ms < self.connects_ms:
             return None
         filed_ms = self._edit_ms if at_ms >= self._edit_ms else self.begins_ms
         return FeedPrefile(self.cid, self.callsign, self.plan_at(at_ms), format_ms(filed_ms))
 
     def pilot(self, at_ms: int) -> FeedPilot | None:
-        """Give what a snapshot lists while the pilot is connected: a report that is some seconds old."""
+        """Return the snapshot's entry while the pilot is connected, with a report some seconds old."""
         if not self.connects_ms <= at_ms < self.ends_ms:
             return None
         reported_ms = max(self.connects_ms, at_ms - (at_ms + self.cid) % REPORT_EVERY_MS)
@@ -161,7 +161,7 @@ class SimulatedFlight:
         )
 
     def truth(self) -> Iterator[TrueEvent]:
-        """Tell what is true of it, from beginning to end."""
+        """Yield what really happened, in order."""
         yield TrueEvent("created", self.cid, self.callsign, self.begins_ms)
         for landing in self.landings:
             yield TrueEvent("departed", self.cid, self.callsign, landing.off_ms)
@@ -174,7 +174,7 @@ def _filed(plan: FeedPlan, filing: Filing) -> FeedPlan:
 
 
 class TrafficState(msgspec.Struct, frozen=True):
-    """What must be kept to continue the traffic: flights are made again from their serial numbers."""
+    """What must be saved to continue the traffic: flights are rebuilt from their serial numbers."""
 
     next_serial: int
     flights: list[tuple[int, int]]
@@ -182,7 +182,7 @@ class TrafficState(msgspec.Struct, frozen=True):
 
 
 class Traffic:
-    """A constant number of flights; for each that ends, another one begins."""
+    """A constant number of flights: when one ends, another begins."""
 
     def __init__(
         self,
@@ -195,8 +195,8 @@ class Traffic:
     ) -> None:
         """Invent traffic.
 
-        ``manoeuvres``: the part of flights that reject a take-off, go around, or touch and go. ``unusual``: the part of
-        connections that don't end at the destination filed first: turnarounds, diversions, returns, stop-overs.
+        ``manoeuvres``: the share of flights that reject a take-off, go around, or touch and go. ``unusual``: the share
+        of connections that don't end at the destination filed first: turnarounds, diversions, returns, stop-overs.
         """
         self._unusual = unusual
         self._seed = seed
@@ -204,13 +204,10 @@ class Traffic:
         self._routes = Routes(airfields, airlines)
         self._next_serial = 1
         self.flights: list[SimulatedFlight] = []
-        """Those that live now, prefiles too."""
+        """The current flights, including prefiles."""
 
     def begin(self, flights: int, now_ms: int, soon_ms: int = 0) -> None:
-        """Set out in the middle of things: flights in all phases.
-
-        A few of them leave the ground, and a few touch it, within the next ``soon_ms``.
-        """
+        """Begin with flights in all phases; a few of them take off, and a few land, within the next ``soon_ms``."""
         few = max(1, min(4, flights // 40)) if soon_ms else 0
         for number in range(flights):
             random = Random(f"{self._seed}:{self._next_serial}:begin")
@@ -223,14 +220,14 @@ class Traffic:
             self.flights.append(flight)
 
     def advance(self, now_ms: int) -> None:
-        """Let flights end and others begin."""
+        """End flights and begin others."""
         for number, flight in enumerate(self.flights):
             if flight.ends_ms <= now_ms:
                 pause_ms = flight.serial * 7907 % 60_000
                 self.flights[number] = self._make(max(flight.ends_ms + pause_ms, now_ms - 60_000))
 
     def snapshot(self, now_ms: int) -> Snapshot:
-        """Show the network as the feed would."""
+        """Return the network as the feed would."""
         pilots = (flight.pilot(now_ms) for flight in self.flights)
         prefiles = (flight.prefile(now_ms) for flight in self.flights)
         return Snapshot(
@@ -240,11 +237,11 @@ class Traffic:
         )
 
     def state(self) -> TrafficState:
-        """Give what is needed to go on later."""
+        """Return what is needed to continue later."""
         return TrafficState(self._next_serial, [(flight.serial, flight.begins_ms) for flight in self.flights])
 
     def resume(self, state: TrafficState) -> None:
-        """Go on where another process was."""
+        """Continue where another process was."""
         self._next_serial = state.next_serial
         self.flights = [self._remake(serial, begins_ms) for serial, begins_ms in state.flights]
 
@@ -253,7 +250,7 @@ class Traffic:
         return self._remake(self._next_serial - 1, begins_ms)
 
     def _remake(self, serial: int, begins_ms: int) -> SimulatedFlight:
-        """Make the flight with this number: always the same one."""
+        """Rebuild the flight with this number: always the same one."""
         random, choice = Random(f"{self._seed}:{serial}"), Random(f"{self._seed}:{serial}:course")
         while True:
             route = self._routes.choose(random)

@@ -1,4 +1,4 @@
-"""The invented world's tables: real airports, airlines with their hubs and fleets, types and how they fly, centres."""
+"""The invented world's tables: real airports, airlines with hubs and fleets, aircraft types, centres."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ SOUTH, NORTH, WEST, EAST = 24.5, 49.0, -125.5, -66.5
 
 
 class NearestCentre:
-    """Finds the region of a place well enough for a simulation. Remembers squares of half a degree; they are few."""
+    """Finds the region of a place with the precision that a simulation needs. Caches squares of half a degree."""
 
     def __init__(self) -> None:
         self._by_square: dict[tuple[int, int], Region] = {}
 
     def around(self, places: Iterable[Place]) -> NearestCentre:
-        """Know all places already."""
+        """Return itself: all places are known."""
         return self
 
     def locate(self, latitude: float, longitude: float) -> Region:
-        """Tell the US centre; UNKNOWN abroad."""
+        """Return the US centre; UNKNOWN abroad."""
         if not (SOUTH <= latitude <= NORTH and WEST <= longitude <= EAST):
             return UNKNOWN
         square = (round(latitude * 2), round(longitude * 2))
@@ -42,11 +42,11 @@ def _nearest(latitude: float, longitude: float) -> Region:
 
 
 class AircraftType(NamedTuple):
-    """A type and how it flies: simple figures, good to a tenth."""
+    """A type and its performance: simple figures, within about 10 per cent."""
 
     designator: str
     faa: str
-    """As a flight plan's FAA equipment has it: ``H/B77W/L``."""
+    """As in a flight plan's FAA equipment field: ``H/B77W/L``."""
     cruise_kts: int
     cruise_ft: int
     climb_fpm: int
@@ -59,14 +59,14 @@ class AircraftType(NamedTuple):
 
 
 class Airline(NamedTuple):
-    """Who flies, from where, with what."""
+    """An airline with its hubs and fleet."""
 
     code: str
     hubs: str
     types: str
     weight: int
     has_letters: bool = False
-    """Callsigns end in letters (``BAW45K``) as in Europe, rather than being plain numbers (``DAL1234``)."""
+    """Whether callsigns end in letters (``BAW45K``), as in Europe, rather than being plain numbers (``DAL1234``)."""
 
 
 TYPES = {
@@ -171,7 +171,7 @@ VVTS VVNB RPLL WSSL RCTP RCKH RJBB RJCC RKPC ZGSZ ZSHC ZLXY YPPH YPAD NZWN NFFN 
 """
 
 PRIVATE_AIRPORTS = frozenset({"KAPA", "KPDK", "KTEB", "KVNY", "LFPB"})
-"""Airlines do not fly here."""
+"""Airports without airlines."""
 
 CENTRES = {
     "ZAB": (34.5, -107.0),
@@ -202,7 +202,7 @@ CENTRES = {
     "CZQM": (47.0, -66.0),
     "MMFR": (24.5, -104.0),
 }
-"""Roughly the middles of the US centres, and of their neighbours, so that no US centre reaches far abroad."""
+"""Approximate centres of the US centres' airspace and their neighbours', so that no US centre reaches far abroad."""
 
 STOPPED_AIRPORTS = ("KATL", "KJFK", "KEWR", "KLGA", "KORD", "KDFW", "KDEN", "KSFO", "KBOS", "KPHL", "KMIA", "KLAS")
 STOP_REASONS = (
@@ -216,6 +216,6 @@ STOP_REASONS = (
 
 
 def airport_codes() -> list[str]:
-    """Name all airports of this world, hubs and others, each once, sorted."""
+    """List all airports of this world, hubs and others, each once, sorted."""
     hubs = {code for airline in AIRLINES for code in airline.hubs.split()}
     return sorted(hubs | set(FURTHER_AIRPORTS.split()))

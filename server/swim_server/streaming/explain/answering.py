@@ -1,4 +1,4 @@
-"""The ``explain`` action: why an event comes through a connection's subscription, or doesn't."""
+"""The ``explain`` action: why a connection's subscription passes or stops an event."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Explaining:
-    """Performs ``explain``. Holds nothing of a single client."""
+    """Performs ``explain``. Keeps nothing about a single client."""
 
     def __init__(self, hub: Hub, broker: Broker, catalogue: Catalogue, *, turn: asyncio.Semaphore) -> None:
         self._hub = hub
@@ -30,7 +30,7 @@ class Explaining:
         self._turn = turn
 
     def explain(self, connection: Connection, action: Explain) -> Coroutine[Any, Any, None] | None:
-        """Answer at once, or return what is left to do where the event has to be looked up. Raises BadMessage."""
+        """Answer at once, or return what is left to do if the event must be looked up. Raises BadMessage."""
         if action.event_id is not None:
             return self._explain_stored(connection, EventId.parse(action.event_id))
         assert action.type is not None, "an explain without an id has a type"

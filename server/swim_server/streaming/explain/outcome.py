@@ -1,4 +1,4 @@
-"""Was a connection sent an event, and if not, why: judged from what is remembered of it. Pure."""
+"""Whether a connection was sent an event, and if not, why: judged from what is remembered of it. Pure."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ MAX_NAMED = 12
 
 
 class Outcome(StrEnum):
-    """What became of an event for one consumer; the earlier in this list, the further it came."""
+    """What became of an event for one consumer; earlier members are further along."""
 
     SENT = "sent"
     WAITING = "waiting"
     """It will be sent: the client reads slowly, or is being sent history."""
     CONFLATED = "conflated"
-    """Newer positions of the same flights were sent in its place."""
+    """Newer positions of the same flights were sent instead."""
     TOO_LARGE = "too_large"
-    """An error was sent in its place, as it is longer than what the client takes."""
+    """An error was sent instead, as it is longer than what the client accepts."""
     SLOW = "slow"
     """Closed with 4008 before it was written."""
     UNSENT = "unsent"
@@ -47,19 +47,19 @@ class Outcome(StrEnum):
     KEY_REVOKED = "key_revoked"
     NO_KEY_YET = "no_key_yet"
     REFUSED = "refused"
-    """It tried to connect and was refused."""
+    """The client tried to connect and was refused."""
     NOT_CONNECTED = "not_connected"
     UNKNOWN = "unknown"
     """It is no longer, or not yet, remembered."""
     PASSES = "passes"
-    """A subscription like this one would be sent it."""
+    """A subscription like this one would receive it."""
 
 
 RANK = {outcome: number for number, outcome in enumerate(Outcome)}
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer for one connection, or for a subscription that nobody has."""
+    """The answer for one connection, or for a hypothetical subscription."""
 
     outcome: Outcome
     why: str
@@ -70,7 +70,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     close_code: int | None = None
     close_reason: str | None = None
     channels: list[str] | None = None
-    """Those it was subscribed to when the event came."""
+    """The channels it was subscribed to at the time of the event."""
     filters: dict[str, Any] | None = None
     clauses: list[Clause] | None = None
     sent_at: str | None = None
@@ -104,7 +104,7 @@ def explain_subscription(subscription: Subscription, event_type: str, data: dict
 def explain_session(
     session: Session, event: Event, delivered_id: EventId, connection: Connection | None
 ) -> Explanation:
-    """Judge what became of an event for one connection; ``connection`` is given while it lives."""
+    """Judge what became of an event for one connection; ``connection`` is given while it is open."""
     verdicts = [_judge_change(session, change, event, delivered_id, connection) for change in _covering(session, event)]
     if not verdicts:
         return _absent(session, event)
@@ -112,7 +112,7 @@ def explain_session(
 
 
 def _covering(session: Session, event: Event) -> Iterator[Change]:
-    """Each subscription through which the event may have come: live, or from history."""
+    """Yield each subscription through which the event may have been sent: live, or from history."""
     changes = session.changes
     for number, change in enumerate(changes):
         is_last = number + 1 == len(changes)
@@ -137,7 +137,7 @@ def _judge_change(
     if undelivered is not None:
         outcome, why = undelivered
         return msgspec.structs.replace(explanation, outcome=outcome, why=why, positions_sent=None)
-    if event.type != POSITIONS and len(event.wire) > change.max_message_bytes:  # batches are cut to what it takes
+    if event.type != POSITIONS and len(event.wire) > change.max_message_bytes:  # batches are cut
         told = f"it has {len(event.wire):,} bytes, and at most {change.max_message_bytes:,} are sent to this connection"
         why = f"{told}: an error was sent in its place"
         return msgspec.structs.replace(explanation, outcome=Outcome.TOO_LARGE, why=why)
@@ -147,7 +147,7 @@ def _judge_change(
 def _undelivered(
     session: Session, change: Change, event: Event, delivered_id: EventId, connection: Connection | None
 ) -> tuple[Outcome, str] | None:
-    """Why an event that passes was not written to the connection, if it was not."""
+    """Return why an event that passes was not written to the connection, if it was not."""
     end, is_catching_up = session.end, change.is_catching_up and change.catch_ups == session.catch_ups
     if end is not None:
         if end.unsent_from is not None and event.id >= end.unsent_from:
@@ -206,7 +206,7 @@ def _lags(session: Session, connection: Connection | None) -> Iterator[SlowPerio
 
 
 def _absent(session: Session, event: Event) -> Explanation:
-    """Explain an event of a time before or after this connection."""
+    """Explain an event from before or after this connection."""
     facts, at = _facts(session), format_ms(event.id.milliseconds)
     end = session.end
     if end is not None and event.id > end.until:
@@ -252,7 +252,7 @@ def _stopped(found: FilterExplanation) -> str:
 
 
 def _before(found: FilterExplanation, clause: Clause) -> int:
-    """How many positions came as far as this clause."""
+    """Return how many positions reached this clause."""
     before = found.positions or 0
     for each in found.clauses:
         if each is clause:
@@ -278,12 +278,12 @@ def _let_through(found: FilterExplanation) -> str:
 
 
 def _by(clause: Clause) -> str:
-    """Return the kind, and where the event has several values for it, the one that is wanted."""
+    """Return the kind and, if the event has several values for it, the one that is wanted."""
     return f"{clause.kind} (by {_listed(clause.matched)})" if len(clause.found) > 1 and clause.matched else clause.kind
 
 
-def _shown(value: Any) -> str:
-    """Return a clause's value in a sentence."""
+def _shown(value: object) -> str:
+    """Format a clause's value for a sentence."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""Who was connected when, with which subscription, and how it ended: what ``explain`` answers from.
+"""Who was connected when, with which subscription, and how it ended: the data behind ``explain``.
 
-Nothing here is written per event. What a client was sent follows from its subscriptions and the events' ids; the
-exceptions (it lagged, history was being sent, its connection ended first) are noted when they happen. In memory
-alone: a restarted service knows nothing of the time before.
+Nothing here is written per event. What a client was sent follows from its subscriptions and the events' ids; exceptions
+(it lagged, history was being sent, its connection ended first) are noted when they happen. Kept in memory only: a
+restarted service knows nothing of the time before.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
     from swim_server.streaming.backlog import Backlog
 
 MAX_CHANGES = 60_000
-"""Connects and changes of subscription that are remembered, all connections together; then the oldest go."""
+"""Maximum number of remembered connects and subscription changes, of all connections together; the oldest are dropped.
+"""
 MAX_WEIGHT = 200_000
-"""Channels and filter values in them, all together."""
+"""Maximum number of channels and filter values in them, in total."""
 MAX_OF_ONE = 50
-"""Most changes of one connection, so that one that keeps subscribing does not displace others."""
+"""Maximum number of changes per connection, so that one that keeps subscribing does not displace others."""
 MAX_LAGS = 8
-"""Of one connection."""
+"""Per connection."""
 
 NO_STARTS: Mapping[str, EventId] = MappingProxyType({})
-"""No history was asked for."""
+"""No history was requested."""
 
 
 class Change:
-    """From an event on, a connection had this subscription."""
+    """A subscription that a connection had from a certain event on."""
 
     __slots__ = (
         "after",
@@ -61,25 +62,25 @@ class Change:
     ) -> None:
         self.session = session
         self.after = after
-        """It holds for events after this one."""
+        """It applies to events after this one."""
         self.at_ms = at_ms
         self.subscription = subscription
         self.starts = starts
-        """History was asked for: by event type, the id after which it is sent too."""
+        """The history requested: by event type, the id after which its events are sent too."""
         self.max_message_bytes = max_message_bytes
-        """The longest message that the client took."""
+        """The longest message that the client accepted."""
         self.catch_ups = session.catch_ups
-        """How often it had begun to be sent history."""
+        """How many catch-ups it had begun."""
         self.is_catching_up = False
-        """It was being sent history with this subscription; the last time that it had begun to."""
+        """It was being sent history with this subscription, in the catch-up begun last."""
         self.weight = 1 + len(starts) + subscription.weight
         """What it costs to remember; 0: it is forgotten."""
         self.is_loose = False
-        """Older than what is remembered, kept only because it still holds."""
+        """Older than what is remembered, kept only because it still applies."""
 
 
 class SlowPeriod:
-    """A stretch of events that waited because the client read too slowly."""
+    """A range of events that waited because the client read too slowly."""
 
     __slots__ = ("catch_ups", "conflated", "first", "last")
 
@@ -88,9 +89,9 @@ class SlowPeriod:
         self.first: EventId = backlog.first_id
         self.last: EventId = backlog.last_id
         self.catch_ups = backlog.catch_ups
-        """How often the client had begun to be sent history: what waits belongs to the last time."""
+        """How many catch-ups the client had begun: what waits belongs to the last one."""
         self.conflated: Mapping[EventId, int] = backlog.conflated
-        """Events of which positions were left out, as newer ones of the same flights had come; and how many."""
+        """Events of which positions were left out in favour of newer ones, with the number of positions."""
 
 
 class End:
@@ -101,18 +102,18 @@ class End:
     def __init__(self, at_ms: int, until: EventId, unsent_from: EventId | None, history_until: EventId | None) -> None:
         self.at_ms = at_ms
         self.until = until
-        """The last event of the live stream that was meant for it."""
+        """The last event of the live stream meant for it."""
         self.unsent_from = unsent_from
-        """From this one on nothing was written to it any more; None: everything was."""
+        """From this event on nothing was written to it; None: everything was."""
         self.history_until = history_until
-        """It ended while history was being sent: so far that had come."""
+        """If it ended while history was being sent: the id that it had reached."""
         self.code = 1006
-        """The close code; 1006 when the connection just broke (RFC 6455, section 7.4.1)."""
+        """The close code; 1006 if the connection just broke (RFC 6455, section 7.4.1)."""
         self.reason = ""
 
 
 class Session:
-    """One connection, from its coming to its end."""
+    """One connection, from beginning to end."""
 
     __slots__ = (
         "catch_ups", "changes", "connected_at_ms", "end", "id", "is_cut", "key_id", "lags", "remote",
@@ -126,32 +127,32 @@ class Session:
         self.remote = remote
         self.connected_at_ms = connected_at_ms
         self.changes: list[Change] = []
-        """In the order in which they came; the first is the connect, unless ``is_cut``."""
+        """In the order in which they happened; the first is the connect, unless ``is_cut``."""
         self.is_cut = False
-        """Its beginning is forgotten."""
+        """Whether its beginning is forgotten."""
         self.catch_ups = 0
-        """How often it began to be sent history."""
+        """How many catch-ups it has begun."""
         self.lags: tuple[SlowPeriod, ...] = ()
         self.end: End | None = None
 
     def lagged(self, backlog: Backlog) -> None:
-        """Note what waited: the client keeps up again, or is gone."""
+        """Note what waited, when the client keeps up again or is gone."""
         if backlog.first_id is not None:
             self.lags = (*self.lags, SlowPeriod(backlog))[-MAX_LAGS:]
 
 
 class SessionLog:
-    """Stays by connection id, the living and as many of the past as the limits allow. Lives on the loop's thread."""
+    """Sessions by connection id: the open ones, and as many past ones as the limits allow. Belongs to the loop."""
 
     def __init__(self, clock: Clock, *, max_changes: int = MAX_CHANGES, max_weight: int = MAX_WEIGHT) -> None:
         self._now_ms = clock.now_ms
         self._max_changes = max_changes
         self._max_weight = max_weight
         self.since_ms = clock.now_ms()
-        """Nothing is known of what was before."""
+        """Nothing is known about the time before this."""
         self._sessions: dict[str, Session] = {}
         self._ledger: deque[Change] = deque()
-        """Every change that is remembered, the oldest first; and some that are forgotten already."""
+        """Every remembered change, oldest first, and some that are already forgotten."""
         self._count = 0
         self._weight = 0
 
@@ -173,9 +174,9 @@ class SessionLog:
         is_catching_up: bool = False,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        """From ``after`` on another subscription holds; with ``starts`` it gets history first.
+        """Note another subscription from ``after`` on; with ``starts`` history is sent first.
 
-        ``is_catching_up``: it was being sent history already, and this is part of the same.
+        ``is_catching_up``: history was being sent already, and this belongs to the same catch-up.
         """
         last = session.changes[-1]
         is_same = last.subscription == subscription and last.max_message_bytes == max_message_bytes
@@ -191,10 +192,10 @@ class SessionLog:
     def removed(
         self, session: Session, until: EventId, *, unsent_from: EventId | None, history_until: EventId | None
     ) -> None:
-        """Note that the hub has forgotten a connection. ``closed`` says why."""
+        """Note that the hub has forgotten a connection. ``closed`` adds the reason."""
         session.end = End(self._now_ms(), until, unsent_from, history_until)
         last = session.changes[-1]
-        if last.is_loose:  # from now on it goes in its turn, as all others
+        if last.is_loose:  # from now on it is dropped in its turn, like all others
             last.is_loose = False
             self._enter(last)
 
@@ -208,7 +209,7 @@ class SessionLog:
         return self._sessions.get(connection_id)
 
     def of_key(self, key_id: int) -> list[Session]:
-        """All remembered sessions of a key, the latest first."""
+        """Return all remembered sessions of a key, latest first."""
         return [session for session in reversed(self._sessions.values()) if session.key_id == key_id]
 
     def __iter__(self) -> Iterator[Session]:

@@ -1,4 +1,4 @@
-"""What a subscription would have been sent of a stretch of history, and what stopped the rest. Pure."""
+"""What a subscription would have received in a range of history, and what stopped the rest. Pure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class ClauseTally(msgspec.Struct, kw_only=True):
     kind: str
     wanted: Any
     stopped: int = 0
-    """Events that came through the clauses before it and not through this one."""
+    """Events that passed the clauses before it but not this one."""
     alone: int = 0
-    """Events that nothing but this clause kept away: without it, so many more would be sent."""
+    """Events stopped by this clause alone: without it, they would be sent."""
 
 
 class Tally:
-    """Counts event by event. A batch of positions counts as one event, and is sent when one position passes."""
+    """Counts event by event. A batch of positions counts as one event, which is sent if one position passes."""
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
@@ -50,7 +50,7 @@ class Tally:
             self.clauses[clause.kind] = ClauseTally(kind=clause.kind, wanted=clause.wanted)
 
     def add(self, event: Event) -> None:
-        """Count one event."""
+        """Count an event."""
         self.looked_at += 1
         if not self._selects(event.type):
             self.other_types[event.type] += 1

@@ -1,4 +1,4 @@
-"""What an event can be found by: the values that filters compare, in the form in which they compare them."""
+"""The values by which an event can be found: those that filters compare, in the form in which they compare them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Searchable(Protocol):
-    """What the index asks of an event: a single one (``EventKeys``), or a batch (``PositionBatch``)."""
+    """What the index needs from an event: a single one (``EventKeys``), or a batch (``PositionBatch``)."""
 
     @property
     def airports(self) -> Collection[str]: ...
@@ -33,22 +33,22 @@ class Searchable(Protocol):
     def firs(self) -> Collection[str]: ...
 
     def patterns(self, codes: Collection[str]) -> Collection[str]:
-        """Those of the airports or FIRs, as just answered, that stand for many: ``EG**``."""
+        """Return those of the airports or FIRs just returned that are patterns: ``EG**``."""
 
     @property
     def phases(self) -> Collection[str]:
-        """Its phases; "" where it names none."""
+        """Return its phases; "" if it has none."""
 
     @property
     def callsigns(self) -> Iterable[str]: ...
 
     @property
     def places(self) -> Iterable[tuple[float, float]]:
-        """Latitudes and longitudes, numbers that may be no place on earth."""
+        """Return latitudes and longitudes, which may be invalid."""
 
 
 class EventKeys:
-    """The values of one event that is no batch; each looked up when it is asked for."""
+    """The values of one event that is not a batch; each is looked up when it is needed."""
 
     __slots__ = ("_event",)
 

@@ -1,4 +1,4 @@
-"""The earth in cells of several sizes: a region stands in few of them, and a place in one of each size."""
+"""The earth in cells of several sizes: a region is covered by few of them, and a place is in one of each size."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Cell = tuple[int, int, int]
 """Level, row from south, column from west."""
 
 CELL_DEGREES = (60.0, 15.0, 4.0, 1.0)
-"""How large the cells of each level are; the last one the finest."""
+"""The size of the cells of each level, coarsest first."""
 MAX_CELLS = 25
-"""A region is kept in the finest cells of which it touches no more than this many."""
+"""A region is covered with the finest cells of which it touches no more than this many."""
 
 
 def cells_of(box: Box) -> list[Cell]:
@@ -34,14 +34,14 @@ def cells_of(box: Box) -> list[Cell]:
 
 
 def _stretches(box: Box) -> list[tuple[float, float]]:
-    """From west to east; two where the region crosses the antimeridian."""
+    """Return the region's ranges from west to east; two if it crosses the antimeridian."""
     if box.west <= box.east:
         return [(box.west, box.east)]
     return [(box.west, 180.0), (-180.0, box.east)]
 
 
 def cells_at(places: Iterable[tuple[float, float]]) -> set[Cell]:
-    """Return the cells in which places lie, one of each size for each; what is no place on earth lies in none."""
+    """Return the cells that contain places, one of each size for each; an invalid place is in none."""
     return {
         (level, floor((latitude + 90) / size), floor((longitude + 180) / size))
         for latitude, longitude in places

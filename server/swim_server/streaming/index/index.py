@@ -17,11 +17,11 @@ MAX_JOINT_SECTIONS = 64
 
 
 class Index(Generic[K]):
-    """Groups by the event types that their channels select, then by what their filters ask for.
+    """Groups by the event types that their channels select, then by the values of their filters.
 
-    A partition is for the groups that select the same types of one class (of which the same filter kinds can be
-    judged), so an event looks into few partitions, and a group stands in few. Not every candidate passes its filters,
-    but every group whose filters an event passes is a candidate.
+    A partition is for the groups that select the same types of one class (to which the same filter kinds apply), so an
+    event is looked up in few partitions, and a group is in few. Not every candidate passes an event, but every group
+    that does is a candidate.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Index(Generic[K]):
         self._placed: dict[K, tuple[Partition[K], ...]] = {}
 
     def add(self, group: K) -> None:
-        """Take a group in."""
+        """Add a group."""
         partitions = tuple(
             self._partition(types)
             for joint in _by_class(self._catalogue.expand(group.subscription.channels)).values()
@@ -50,14 +50,14 @@ class Index(Generic[K]):
         self._placed[group] = partitions
 
     def remove(self, group: K) -> None:
-        """Take a group out that was added."""
+        """Remove a group that was added."""
         for partition in self._placed.pop(group):
             partition.remove(group)
             if not partition:
                 self._discard(partition)
 
     def candidates(self, event_type: str, event: Searchable) -> dict[K, None]:
-        """Find every group that the event may pass, and few others."""
+        """Return every group that may pass the event, and few others."""
         found: dict[K, None] = {}
         for key in self._catalogue.keys(event_type):
             for partition in self._by_type.get(key, ()):
@@ -88,7 +88,7 @@ class Index(Generic[K]):
 
 
 def _by_class(types: frozenset[str]) -> Mapping[frozenset[str], frozenset[str]]:
-    """Return the types by the filter kinds that can't be judged on them."""
+    """Group the types by the filter kinds that don't apply to them."""
     classes: dict[frozenset[str], set[str]] = {}
     for event_type in types:
         classes.setdefault(excluded_kinds(event_type), set()).add(event_type)

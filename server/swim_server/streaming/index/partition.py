@@ -1,4 +1,4 @@
-"""A part of the index: the groups that select the same event types, by what their filters ask for."""
+"""A part of the index: the groups that select the same event types, by the values of their filters."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class Subscribed(Hashable, Protocol):
-    """What the index holds: groups, or anything else that is found by a subscription."""
+    """What the index holds: groups, or anything else with a subscription."""
 
     @property
     def subscription(self) -> Subscription:
-        """Its channels and filters; the same as long as it stands in the index."""
+        """Its channels and filters; constant while it is in the index."""
 
 
 K = TypeVar("K", bound=Subscribed)
 
 
 class InvertedIndex(Generic[K]):
-    """Which groups stand under which code. A code with a single group costs no container: most have one."""
+    """Groups by code. A code with a single group, as most have, needs no container."""
 
     __slots__ = ("_by_code",)
 
@@ -39,7 +39,7 @@ class InvertedIndex(Generic[K]):
         return bool(self._by_code)
 
     def add(self, group: K, codes: Iterable[Hashable]) -> None:
-        """Put a group under each of the codes, each given once."""
+        """Add a group under each of the codes, each given once."""
         for code in codes:
             found = self._by_code.get(code)
             if found is None:
@@ -50,7 +50,7 @@ class InvertedIndex(Generic[K]):
                 self._by_code[code] = {found: None, group: None}
 
     def remove(self, group: K, codes: Iterable[Hashable]) -> None:
-        """Take a group away from each of the codes that it was put under."""
+        """Remove a group from each of the codes that it was added under."""
         for code in codes:
             found = self._by_code[code]
             if isinstance(found, dict) and len(found) > 1:
@@ -59,7 +59,7 @@ class InvertedIndex(Generic[K]):
                 del self._by_code[code]
 
     def load(self, codes: Iterable[Hashable]) -> int:
-        """How many groups stand under the fullest of the codes."""
+        """Return how many groups are under the fullest of the codes."""
         return max((self._size(code) for code in codes), default=0)
 
     def _size(self, code: Hashable) -> int:
@@ -67,7 +67,7 @@ class InvertedIndex(Generic[K]):
         return 0 if found is None else len(found) if isinstance(found, dict) else 1
 
     def collect(self, codes: Collection[Hashable], into: dict[K, None]) -> None:
-        """Add every group that stands under one of the codes."""
+        """Add to ``found`` every group under one of the codes."""
         by_code = self._by_code
         if len(codes) > len(by_code):
             codes = by_code.keys() & set(codes)
@@ -79,28 +79,28 @@ class InvertedIndex(Generic[K]):
                 into[found] = None
 
     def collect_fitting(self, patterns: Iterable[str], into: dict[K, None]) -> None:
-        """Add every group that stands under a code which fits one of the patterns; looks at every code."""
+        """Add to ``found`` every group under a code that matches one of the patterns; looks at every code."""
         for pattern in patterns:
             self.collect([code for code in self._by_code if fits(pattern, (str(code),))], into)
 
     def collect_all(self, into: dict[K, None]) -> None:
-        """Add every group."""
+        """Add every group to ``found``."""
         self.collect(self._by_code.keys(), into)
 
 
 MAX_CODES = 300
 """A group is not indexed by a kind with more values: it would match most events anyway."""
 FEW_GROUPS = 8
-"""This few groups are candidates without a look at the event."""
+"""Up to this many groups are candidates without looking at the event."""
 
 _KINDS = ("callsign_prefix", "airports", "bbox", "firs", "artccs", "phase")
 """Kinds by which a group may be indexed, in order of preference."""
 
 
 class Partition(Generic[K]):
-    """Groups, each under one kind of its filters: the one whose places in the index are the emptiest.
+    """Groups, each under one kind of its filters: the one whose codes have the fewest groups.
 
-    Groups whose filters name nothing that they could be looked up by are candidates for every event.
+    Groups whose filters have no value to look up are candidates for every event.
     """
 
     def __init__(self, types: frozenset[str], *, few_groups: int = FEW_GROUPS) -> None:
@@ -117,7 +117,7 @@ class Partition(Generic[K]):
         return bool(self._open or self._placed)
 
     def add(self, group: K) -> None:
-        """Take a group in."""
+        """Add a group."""
         place = self._choose(group.subscription.filters)
         if place is None:
             self._open[group] = None
@@ -128,7 +128,7 @@ class Partition(Generic[K]):
             self._prefix_lengths.update(len(str(code)) for code in codes)
 
     def remove(self, group: K) -> None:
-        """Take a group out that was added."""
+        """Remove a group that was added."""
         place = self._placed.pop(group, None)
         if place is None:
             del self._open[group]
@@ -143,7 +143,7 @@ class Partition(Generic[K]):
         smallest: int | None = None
         for kind in self._kinds if filters else ():
             if kind == "phase" and chosen is not None:
-                break  # many events name none, and then it tells nothing
+                break  # many events name none, which then says nothing
             codes = _codes(filters, kind)
             if codes and len(codes) <= MAX_CODES:
                 load = self._postings[kind].load(codes)
@@ -152,7 +152,7 @@ class Partition(Generic[K]):
         return chosen
 
     def collect(self, event: Searchable, into: dict[K, None]) -> None:
-        """Add every group that the event may pass."""
+        """Add to ``found`` every group that may pass the event."""
         into.update(self._open)
         if len(self._placed) <= self._few_groups:
             into.update(dict.fromkeys(self._placed))
@@ -180,13 +180,13 @@ class Partition(Generic[K]):
             case "artccs":
                 postings.collect(event.artccs, into)
             case "phase":
-                if "" in event.phases:  # what names no phase passes every phase filter
+                if "" in event.phases:  # an event without a phase passes every phase filter
                     postings.collect_all(into)
                 else:
                     postings.collect(event.phases, into)
 
     def _prefixes(self, event: Searchable) -> set[str]:
-        """Every beginning of a callsign that is as long as a prefix that is asked for."""
+        """Yield every beginning of a callsign that is as long as one of the prefixes."""
         return {callsign[:length] for callsign in event.callsigns for length in self._prefix_lengths}
 
 

@@ -1,1 +1,1 @@
-"""State for those who ask for it: the world as it is now, and what comes into or leaves their filters."""
+"""State for clients that ask for it: the current state, and what enters or leaves their filters."""

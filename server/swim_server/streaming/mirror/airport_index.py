@@ -1,4 +1,4 @@
-"""The entries of a kind by the aerodromes that they name: who asks for a few needs not all of them looked at."""
+"""The entries of a kind by aerodrome, so that a client that asks for a few need not have all of them searched."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from swim_server.state.world import Entries
 
 _PATTERNS = PATTERN_MARK
-"""Where entries stand whose codes are patterns: any airport may fit them."""
+"""The key of entries whose codes are patterns: any airport may match them."""
 
 
 class AirportIndex:
-    """Brought up to date when somebody asks: in between it is only told whose entries have changed."""
+    """An index updated when it is used; in between it only notes which entries have changed."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
@@ -25,11 +25,11 @@ class AirportIndex:
         self._changed: set[Key | None] = set(entries.by_key)
 
     def touch(self, keys: Iterable[Key | None]) -> None:
-        """Note whose entries were opened, changed or ended."""
+        """Note entries that were opened, changed or ended."""
         self._changed.update(keys)
 
     def candidates(self, codes: Collection[str]) -> Iterator[Key]:
-        """Give the keys of all entries that concern one of these aerodromes, or may, each once."""
+        """Return the keys of all entries that concern one of these aerodromes, or may, each once."""
         if self._changed:
             self._refresh()
         found: dict[Key, None] = {}

@@ -1,4 +1,4 @@
-"""The world at the moment where the live stream stands, and what of it is sent to whom."""
+"""The state of the world at the position of the live stream, and what of it is sent to which clients."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from swim_server.streaming.subscription import Subscription
 
 MAX_PENDING = 100_000
-"""Most events that wait until the world is loaded; with more, it has to be loaded up to a later event."""
+"""Maximum number of events that wait until the world is loaded; beyond it, it must be loaded up to a later event."""
 FEW_ENTRIES = 300
-"""Most entries encoded at once."""
+"""Maximum number of entries encoded at once."""
 FOLD_FROM = 256
 """Pending events are folded at the latest when there are this many."""
 MAX_CACHED_BYTES = 16 * 1024 * 1024
-"""Limit of the cached parts, for other clients that ask at the same time."""
+"""Limit of the cached parts, which other clients that ask at the same time share."""
 
 
 class LiveState:
-    """Folds what the hub delivers: at once while a client mirrors the world, else when there is time or need."""
+    """Folds what the hub delivers: at once while a client mirrors the world, otherwise when there is time or need."""
 
     def __init__(self) -> None:
         self.loaded_world: World | None = None
-        """None while it is loaded."""
+        """None while it is loading."""
         self.touched: Touched | None = None
-        """What the newest event of the live stream has done, while there are memberships."""
+        """What the newest event of the live stream has changed, while there are memberships."""
         self._pending: deque[Event] = deque()
         self._floor = ZERO
-        """A world has to be loaded at least up to here: what came before does not wait any more."""
+        """A world must be loaded at least up to this id: earlier events no longer wait."""
         self._memberships: dict[Filters, Membership] = {}
         self._parts: dict[tuple[Filters, tuple[str, ...], int, int], StateParts] = {}
         self._parts_bytes = 0
@@ -53,9 +53,9 @@ class LiveState:
         self._ready_waiters: list[asyncio.Future[None]] = []
         self._warming = asyncio.Lock()
         self._index: AirportIndex | None = None
-        """Of the flights, while people ask."""
+        """The index of flights, while clients ask for state."""
 
-    # The fold.
+    # Folding.
 
     @property
     def is_ready(self) -> bool:
@@ -64,11 +64,11 @@ class LiveState:
 
     @property
     def has_pending(self) -> bool:
-        """Whether there are delivered events that are not part of the world yet."""
+        """Whether there are delivered events that have not been folded yet."""
         return bool(self._pending) and self.is_ready
 
     def begin(self, world: World) -> bool:
-        """Go on from a world that was loaded; False when too much has come meanwhile: it is to be loaded again."""
+        """Continue from a loaded world; False if too much has arrived meanwhile, and it must be loaded again."""
         if world.as_of < self._floor:
             return False
         self._pending = deque(event for event in self._pending if event.id > world.as_of)
@@ -97,7 +97,7 @@ class LiveState:
             self._fold_all(self.loaded_world)
 
     def fold_until(self, deadline: float, monotonic: Callable[[], float]) -> None:
-        """Fold what waits, as long as there is time."""
+        """Fold pending events until the deadline."""
         world = self.loaded_world
         while world is not None and self._pending:
             self._note_changes(world.fold(self._pending.popleft()))
@@ -106,7 +106,7 @@ class LiveState:
 
     @property
     def world(self) -> World:
-        """The world as of the last event of the live stream. Only once it is ready."""
+        """Return the world as of the last event of the live stream. Only once it is ready."""
         assert self.loaded_world is not None, "no client is admitted before it is loaded"
         if self._pending:
             self._fold_all(self.loaded_world)
@@ -126,21 +126,21 @@ class LiveState:
                     self._index.touch(change.keys)
 
     def _airport_index(self, filters: Filters) -> AirportIndex | None:
-        """Return the index where it is of use to these filters; made when it is first."""
+        """Return the index if it helps with these filters; created on first use."""
         if self._index is None and filters.airports:
             self._index = AirportIndex(self.world.flights)
         return self._index
 
-    # Who mirrors it.
+    # Mirrors of it.
 
     def mirror(self, subscription: Subscription, catalogue: Catalogue) -> Mirror:
-        """Keep account of the state of a new group; until it is closed."""
+        """Track the state of a new group until the mirror is closed."""
         types = catalogue.expand(subscription.channels)
         membership = self.join(subscription.filters)
         return Mirror(self, membership, types, self.kinds_of(types), catalogue)
 
     def join(self, filters: Filters) -> Membership:
-        """Keep account of what is inside of these filters from now on, for one group more."""
+        """Track which entries pass these filters, for one more group."""
         world = self.world
         found = self._membership(filters)
         if found is None:
@@ -149,14 +149,14 @@ class LiveState:
         return found
 
     def _membership(self, filters: Filters) -> Membership | None:
-        """Find a membership as of the event in hand, which it may not have come to by itself."""
+        """Return a membership as of the current event, which it may not have processed yet."""
         found = self._memberships.get(filters)
         if found is not None and self.touched is not None:
             found.judge(self.touched)
         return found
 
     def leave(self, membership: Membership) -> None:
-        """Keep it for one group less."""
+        """Track it for one group less."""
         membership.users -= 1
         if not membership.users:
             del self._memberships[membership.filters]
@@ -164,14 +164,14 @@ class LiveState:
     # What is sent.
 
     def kinds_of(self, types: Iterable[str]) -> tuple[str, ...]:
-        """Name the kinds that who is subscribed to these types is sent."""
+        """Name the kinds of entries for these event types."""
         families = {event_type.partition(".")[0] for event_type in types}
         return tuple(entries.kind.name for entries in self.world.of_families(families))
 
     def parts(
         self, filters: Filters, types: Iterable[str], *, window_bits: int, max_message_bytes: int
     ) -> StateParts | None:
-        """Write the world for one subscription; None where no kind of it is subscribed to."""
+        """Encode the world for one subscription; None if it is subscribed to no kind."""
         world, kinds = self.world, self.kinds_of(types)
         if not kinds:
             return None
@@ -192,7 +192,7 @@ class LiveState:
         return found
 
     def keys(self, entries: Entries, filters: Filters) -> Iterable[Key]:
-        """Find the entries of a kind that filters let pass now."""
+        """Return the keys of a kind's entries that pass the filters now."""
         membership = self._membership(filters)
         self._was_asked = True
         if membership is not None:
@@ -205,9 +205,9 @@ class LiveState:
             self._parts_bytes = 0
 
     async def warm(self) -> None:
-        """Encode what is not encoded, in turns, so that the next request for a large state does not delay others.
+        """Encode what is not encoded yet, in slices, so that the next request for a large state does not delay others.
 
-        Of the thousands who ask at once after a restart, one does it for all.
+        If thousands ask at once after a restart, the first one does it for all.
         """
         async with self._warming:
             if self.is_warm:
@@ -219,11 +219,11 @@ class LiveState:
 
     @property
     def is_warm(self) -> bool:
-        """Whether a state can be written at once."""
+        """Tell whether a state can be written at once."""
         return self.is_ready and sum(entries.cold for entries in self.world.kinds.values()) <= FEW_ENTRIES
 
     def rest(self) -> None:
-        """Give back what only those need who ask, as nobody has asked since the last time."""
+        """Free what is only needed for requests, if there was none since the last call."""
         if not self._was_asked and self.loaded_world is not None:
             self._parts.clear()
             self._parts_bytes = 0
@@ -233,7 +233,7 @@ class LiveState:
         self._was_asked = False
 
     def corrections(self, mirror: Mirror, touched: Iterable[tuple[str, Key]], event_id: EventId) -> Iterator[bytes]:
-        """Write how entries are now that changed while a client was sent history, which tells of no crossing."""
+        """Encode the current form of entries that changed during a catch-up, which reports no crossings."""
         for name, key in touched:
             entries = self.world.kinds[name]
             if name not in mirror.kinds:
@@ -245,7 +245,7 @@ class LiveState:
 
 
 def keys_in(event: Event, world: World) -> Iterator[tuple[str, Key]]:
-    """Find whose entries a stored event concerns: the names of their kinds, and their keys."""
+    """Return the entries that a stored event concerns: the names of their kinds, and their keys."""
     for entries in world.kinds.values():
         if not entries.kind.takes(event.type):
             continue

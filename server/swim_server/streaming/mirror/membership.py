@@ -1,4 +1,4 @@
-"""Which entries of the world pass some filters, kept up to date event by event for all who have these filters."""
+"""Which entries of the world pass some filters, updated with each event for all groups with these filters."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Crossing(NamedTuple):
-    """What one event did to the entries inside of some filters."""
+    """How one event changed which entries pass some filters."""
 
     entered: Sequence[tuple[Entries, Key]] = ()
-    """Inside now, and not before."""
+    """Pass now, and did not before."""
     stale: Sequence[tuple[Entries, Key]] = ()
-    """Inside before and now, changed by an event that does not pass the filters by itself."""
+    """Passed before and now, but were changed by an event that does not pass the filters by itself."""
     left: Sequence[tuple[Entries, Key]] = ()
-    """Inside before, and not now: gone from the filters, or altogether."""
+    """Passed before and do not now: changed, or ended."""
     ended: Sequence[tuple[Entries, Key]] = ()
     """Those of them that the event itself has ended: clients that get the event know."""
 
@@ -37,18 +37,18 @@ NO_CROSSING = Crossing()
 
 
 class Touched:
-    """The entries that one event concerned, as they are after it: gathered once for the filters of all."""
+    """The entries that one event concerned, as they are after it: collected once for all filters."""
 
     def __init__(self, event: Event, changes: Sequence[Change], world: World) -> None:
         self.event = event
         self.changes = changes
         self.world = world
         self.match: Match[Any] | None = None
-        """The same event on its way to the groups. The hub sets it."""
+        """The same event on its way to the groups. Set by the hub."""
         self._rows: PositionBatch | None = None
 
     def rows(self, keys: Sequence[Key | None]) -> PositionBatch:
-        """Give the flights of a batch as they are now, in its order."""
+        """Return the flights of a batch as they are now, in its order."""
         if self._rows is None:
             by_key = self.world.flights.by_key
             positions = [by_key.get(key) if key is not None else None for key in keys]
@@ -56,18 +56,18 @@ class Touched:
         return self._rows
 
     def selected(self, filters: Filters) -> int:
-        """Find the positions of the batch itself that pass the filters."""
+        """Return the positions of the batch itself that pass the filters."""
         return self.match.selected(filters) if self.match is not None else 0
 
 
 class Membership:
-    """The keys of all entries that pass the filters. Everything is inside of no filters: then none are kept."""
+    """The keys of all entries that pass the filters. Without filters everything does, and no keys are kept."""
 
     def __init__(self, filters: Filters, world: World, index: AirportIndex | None = None) -> None:
-        """``index``: of the flights; without one all of them are looked at."""
+        """Use ``index`` to find flights; without it all of them are searched."""
         self.filters = filters
         self.users = 0
-        """How many groups have these filters."""
+        """Number of groups with these filters."""
         self._inside: dict[str, set[Key]] = {}
         self._crossing = NO_CROSSING
         self._judged: Event | None = None
@@ -75,11 +75,11 @@ class Membership:
             self._inside[name] = set(passing(filters, entries, index if entries is world.flights else None))
 
     def inside(self, entries: Entries) -> Collection[Key]:
-        """Give the keys of those of a kind's entries that are inside."""
+        """Return the keys of a kind's entries that pass."""
         return self._inside[entries.kind.name] if self.filters else entries.by_key.keys()
 
     def judge(self, touched: Touched) -> Crossing:
-        """Take in what an event has done; the same answer however often it is asked for."""
+        """Process an event; returns the same result however often it is called."""
         if self._judged is touched.event:
             return self._crossing
         self._judged, self._crossing = touched.event, NO_CROSSING
@@ -115,7 +115,9 @@ class Membership:
     def _judge_everything(
         self, entries: Entries, change: Change, touched: Touched, *, is_end: bool
     ) -> tuple[tuple[tuple[Entries, Key], ...], ...] | None:
-        """Without filters an entry is told that a position opens, as positions may be left out; and what ends."""
+        """Return the crossings without filters: entries opened by a position, as positions may be left out; and those
+        that end.
+        """
         opened = change.opened if touched.event.type in POSITION_TYPES else ()
         entered = tuple((entries, key) for key in opened if key in entries.by_key)
         gone = tuple((entries, key) for key in change.keys if key is not None) if is_end else ()
@@ -123,7 +125,7 @@ class Membership:
 
 
 def passing(filters: Filters, entries: Entries, index: AirportIndex | None = None) -> Iterator[Key]:
-    """Find the entries of a kind that pass; ``index``: where those are found that concern an airport."""
+    """Return the entries of a kind that pass; ``index`` finds those that concern an airport."""
     event_type, by_key = _type_of(entries.kind), entries.by_key
     if index is not None and filters.airports:
         return (key for key in index.candidates(filters.airports) if filters.passes(event_type, by_key[key]))
@@ -131,13 +133,13 @@ def passing(filters: Filters, entries: Entries, index: AirportIndex | None = Non
 
 
 def passes(filters: Filters, entries: Entries, key: Key) -> bool:
-    """Tell whether there is such an entry, and the filters let it pass."""
+    """Tell whether the entry exists and passes the filters."""
     entry = entries.by_key.get(key)
     return entry is not None and filters.passes(_type_of(entries.kind), entry)
 
 
 def _type_of(kind: Kind) -> str:
-    """Name a type of the kind's family, of which the same filters can be judged; none that is a batch."""
+    """Return a type of the kind's family to which the same filters apply, and which is not a batch."""
     return f"{kind.family}.state"
 
 

@@ -1,4 +1,4 @@
-"""What one group that asked for state is given for an event: the event, and what it does to the state it has."""
+"""What a group that asked for state gets for an event: the event, and what it changes in the group's state."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class StateOwner(Protocol):
-    """Who folds the events, and keeps the memberships."""
+    """What folds the events and keeps the memberships."""
 
     touched: Touched | None
 
     def leave(self, membership: Membership) -> None:
-        """Keep it for one group less."""
+        """Track it for one group less."""
 
 
 class Mirror:
-    """The state of a group's members stays right: what crosses their filters unseen is told beside the events."""
+    """Keeps the state of a group's members correct: changes across their filters are sent beside the events."""
 
     def __init__(
         self,
@@ -38,17 +38,19 @@ class Mirror:
     ) -> None:
         self.membership = membership
         self.kinds = kinds
-        """Those whose families are subscribed to."""
+        """The kinds whose families are subscribed to."""
         self._state = state
         self._types = types
         self._catalogue = catalogue
 
     def close(self) -> None:
-        """Let go: the group has no members any more."""
+        """Release the membership: the group has no members any more."""
         self._state.leave(self.membership)
 
     def frames(self, match: Match[Any]) -> list[FramedEvent]:
-        """Give what the members are sent for an event, in order: itself, and how what crossed is after it."""
+        """Return what the members are sent for an event, in order: the event, then the entries that crossed the
+        filters.
+        """
         event, touched = match.event, self._state.touched
         is_subscribed = not self._types.isdisjoint(self._catalogue.keys(event.type))
         framed = match.sift(self.membership.filters) if is_subscribed else None

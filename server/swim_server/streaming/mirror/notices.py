@@ -1,4 +1,4 @@
-"""Messages about the state that one event is the reason of, framed once for all who get them."""
+"""State messages caused by one event, framed once for all that get them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_FLIGHTS: Mapping[Hashable, Any] = MappingProxyType({})
 
 
 class FramedNotices(FramedEvent):
-    """They stand in a group's order beside their event. No newer position makes them needless."""
+    """Ordered in a group like their event. No newer position replaces them."""
 
     def __init__(self, event: Event, payloads: Sequence[bytes]) -> None:
         super().__init__(event)
@@ -24,10 +24,10 @@ class FramedNotices(FramedEvent):
         self.__dict__["flights"] = _NO_FLIGHTS
 
     def frame(self, window_bits: int, max_message_bytes: int = MAX_MESSAGE_BYTES) -> bytes:
-        """Return the frames of all of them that such clients can take, joined."""
+        """Return the frames of all that such clients accept, joined."""
         name = (window_bits, max_message_bytes)
-        found = self._frames.get(name)
+        found = self.frames.get(name)
         if found is None:
             chosen = [each for each in self._payloads if len(each) <= max_message_bytes]
-            found = self._frames[name] = b"".join([frame_payload(each, window_bits) for each in chosen])
+            found = self.frames[name] = b"".join([frame_payload(each, window_bits) for each in chosen])
         return found

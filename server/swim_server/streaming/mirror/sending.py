@@ -1,4 +1,4 @@
-"""Sending a state to one connection: when that can be, and the moment that it is of."""
+"""Sending the state to one connection: when that is possible, and as of which moment."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class StateSending:
-    """Holds nothing of a single client."""
+    """Keeps nothing about a single client."""
 
     def __init__(self, hub: Hub, *, clock: Clock) -> None:
         self._hub = hub
         self._now_ms = clock.now_ms
 
     def can_send_at_once(self, connection: Connection) -> bool:
-        """Tell whether the state may be sent now: it is loaded, and nothing that is older waits for the client."""
+        """Tell whether the state can be sent now: it is loaded, and nothing older waits for the client."""
         state = self._hub.state
         return state.is_ready and state.is_warm and not connection.is_lagging and connection.catch_up is None
 
     async def can_send(self, connection: Connection, *, is_resuming: bool = False) -> None:
-        """Wait until it may be sent, or the connection is gone. ``is_resuming``: also in the middle of history."""
+        """Wait until it can be sent, or the connection is gone. ``is_resuming``: also during catch-up."""
         state = self._hub.state
         await state.ready()
         if not state.is_warm:
@@ -43,7 +43,7 @@ class StateSending:
                 return
 
     def parts(self, connection: Connection) -> StateParts | None:
-        """Write the world as it is now for a connection; None: none of its channels has a state."""
+        """Encode the current state for a connection; None: none of its channels has a state."""
         subscription = connection.subscription
         return self._hub.state.parts(
             subscription.filters,
@@ -53,7 +53,7 @@ class StateSending:
         )
 
     def send(self, connection: Connection, answers: list[bytes], parts: StateParts) -> None:
-        """Send the answers, the state, and before it, where an entry is too long for this client, that it is."""
+        """Send the answers, then an error for each entry that is too long for this client, then the state."""
         if parts.left_out:
             text = f"{parts.left_out} entries of the state were left out: they are longer than this client can take"
             at = format_ms(self._now_ms())
@@ -61,7 +61,7 @@ class StateSending:
         connection.send_state(PartsQueue([connection.framed(each) for each in answers], parts, self._hub.call_soon))
 
     def send_now(self, connection: Connection) -> None:
-        """Send the world as it is now to a connection that was to be sent history, and does not lag."""
+        """Send the current state to a connection that should have been sent history and does not lag."""
         parts = self.parts(connection)
         if parts is not None:
             self.send(connection, [], parts)

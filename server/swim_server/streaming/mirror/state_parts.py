@@ -1,4 +1,4 @@
-"""The parts of one state, shared by everybody who asks for it at one moment; and their way to one of them."""
+"""The parts of one state, shared by all clients that ask for it at one moment; and the queue of one of them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class StateParts:
         self.as_of = as_of
         self.payloads = payloads
         self.left_out = left_out
-        """Entries that are longer than these clients can take."""
+        """Entries that are longer than these clients accept."""
         self.size_bytes = sum(map(len, payloads))
         self._window_bits = window_bits
         self._frames: list[bytes | None] = [None] * len(payloads)
 
     def frame(self, number: int) -> tuple[bytes, bool]:
-        """Return the frame of a part, and whether that has cost what compressing a large message costs."""
+        """Return the frame of a part, and whether it had to be compressed, which is expensive."""
         found = self._frames[number]
         if found is not None:
             return found, False
@@ -35,7 +35,7 @@ class StateParts:
 
 
 class PartsQueue:
-    """What precedes a state, and the parts of it that one client has not been sent. Holds no copy of them."""
+    """What precedes a state, and the parts of it that one client has not been sent. Shares them, without a copy."""
 
     __slots__ = ("_answers", "_next", "_parts", "call_soon")
 
@@ -47,13 +47,13 @@ class PartsQueue:
         self._parts = parts
         self._next = 0
         self.call_soon = call_soon
-        """Goes on in the loop's next turn."""
+        """Continues in the loop's next turn."""
 
     def __bool__(self) -> bool:
         return bool(self._answers) or self._next < len(self._parts.payloads)
 
     def take(self) -> tuple[bytes, bool]:
-        """Take the next frame; and whether everybody else should have a turn before the one that follows."""
+        """Take the next frame; also tell whether others should have a turn before the one after it."""
         if self._answers:
             return self._answers.popleft(), False
         number, self._next = self._next, self._next + 1

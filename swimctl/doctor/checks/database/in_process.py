@@ -1,4 +1,4 @@
-"""The key database as the running process has it: the same one, and no trouble with it."""
+"""The key database as the running process uses it: the same one, and without errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @expecting("the running process reads the database that the command line writes")
 async def same_store(context: DoctorContext) -> Answer:
-    """Check that the process reads what the command line writes: the marker row, read back through it."""
+    """Check that the process reads what the command line writes, with a marker row read back through it."""
     from swim_server.daemon.database_name import describe_database
 
     from swimctl.client.session import RpcFailed
@@ -41,7 +41,7 @@ async def same_store(context: DoctorContext) -> Answer:
 
 @expecting("the running process can check keys")
 async def in_use(context: DoctorContext) -> Answer:
-    """Check that the process itself has no trouble with the database."""
+    """Check that the process itself has no errors with the database."""
     expected = "the running process can check keys"
     keys = (await status(context)).keys
     if keys.problem is not None:

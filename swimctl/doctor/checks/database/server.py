@@ -1,4 +1,4 @@
-"""The ground of the key database: its file is there, or its server answers and encrypts."""
+"""Access to the key database: its file exists, or its server answers and encrypts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CERTIFICATE_DAYS = 14
 
 
 async def reachable(context: DoctorContext) -> Answer:
-    """Check that the file is there, or that the server's port answers."""
+    """Check that the file exists, or that the server's port answers."""
     from swimctl.doctor.probes.database.database_address import address_of
 
     config = await key_database.database_config(context)
@@ -64,7 +64,7 @@ async def reachable(context: DoctorContext) -> Answer:
 
 
 async def _with_other_database(context: DoctorContext, answer: Answer) -> Answer:
-    """Add that the process still uses another database than the one that is configured now."""
+    """Add that the process still uses a database other than the configured one."""
     with contextlib.suppress(CannotAsk, CommandError):
         changes = await config_changes(context)
         changed = {name for name in (*changes.reload, *changes.restart) if name.startswith("database.")}
@@ -100,7 +100,7 @@ async def _connect_seconds(context: DoctorContext, address: DatabaseAddress) -> 
 
 
 async def _is_in_use(context: DoctorContext) -> bool:
-    """Whether a daemon says that it serves from this home; who does not has not made its files yet."""
+    """Return True if a daemon says that it serves from this home; a home never served from has no files yet."""
     return await context.is_held() and await context.lock() is not None
 
 
@@ -120,7 +120,7 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
 
 
 def _about_owner(context: DoctorContext, path: Path, owner: int) -> Advice:
-    """Advise about a file of another user: it belongs to the folder's owner, not to the user who asks."""
+    """Advise about a file of another user: it should belong to the folder's owner, not to the current user."""
     home, name = user_of(context, path.parent), context.procfs.user_name(owner)
     if context.circumstances.user in (0, owner):
         why = "neither owner nor mode forbid it: an attribute (i, a) of the file, or how its disk is mounted"
@@ -133,7 +133,7 @@ def _about_owner(context: DoctorContext, path: Path, owner: int) -> Advice:
 
 
 async def encrypted(context: DoctorContext) -> Answer:
-    """Check that a server encrypts, with a certificate that holds."""
+    """Check that a server encrypts, with a valid certificate."""
     from swimctl.doctor.probes.database.database_address import address_of
     from swimctl.doctor.probes.database.tds import NoTds, TdsHandshake, shake_hands
 
@@ -174,7 +174,7 @@ def _distrust_fix(address: object) -> str:
 
 
 def days_left(certificate: object, now: datetime) -> int | None:
-    """Whole days until a certificate ends, as ``ssl`` shows it."""
+    """Return the whole days until a certificate expires, from ``ssl``'s text of its end."""
     import ssl
 
     text = certificate.get("notAfter") if isinstance(certificate, dict) else None

@@ -1,4 +1,4 @@
-"""The key database: reachable, of the right schema, with the right clock, the same for daemon and command line."""
+"""The key database: it can be opened, read and written, and has the right schema and clock."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS, TOO_SLOW_SECONDS = 0.25, 1.0
 CLOCK_SECONDS = 2.0
-"""How far the clocks may differ: keys expire by the one and are created by the other."""
+"""How far the clocks may differ: keys are created by one and expire by the other."""
 FUTURE = timedelta(seconds=60)
 TIMEOUT_SECONDS = 2 * key_database.STATEMENT_SECONDS + 0.5
 
 
 async def login(context: DoctorContext) -> Answer:
-    """Check that the database lets us in."""
+    """Check that the database accepts our login."""
     from swim_server.sql.errors import StoreError, StoreMisconfigured
 
     expected = "the database accepts our login and answers"
@@ -55,13 +55,13 @@ async def latency(context: DoctorContext) -> Answer:
     except StoreError as error:
         return fail(expected, str(error), fix=fix)
     seen = f"{seconds * 1000:.1f} ms"
-    if seconds >= TOO_SLOW_SECONDS * context.stretch:
+    if seconds >= TOO_SLOW_SECONDS * context.load_factor:
         return fail(expected, f"{seen}: clients whose key isn't cached wait that long", fix=fix)
-    return ok(expected, seen) if seconds < SLOW_SECONDS * context.stretch else warn(expected, seen, fix=fix)
+    return ok(expected, seen) if seconds < SLOW_SECONDS * context.load_factor else warn(expected, seen, fix=fix)
 
 
 async def schema(context: DoctorContext) -> Answer:
-    """Check that the columns are there."""
+    """Check that the needed columns exist."""
     from swim_server.keys.schema import REMEDY_FOR_LEFT
     from swim_server.keys.tables import NEEDED_KEY_COLUMNS, api_keys
     from swim_server.sql.errors import StoreError
@@ -88,7 +88,7 @@ async def schema(context: DoctorContext) -> Answer:
 
 
 async def upgrade_schema(context: DoctorContext) -> list[str]:
-    """Add what is missing. Raises CommandFailed."""
+    """Add missing tables and columns. Raises CommandFailed."""
     from swim_server.keys.upgrading import REMEDY_FOR_LEFT, upgrade
     from swim_server.sql.errors import StoreError
 
@@ -103,7 +103,7 @@ async def upgrade_schema(context: DoctorContext) -> list[str]:
 
 
 async def clock(context: DoctorContext) -> Answer:
-    """Its clock and ours agree."""
+    """Check that the database's clock and ours agree."""
     from swim_server.sql.errors import StoreError
 
     if (await key_database.login(context)).kind != "mssql":
@@ -124,7 +124,7 @@ async def clock(context: DoctorContext) -> Answer:
 
 
 async def _no_row_from_the_future(context: DoctorContext) -> Answer:
-    """Check that no row is from the future: a file has no clock, but rows tell of the clocks that wrote them."""
+    """Check that no row is from the future: a file has no clock, but its rows show those of its writers."""
     from swim_server.sql.errors import StoreError
 
     expected = "no key was made or used in the future"
@@ -146,7 +146,7 @@ async def _no_row_from_the_future(context: DoctorContext) -> Answer:
 
 
 async def writable(context: DoctorContext) -> Answer:
-    """Keys can be stored: a row that is no key, removed again."""
+    """Check that keys can be stored, with a row that is not a key and is removed again."""
     from swim_server.sql.errors import PermissionDenied, StoreError, StoreMisconfigured
 
     expected = "a row can be written"
@@ -162,13 +162,13 @@ async def writable(context: DoctorContext) -> Answer:
 
 
 async def _how_full(context: DoctorContext) -> str:
-    """Return what tells how much room the disk of a file has; of a server, what it says."""
+    """Return the command that shows how full the file's disk is; for a server, its own message."""
     path = key_database.sqlite_path(await key_database.database_config(context), context.home.database)
     return f"df -h {path.parent}" if path is not None else "swimctl db status"
 
 
 async def _who_holds_it(context: DoctorContext) -> str:
-    """Return what tells who holds a file's lock; of a server, what it says."""
+    """Return the command that shows who holds a file's lock; for a server, its own message."""
     config = await key_database.database_config(context)
     path = key_database.sqlite_path(config, context.home.database)
     return f"fuser -v {path}" if path is not None else "swimctl db status"
@@ -209,7 +209,7 @@ CHECKS: tuple[Check, ...] = (
         ask=schema,
         needs=("database.latency",),
         repair=Repair(
-            mend=upgrade_schema,
+            apply=upgrade_schema,
             question="Add the missing tables and columns to the key database? Nothing in it is changed or removed.",
         ),
         timeout_seconds=TIMEOUT_SECONDS,

@@ -1,4 +1,4 @@
-"""The public address, as a client sees it: ``[server] public_url``, or the one given with ``--url``."""
+"""The public address as a client sees it: ``[server] public_url``, or the one given with ``--url``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Answer, Check, decide, fail, inspect, ok, skip, unknown, warn
+from swimctl.doctor.checks.front.capacity import check_capacity
 from swimctl.doctor.checks.front.http import http_is_answered
 from swimctl.doctor.checks.front.proxy import check_address, check_old_processes
 from swimctl.doctor.probes import public_endpoint
@@ -27,7 +28,7 @@ IDLE_SECONDS = 130.0
 
 
 def _of_the_front(expected: str) -> Callable[[Ask], Ask]:
-    """Skip a check where there is no public address."""
+    """Skip a check if there is no public address."""
 
     def wrap(ask: Ask) -> Ask:
         async def careful(context: DoctorContext) -> Answer:
@@ -123,13 +124,13 @@ async def _upgrade(context: DoctorContext) -> Answer:
 
 
 async def _where_it_listens(context: DoctorContext) -> list[str]:
-    """Say where the daemon listens, if one can be asked."""
+    """Return the address the daemon listens on, if a daemon can be asked."""
     found = None if context.options.url is not None else await context.answered(context.status)
     return [] if found is None else [f"the daemon listens at {found.url}"]
 
 
 async def _where_it_should_lead(context: DoctorContext) -> list[str]:
-    """Say where the daemon listens, which a proxy must lead to."""
+    """Return the address the daemon listens on, which a proxy must forward to."""
     if context.options.url is not None:
         return []
     return [f"the daemon listens at {(await status(context)).url}"]
@@ -155,7 +156,7 @@ async def _judge_refused_header(context: DoctorContext, visit: Visit, expected: 
     fix = decide(line, "a line of the proxy's configuration")
     if any(word in visit.greeting.text.lower() for word in NO_KEY_WORDS):
         return fail(expected, f"the proxy takes it away: {visit.greeting.text}", fix=fix)
-    if context.options.url is not None:  # a lasting key is never put into an address, where proxies log it
+    if context.options.url is not None:  # never put a permanent key into a URL: proxies log it
         seen = f"the key is refused, or the proxy takes it away: {visit.greeting.text}"
         return fail(expected, seen, fix="SWIM_API_KEY=… swimctl doctor --url …")
     if await public_endpoint.is_let_in_by_query(context):
@@ -276,6 +277,14 @@ CHECKS: tuple[Check, ...] = (
         "front.old-processes",
         "A proxy's old processes come to an end",
         check_old_processes,
+        "process.answers",
+        "config.valid",
+        is_outside=False,
+    ),
+    _check(
+        "front.capacity",
+        "The proxy has room for more connections",
+        check_capacity,
         "process.answers",
         "config.valid",
         is_outside=False,

@@ -1,4 +1,4 @@
-"""Plain HTTP at the public address: state, history and streams for those without WebSockets."""
+"""Plain HTTP at the public address: state, history and streams for clients without WebSockets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LINE = "location /api/swim/v1/ { proxy_pass http://HOST:PORT; proxy_buffering of
 
 
 async def http_is_answered(context: DoctorContext) -> Answer:
-    """Ask for flights as a client without WebSockets does."""
+    """Check that flights can be requested as a client without WebSockets does."""
     found = await ask_for_flights(context)
     look = inspect("swimctl status", "its url is where the proxy must lead")
     passed = decide(LINE, "a line of the proxy's configuration, with where the daemon listens")
     if found.is_state and found.status == 200:
         return ok(EXPECTED, f"{found.path} is")
-    if found.code is not None:  # the service itself has spoken
+    if found.code is not None:  # the service itself answered
         return unknown(EXPECTED, f"{found.path}: {found.status}, {found.code}")
     if found.status is None:
         return warn(EXPECTED, f"{found.path}: {found.trouble}", advice=[look, passed])

@@ -1,24 +1,27 @@
-"""The proxy in front: whether it says who its clients are, and whether its old processes come to an end."""
+"""The proxy in front: whether it reports client addresses, and whether its old processes end."""
 
 from __future__ import annotations
 
-import asyncio
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from swim_server.keys.permissions import is_within
 
 from swimctl.doctor.check import Advice, Answer, decide, fail, inspect, ok, skip, unknown, warn
-from swimctl.doctor.probes.daemon_facts import expecting, service_url, status
+from swimctl.doctor.probes.daemon_facts import expecting
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit, forged_visit
-from swimctl.doctor.probes.kernel_sockets import ProxyProcess, proxy_processes
-from swimctl.doctor.probes.wire import Target
+from swimctl.doctor.probes.kernel_sockets import proxies_here
+from swimctl.doctor.probes.plain_http import proxy_name
+from swimctl.doctor.probes.tallies import busiest_proxy
 from swimctl.text import duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from swim_server.daemon.control.documents.diagnostics import PeerTally
+
     from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.kernel_sockets import ProxyProcess
 
 EXPECTED = "the process knows clients' real addresses, whatever they claim"
 LINES = {
@@ -29,11 +32,11 @@ LINES = {
     "varnish": "set req.http.X-Forwarded-For = client.ip;",
     "haproxy": "http-request set-header X-Forwarded-For %[src]",
 }
-"""By proxy: what has it name the client itself, in place of what the client says."""
+"""By proxy: the line that makes it name the client itself, instead of repeating the client's claim."""
 
 
 async def check_address(context: DoctorContext) -> Answer:
-    """Visit the public address with a forged header, and judge what the process believes."""
+    """Check with a forged header which client address the process believes."""
     visit = await forged_visit(context)
     if visit.trouble is not None or visit.believed is None:
         return unknown(EXPECTED, visit.trouble or "the running process didn't tell")
@@ -41,7 +44,7 @@ async def check_address(context: DoctorContext) -> Answer:
 
 
 def judge(visit: ForgedVisit, trusted_proxies: Sequence[str]) -> Answer:
-    """Conclude from what came of a forged visit."""
+    """Evaluate the outcome of a forged visit."""
     if any(ip_network(each, strict=False).prefixlen == 0 for each in trusted_proxies):
         seen = "[server] trusted_proxies trusts every address: each client can say where it comes from"
         command = "swimctl config set server.trusted_proxies 127.0.0.1,::1 && swimctl restart"
@@ -81,21 +84,48 @@ ABOUT_OLD = {
 }
 
 
+RELOADED_WITHIN_SECONDS = {"apache": 86_400.0, "nginx": 60 * 86_400.0, "haproxy": 60 * 86_400.0}
+"""By proxy: when it has been reloaded at the latest. Debian rotates Apache's log daily; certificates last 90 days."""
+
+
 @expecting(OLD_EXPECTED)
 async def check_old_processes(context: DoctorContext) -> Answer:
-    """Look whether processes that a proxy has replaced live on for the sake of their connections to the service."""
-    pid, port = (await status(context)).pid, Target.parse(await service_url(context)).port
-    found = await context.fact(
-        "kernel.proxy-processes", lambda: asyncio.to_thread(proxy_processes, pid, port), "/proc",
-        about=f"port {port}", shape=list[ProxyProcess] | None,
-    )  # fmt: skip
-    if found is None:
-        return skip(OLD_EXPECTED, "a proxy's sockets can't be looked at: only by root")
-    return judge_processes(found, context.now, (await context.loaded()).config.server.max_connection_hours)
+    """Check for replaced proxy processes that stay alive because of connections to the service."""
+    max_hours = (await context.loaded()).config.server.max_connection_hours
+    found = await proxies_here(context)
+    if found is not None and any(each.connections for each in found):
+        return judge_processes(found, context.now, max_hours)
+    peer = await busiest_proxy(context)
+    if peer is None:
+        return skip(OLD_EXPECTED, "no client comes through one of [server] trusted_proxies")
+    if (name := await proxy_name(context)) is None:
+        unseen = "its sockets can't be looked at: only by root" if found is None else "none of its processes is here"
+        return skip(OLD_EXPECTED, f"what stands at {peer.address} does not name itself, and {unseen}")
+    return judge_oldest(name, peer, max_hours)
+
+
+def judge_oldest(proxy: str, peer: PeerTally, max_hours: float) -> Answer:
+    """Conclude about a proxy whose processes can't be seen: they last as long as their oldest connection."""
+    lasted = f"{proxy} at {peer.address}: its oldest connection has lasted {duration(peer.oldest_seconds)}"
+    if proxy not in RELOADED_WITHIN_SECONDS:
+        return ok(OLD_EXPECTED, f"{proxy} leaves no process behind at a reload")
+    if max_hours:
+        return ok(OLD_EXPECTED, f"{lasted}; [server] max_connection_hours = {max_hours:g} ends it")
+    if peer.oldest_seconds < RELOADED_WITHIN_SECONDS[proxy]:
+        return ok(OLD_EXPECTED, lasted)
+    seen = f"{lasted}; every reload since then has left a process behind for those that are older"
+    return warn(OLD_EXPECTED, seen, ABOUT_OLD[proxy], advice=[_limit_stays()])
+
+
+def _limit_stays() -> Advice:
+    return decide(
+        "swimctl config set server.max_connection_hours 24 && swimctl restart",
+        "from then on each client is asked once a day to reconnect (1012), which some old clients treat as final",
+    )
 
 
 def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float) -> Answer:
-    """Conclude from a proxy's processes: old is what listens no more while others of its name do."""
+    """Evaluate a proxy's processes: one is old if it no longer listens while others of its name do."""
     ours = {each.proxy for each in found if each.connections}
     if not ours:
         return skip(OLD_EXPECTED, "no proxy on this machine has connections to the service")
@@ -114,17 +144,13 @@ def judge_processes(found: Sequence[ProxyProcess], now: float, max_hours: float)
         return ok(OLD_EXPECTED, f"{seen}; [server] max_connection_hours = {max_hours:g} ends them")
     if since < OLD_SECONDS:
         return ok(OLD_EXPECTED, seen)
-    lasting = decide(
-        "swimctl config set server.max_connection_hours 24 && swimctl restart",
-        "from then on each client is asked once a day to reconnect (1012), which some old clients treat as final",
-    )
     once = decide("swimctl restart", "only this once: every client reconnects, and these processes end")
     look = inspect(f"ps -o pid,lstart,args -p {','.join(str(each.pid) for each in old)}")
     about = [ABOUT_OLD[proxy]] if proxy in ABOUT_OLD else []
-    return warn(OLD_EXPECTED, seen, *about, advice=[look, lasting, once])
+    return warn(OLD_EXPECTED, seen, *about, advice=[look, _limit_stays(), once])
 
 
 def _replaced_at(old: Sequence[ProxyProcess], found: Sequence[ProxyProcess], now: float) -> float:
-    """Return since when there are newer ones: the first that was started after all old ones."""
+    """Return when the processes were replaced: the start of the first one newer than all old ones."""
     newest = max(each.started for each in old)
     return min((each.started for each in found if each.is_listening and each.started > newest), default=now)

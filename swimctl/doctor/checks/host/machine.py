@@ -32,14 +32,14 @@ LARGE_LOG_BYTES = 1024 * MEBIBYTE
 
 
 async def disk_has_room(context: DoctorContext) -> Answer:
-    """Check that there is room on the home's disk for history and keys."""
+    """Check that the home's disk has room for history and keys."""
     answer = judge_disk(context.home.path, await asyncio.to_thread(context.files.room, context.home.path))
     other = await _disk_of_keys(context) if answer.status is Status.OK else None
     return answer if other is None else other
 
 
 async def _disk_of_keys(context: DoctorContext) -> Answer | None:
-    """Judge the disk of the key database's file, where that is another one than the home's; None: it has room."""
+    """Evaluate the key database's disk if it is not the home's; None: it has room."""
     from swim_server.config import ConfigError
 
     try:
@@ -62,7 +62,7 @@ async def _disk_of_keys(context: DoctorContext) -> Answer | None:
 
 
 def judge_disk(path: Path, found: DiskSpace | None) -> Answer:
-    """Judge how much room there is where a folder is, or will be."""
+    """Evaluate how much room there is at a folder's present or future place."""
     expected = f"{size(NEARLY_FULL_BYTES)} and {FEW_INODES} inodes free where {path} is"
     if found is None:
         return unknown(expected, "the disk does not say how much room it has")
@@ -87,7 +87,7 @@ def _about_read_only(quoted: str) -> list[Advice]:
 
 
 async def folders_are_there(context: DoctorContext) -> Answer:
-    """Check that the folders that the daemon writes to exist and can be written."""
+    """Check that the folders the daemon writes to exist and are writable."""
     seen = {path: await asyncio.to_thread(context.files.look, path) for path in await _folders(context)}
     missing = [path for path, found in seen.items() if found.kind != "folder"]
     closed = [path for path, found in seen.items() if found.kind == "folder" and not found.can_write]
@@ -112,7 +112,7 @@ async def folders_are_there(context: DoctorContext) -> Answer:
 
 
 async def make_folders(context: DoctorContext) -> Sequence[str]:
-    """Make the folders that are missing, and let their owner write."""
+    """Create the missing folders, and make them writable for their owner."""
     missing, closed = await asyncio.to_thread(_judge_folders, await _folders(context))
     for path in missing:
         await asyncio.to_thread(path.mkdir, 0o700, True, True)
@@ -122,7 +122,7 @@ async def make_folders(context: DoctorContext) -> Sequence[str]:
 
 
 async def _folders(context: DoctorContext) -> list[Path]:
-    """List the folders of the home once it is in use, and those that the configuration names."""
+    """List the folders of the home once it is in use, and those named in the configuration."""
     from swim_server.config import FileSourceConfig
 
     config, home = (await context.loaded()).config, context.home
@@ -137,7 +137,7 @@ def _judge_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 async def clock_is_right(context: DoctorContext) -> Answer:
-    """Check that something keeps this machine's clock right."""
+    """Check that something keeps this machine's clock synchronised."""
     expected = "a clock that is synchronised"
     ask = kernel_clock.ask_kernel
     state = await context.fact("kernel.clock", lambda: asyncio.to_thread(ask), "adjtimex", shape=ClockState | None)
@@ -151,7 +151,7 @@ async def clock_is_right(context: DoctorContext) -> Answer:
 
 
 async def log_is_written(context: DoctorContext) -> Answer:
-    """Check that the process can write its log, with room for it, and that it does not grow without limit."""
+    """Check that the process can write its log, that there is room for it, and that it does not grow without limit."""
     status = await context.status()
     return await asyncio.to_thread(_judge_log, context, status.pid, status.log)
 
@@ -180,7 +180,7 @@ def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
 
 
 def _move_log() -> Advice:
-    """Advise about standard error that somebody led into a file: only its starter can lead it elsewhere."""
+    """Advise about standard error redirected to a file: only whoever starts the daemon can redirect it elsewhere."""
     requires = "a log of its own, which it rotates, and opens again when it is moved; clients move over"
     return decide("swimctl config set logging.file /var/log/swim/swim.log && swimctl restart", requires)
 
@@ -225,7 +225,7 @@ CHECKS: tuple[Check, ...] = (
         summary="The daemon's folders are there and can be written",
         ask=folders_are_there,
         needs=("config.valid", "process.lock"),
-        repair=Repair(mend=make_folders),
+        repair=Repair(apply=make_folders),
     ),
     Check(id="host.clock", summary="The clock is synchronised", ask=clock_is_right),
     Check(

@@ -1,4 +1,4 @@
-"""The user that the daemon runs as: not root, and owner of the home's files, judged with that user's permissions."""
+"""The user that the daemon runs as: not root, owner of the home's files, and able to write them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, AdviceKind, Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.checks.host.unit import unit_here
 from swimctl.doctor.probes.launching import user_of
 from swimctl.systemd.installation import MAKE_USER, SYSTEM_USER
 
@@ -22,12 +23,14 @@ ROOT = 0
 
 
 async def belongs_to_the_daemon(context: DoctorContext) -> Answer:
-    """Check that the user that the daemon runs as can write the home, its folders and its files."""
-    return await asyncio.to_thread(_judge, context, await _running_pid(context))
+    """Check that the daemon's user can write the home, its folders and its files."""
+    pid = await _running_pid(context)
+    unit = await unit_here(context) if pid is None else None
+    return await asyncio.to_thread(_judge, context, pid, unit.user if unit is not None else None)
 
 
 async def is_unprivileged(context: DoctorContext) -> Answer:
-    """Check that the daemon does not run as root, which it does not need: its mistakes would be root's."""
+    """Check that the daemon does not run as root: it needs no privileges, and its faults would have root's."""
     pid = await _running_pid(context)
     user = await asyncio.to_thread(context.procfs.user, pid) if pid is not None else None
     if user is None:
@@ -40,7 +43,7 @@ async def is_unprivileged(context: DoctorContext) -> Answer:
 
 
 def _another_user(supervisor: str | None) -> list[Advice]:
-    """Advise how the service gets a user of its own, by what starts it."""
+    """Advise how to give the service a user of its own, depending on what starts it."""
     if supervisor == "container":
         return [decide("USER swim", "a line of its Containerfile, as config/container/Containerfile has it")]
     made = decide(MAKE_USER, "a user of its own, and a home for it: keys and history come there by backup and restore")
@@ -57,12 +60,12 @@ async def _running_pid(context: DoctorContext) -> int | None:
         return None
 
 
-def _judge(context: DoctorContext, pid: int | None) -> Answer:
+def _judge(context: DoctorContext, pid: int | None, unit_user: int | None) -> Answer:
     home = context.home.path
     owner = user_of(context, home)
     if owner is None:
         return skip(EXPECTED, f"there is no {home} yet, or it can't be looked at")
-    user = _daemon_user(context, pid, owner)
+    user = unit_user if unit_user is not None else _daemon_user(context, pid, owner)
     if user == ROOT:
         return ok(EXPECTED, "it is root, who may write everything")
     name = context.procfs.user_name(user)
@@ -79,7 +82,7 @@ def _judge(context: DoctorContext, pid: int | None) -> Answer:
 
 
 def _daemon_user(context: DoctorContext, pid: int | None, owner: int) -> int:
-    """Return the user that the daemon runs as; of one that doesn't run, the home's owner, or whom it ran as last."""
+    """Return the daemon's user; if it isn't running, the home's owner, or the user of its last run."""
     running = context.procfs.user(pid) if pid is not None else None
     if running is not None:
         return running
@@ -96,7 +99,7 @@ def _places(context: DoctorContext) -> list[Path]:
 
 
 def _may_write(user: int, found: FileSeen) -> bool:
-    """Tell whether a user may write: by what its mode says; a group that may is believed to be the user's."""
+    """Return True if a user may write, judging by the mode; for a writable group, membership is assumed."""
     if found.uid == user:
         return bool(found.mode & stat.S_IWUSR)
     return bool(found.mode & (stat.S_IWGRP | stat.S_IWOTH))

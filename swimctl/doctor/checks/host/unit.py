@@ -1,9 +1,10 @@
-"""The systemd unit: the one that this installation should have, loaded, and the one that runs the daemon."""
+"""The systemd unit: the expected one, loaded, and running the daemon."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import pwd
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,14 +27,18 @@ EXPECTED = "the unit that swimctl service show prints, loaded and running the da
 
 
 async def unit_is_installed(context: DoctorContext) -> Answer:
-    """Where a unit runs this home, it is the one that should be, and the daemon is its process."""
+    """Check that a unit which runs this home is the expected one, and that the daemon is its process."""
     if not (await asyncio.to_thread(context.files.look, SYSTEMD)).is_there:
         return skip(EXPECTED, "systemd does not run here")
-    seen = await context.fact(
+    return judge_unit(context, await unit_here(context), await _pid(context))
+
+
+async def unit_here(context: DoctorContext) -> UnitSeen | None:
+    """Return the unit of this home; None if there is none."""
+    return await context.fact(
         "host.unit", lambda: asyncio.to_thread(look_at_unit, context), "the unit's file, systemctl show",
         shape=UnitSeen | None,
     )  # fmt: skip
-    return judge_unit(context, seen, await _pid(context))
 
 
 async def _pid(context: DoctorContext) -> int | None:
@@ -42,22 +47,24 @@ async def _pid(context: DoctorContext) -> int | None:
 
 
 class UnitSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """The unit of this home."""
+    """The unit of this home as systemd shows it."""
 
     scope: str
     path: Path
     control: str
-    """How its systemd is spoken with."""
+    """How its systemctl is called."""
     shown: dict[str, str] = {}
-    """What systemctl tells."""
+    """The properties that systemctl shows."""
     trouble: str | None = None
-    """Why it tells nothing."""
+    """Why systemctl shows nothing."""
     differing: tuple[str, ...] = ()
-    """Lines that are not those of the unit that this version installs."""
+    """Lines that differ from the unit that this version installs."""
+    user: int | None = None
+    """The user that it runs as."""
 
 
 def look_at_unit(context: DoctorContext) -> UnitSeen | None:
-    """Read the unit's file and ask systemctl about it; None: no unit serves this home. Blocks for a second at most."""
+    """Read the unit's file and ask systemctl about it; None: no unit serves this home. Blocks for up to a second."""
     found = [each for scope in ("system", "user") if (each := _installed(context, scope)) is not None]
     if not found:
         return None
@@ -71,11 +78,20 @@ def look_at_unit(context: DoctorContext) -> UnitSeen | None:
         shown=shown if isinstance(shown, dict) else {},
         trouble=shown if isinstance(shown, str) else None,
         differing=() if wanted is None else tuple(_differing(text, wanted)),
+        user=_user_in(text),
     )
 
 
+def _user_in(text: str) -> int | None:
+    name = next((line.partition("=")[2] for line in text.splitlines() if line.startswith("User=")), None)
+    try:
+        return pwd.getpwnam(name).pw_uid if name is not None else None
+    except KeyError:
+        return None
+
+
 def judge_unit(context: DoctorContext, seen: UnitSeen | None, pid: int | None) -> Answer:
-    """Judge the unit, and whether the daemon is its process."""
+    """Evaluate the unit, and whether the daemon is its process."""
     if seen is None:
         return skip(EXPECTED, "no unit is installed for this home: swimctl service install would")
     path, control, shown = seen.path, seen.control, seen.shown
@@ -116,7 +132,7 @@ def _installed(context: DoctorContext, scope: Scope) -> tuple[Manager, Path, str
 
 
 def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
-    """Return the unit that would be installed, for the same user; None: this one was not written by swimctl."""
+    """Return the unit that would be installed for the same user; None: this one was not written by swimctl."""
     from swimctl.systemd.installation import is_same_file, unit_of
 
     if not text.startswith(MARK):
@@ -127,19 +143,24 @@ def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
     try:
         wanted = unit_of(context.invocation, scope, user, is_draft=True)
         if len(wanted.command) == 1 and is_same_file(program, Path(wanted.command[0])):
-            wanted = dataclasses.replace(wanted, command=[str(program)])  # by another name: through a link say
+            wanted = dataclasses.replace(wanted, command=[str(program)])  # under another name, such as a link
         return wanted.text()
     except Exception:  # noqa: BLE001  # a user that is gone, a configuration that is not valid: told by others
         return None
 
 
 def _differing(installed: str, wanted: str) -> list[str]:
-    here, there = installed.splitlines(), wanted.splitlines()
+    here, there = _settings(installed), _settings(wanted)
     return [f"- {line}" for line in here if line not in there] + [f"+ {line}" for line in there if line not in here]
 
 
+def _settings(text: str) -> list[str]:
+    """Return a unit's lines but the first, which names the version that has written it."""
+    return [line for line in text.splitlines() if not line.startswith(MARK)]
+
+
 def _show(manager: Manager, environ: Mapping[str, str]) -> dict[str, str] | str:
-    """Return what systemctl tells of the unit, or why it tells nothing."""
+    """Return systemctl's properties of the unit, or the reason there are none."""
     words = [*manager.command, "show", NAME, f"--property={','.join(SHOWN)}"]
     try:
         done = subprocess.run(

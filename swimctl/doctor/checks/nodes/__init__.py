@@ -1,4 +1,4 @@
-"""Nodes that share a broker: they are all there, agree with each other, and the server keeps what it acknowledges."""
+"""Nodes that share a broker: all are there and agree, and the server keeps what it acknowledges."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _CLOCKS = "every node's clock is within 1 s of the server's"
 
 @expecting(_VERSIONS)
 async def versions(context: DoctorContext) -> Answer:
-    """Check that no node runs other code; during a rolling restart some do for a while."""
+    """Check that all nodes run the same code; during a rolling restart they differ for a while."""
     found = await shared_nodes(context)
     if found is None:
         return alone(_VERSIONS)
@@ -35,7 +35,7 @@ async def versions(context: DoctorContext) -> Answer:
 
 @expecting(_CONFIGURATION)
 async def configuration(context: DoctorContext) -> Answer:
-    """Check that all nodes follow the same rules."""
+    """Check that all nodes have the same settings."""
     found = await shared_nodes(context)
     if found is None:
         return alone(_CONFIGURATION)
@@ -47,7 +47,7 @@ async def configuration(context: DoctorContext) -> Answer:
 
 @expecting(_CLOCKS)
 async def clocks(context: DoctorContext) -> Answer:
-    """Check that expiry of keys and ages of events mean the same everywhere."""
+    """Check that the nodes' clocks agree, so that key expiry and event ages mean the same everywhere."""
     found = await shared_nodes(context)
     if found is None:
         return alone(_CLOCKS)
@@ -67,5 +67,5 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def groups_text(groups: dict[str, list[str]]) -> str:
-    """Say which nodes have which value."""
+    """List which nodes have which value."""
     return "; ".join(f"{value.strip()}: {', '.join(names)}" for value, names in sorted(groups.items()))

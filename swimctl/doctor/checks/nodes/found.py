@@ -1,4 +1,4 @@
-"""What the running process says of the nodes, asked once in a run."""
+"""What the running process knows about the nodes, asked once per run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ALONE = "this process is the only node"
 
 
 async def found_nodes(context: DoctorContext) -> Nodes:
-    """Read the document. Raises CannotAsk."""
+    """Return the nodes document. Raises CannotAsk."""
     return await asked(context, "nodes", Nodes)
 
 
 async def shared_nodes(context: DoctorContext) -> Nodes | None:
-    """Read it where there are several; None: there is but one. Raises CannotAsk where the server does not answer."""
+    """Return the nodes document, or None for a single node. Raises CannotAsk if the server does not answer."""
     found = await found_nodes(context)
     if not found.is_shared:
         return None
@@ -31,5 +31,5 @@ async def shared_nodes(context: DoctorContext) -> Nodes | None:
 
 
 def alone(expected: str) -> Answer:
-    """Answer that there is nothing to compare."""
+    """Answer that there is only one node, and nothing to compare."""
     return ok(expected, ALONE)

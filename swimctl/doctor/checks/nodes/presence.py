@@ -1,4 +1,4 @@
-"""The nodes are there: each says so, sees its own events, and shared sources are run."""
+"""The nodes are there: each reports itself and sees its own events, and shared sources run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEASES = "every source that one node runs for all is run"
 
 @expecting(_PRESENT)
 async def present(context: DoctorContext) -> Answer:
-    """Check that the server answers and no node is silent."""
+    """Check that the server answers and every node reports."""
     found = await found_nodes(context)
     if not found.is_shared:
         return alone(_PRESENT)
@@ -37,14 +37,14 @@ async def present(context: DoctorContext) -> Answer:
 
 @expecting(_PROBES)
 async def probes(context: DoctorContext) -> Answer:
-    """Check that events come through to every node."""
+    """Check that events reach every node."""
     found = await shared_nodes(context)
     if found is None:
         return alone(_PROBES)
     bad = []
     for node in found.nodes:
         if node.state != "alive":
-            continue  # that is told by nodes.present
+            continue  # nodes.present reports that
         if node.trouble is not None:
             bad.append(f"{node.name}: {node.trouble}")
         elif node.probe_age_seconds is None or node.probe_age_seconds > PROBE_SECONDS:
@@ -66,7 +66,7 @@ async def probes(context: DoctorContext) -> Answer:
 
 @expecting(_LEASES)
 async def leases(context: DoctorContext) -> Answer:
-    """Check that no shared source is without a node."""
+    """Check that every shared source is run by a node."""
     found = await shared_nodes(context)
     if found is None:
         return alone(_LEASES)

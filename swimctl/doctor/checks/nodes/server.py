@@ -1,4 +1,4 @@
-"""The server between the nodes: what it acknowledges is kept, and never evicted."""
+"""The server that the nodes share: it keeps what it acknowledges and never evicts events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEMORY = "the server never evicts (maxmemory-policy noeviction), and is less th
 
 @expecting(_PERSISTENCE)
 async def persistence(context: DoctorContext) -> Answer:
-    """Check that a restart of the server loses nothing that was acknowledged."""
+    """Check that a restart of the server loses nothing it has acknowledged."""
     engine = await _engine(context)
     if engine is None:
         return alone(_PERSISTENCE)
@@ -35,7 +35,7 @@ async def persistence(context: DoctorContext) -> Answer:
 
 @expecting(_MEMORY)
 async def memory(context: DoctorContext) -> Answer:
-    """Check that the server refuses events rather than forget others."""
+    """Check that a full server refuses new events rather than evicting old ones."""
     engine = await _engine(context)
     if engine is None:
         return alone(_MEMORY)

@@ -1,4 +1,4 @@
-"""Variables that override the configuration files: for the process alone, or for this command alone."""
+"""Environment variables that override the configuration for the process only, or for this command only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPECTED = "no variable overrides the files for the process alone, or for this c
 
 @expecting(EXPECTED)
 async def overrides_nothing(context: DoctorContext) -> Answer:
-    """Check that process and command have the same variables that set something, by the process's own account."""
+    """Check that process and command have the same SWIM_ settings in their environment, by the process's account."""
     different = (await config_changes(context)).environment
     if not different:
         return ok(EXPECTED, "none does")
@@ -48,7 +48,7 @@ def setting_of(name: str) -> str:
 
 
 def _start_without(context: DoctorContext, found: Status, names: list[str]) -> Advice:
-    """Advise to start it again without the variables: neither a reload nor a restart changes its environment."""
+    """Advise to start the process without the variables: neither reload nor restart changes its environment."""
     again = stop_and_start(context, found.arguments, found.supervisor, found.connections.total)
     if again.command.startswith("swimctl stop && "):
         without = " ".join(f"-u {name}" for name in names)

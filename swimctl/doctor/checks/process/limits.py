@@ -1,4 +1,4 @@
-"""What the process may use: memory with what it shares it with, and processor time."""
+"""Resources of the process: memory, shared with its control group, and processor time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOME_THROTTLING, MUCH_THROTTLING = 0.1, 0.5
 
 
 async def has_memory(context: DoctorContext) -> Answer:
-    """Check that the process does not fill the memory that it may have, alone or with others of its control group."""
+    """Check that the process, alone or with its control group, does not fill the memory it may use."""
     status = await context.status()
     expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
     limit = await asyncio.to_thread(context.groups.memory_bytes, status.pid)
@@ -54,7 +54,7 @@ def _about_memory(pid: int) -> list[Advice]:
 
 
 async def has_processor_time(context: DoctorContext) -> Answer:
-    """Check that no quota on processor time holds the process up."""
+    """Check that no CPU quota throttles the process."""
     status = await context.status()
     expected = f"held up by a quota in less than {SOME_THROTTLING:.0%} of its periods"
     limit = await asyncio.to_thread(context.groups.processor_limit, status.pid)
@@ -73,7 +73,7 @@ async def has_processor_time(context: DoctorContext) -> Answer:
 
 
 async def may_write_files(context: DoctorContext) -> Answer:
-    """Check that no limit on the length of files ends what history may become."""
+    """Check that no limit on file size stops history from growing."""
     expected = "files may become as long as history may"
     status, running = await context.status(), await context.ask("config")
     limit = await asyncio.to_thread(context.procfs.file_bytes, status.pid)
@@ -83,10 +83,10 @@ async def may_write_files(context: DoctorContext) -> Answer:
     observed = f"no file of pid {status.pid} may be longer than {size(limit)}, history.max_bytes is {size(wanted)}"
     raised = f"prlimit --pid {status.pid} --fsize=unlimited"
     look = inspect(f"cat /proc/{status.pid}/limits")
-    mend = decide(raised, "as the daemon's user where its hard limit allows it, else as root; for good: LimitFSIZE=")
+    wider = decide(raised, "as the daemon's user where its hard limit allows it, else as root; for good: LimitFSIZE=")
     if limit <= status.history.size_bytes:
-        return fail(expected, f"{observed}, and it has {size(status.history.size_bytes)}", advice=[mend, look])
-    return warn(expected, observed, advice=[mend, look])
+        return fail(expected, f"{observed}, and it has {size(status.history.size_bytes)}", advice=[wider, look])
+    return warn(expected, observed, advice=[wider, look])
 
 
 CHECKS: tuple[Check, ...] = (

@@ -1,4 +1,4 @@
-"""The home's lock: held by the process that it names, by two during a restart, or free."""
+"""The home's lock: held by the process it names, by two during a restart, or free."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXPECTED = "held by the process that it names, or free"
 
 
 async def lock_is_ours(context: DoctorContext) -> Answer:
-    """Check that the lock is held by the living process that it names, or by nobody and empty; looked at twice."""
+    """Check that the lock is held by the living process it names, or is free and empty; look twice."""
     return await twice(context, lambda: _look(context), "lock.")
 
 
@@ -37,7 +37,7 @@ async def _look(context: DoctorContext) -> Answer:
 
 
 def _as_its_owner(context: DoctorContext) -> Advice:
-    """Advise to ask again as the owner of the home."""
+    """Advise to run the check again as the owner of the home."""
     uid = user_of(context, context.home.path)
     name = context.procfs.user_name(uid) if uid is not None else "root"
     words = f"sudo -u {shlex.quote(name)} env SWIM_HOME={shlex.quote(str(context.home.path))} swimctl doctor"
@@ -45,7 +45,7 @@ def _as_its_owner(context: DoctorContext) -> Advice:
 
 
 def _free(context: DoctorContext, info: LockInfo | None) -> Answer:
-    """Judge a lock that nobody holds: a living process may still have the file that was there before."""
+    """Evaluate a free lock: a living process may still hold the file that had this name before."""
     path = context.home.lockfile
     keepers = context.procfs.keepers_of_deleted(path)
     if keepers:
@@ -88,7 +88,7 @@ def _held(context: DoctorContext, info: LockInfo | None) -> Answer:
 
 
 async def clear_stale_lock(context: DoctorContext) -> Sequence[str]:
-    """Empty a lockfile that nobody holds, unless a living process had the file of this name before."""
+    """Empty a lockfile that nobody holds, unless a living process holds the file that had this name before."""
     from swim_server.daemon.lockfile import Lockfile
 
     lockfile = Lockfile(context.home.lockfile)

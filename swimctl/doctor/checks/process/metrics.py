@@ -1,4 +1,4 @@
-"""Whether those who read the metrics by a clock still do."""
+"""Whether regular readers of the metrics still read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MISSED_SECONDS, MISSED_TIMES = 300.0, 5.0
 
 @expecting(_READ)
 async def are_read(context: DoctorContext) -> Answer:
-    """Check that Prometheus, or whatever else read the metrics again and again, has not stopped."""
+    """Check that Prometheus, or whatever else read the metrics regularly, has not stopped."""
     found = await status(context)
     age, pace = found.metrics_read_age_seconds, found.metrics_pace_seconds
     if age is None:

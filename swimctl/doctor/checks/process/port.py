@@ -1,4 +1,4 @@
-"""The port: the daemon's alone, or free for it."""
+"""The port: used only by the daemon, or free for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def port_is_ours(context: DoctorContext) -> Answer:
-    """Check that the running process alone listens on its port; if none runs, that the configured one is free."""
+    """Check that only the running process listens on its port, or, if none runs, that the configured port is free."""
     return await twice(context, lambda: _look(context), "lock.")
 
 
@@ -55,7 +55,7 @@ LOOPBACKS = frozenset({"0100007F", "00000000000000000000000001000000"})
 
 
 def _is_localhost(address: str) -> bool:
-    """Tell whether a listener gets clients that say localhost."""
+    """Return True if a listener receives clients that connect to localhost."""
     return address in LOOPBACKS or not address.strip("0")
 
 
@@ -74,7 +74,7 @@ def _listens_alone(context: DoctorContext, info: LockInfo, url: str) -> Answer:
     foreign = [each for each in listeners if each.inode not in ours and each.address in addresses]
     owners = {pid for each in foreign if (pid := machine.socket_owner(each.inode)) is not None}
     others = sorted(pid for pid in owners if not machine.has_open(pid, context.home.lockfile))
-    if foreign and (others or not owners):  # one that shares the lock is the daemon before this, or the next
+    if foreign and (others or not owners):  # a process that shares the lock is the previous or next daemon
         who = described(machine, others) if others else NOBODY
         observed = f"{who} listens there too and takes some of the clients"
         return fail(expected, observed, advice=look_at(others) or look[:1])

@@ -1,4 +1,4 @@
-"""The process: that it runs and answers, its limits, its memory and its loop."""
+"""The process: it runs and answers; its limits, memory and event loop."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def is_running(context: DoctorContext) -> Answer:
 
 
 async def answers(context: DoctorContext) -> Answer:
-    """Check that the process answers on its control socket, and is the one that the lock names; asked twice."""
+    """Check that the process answers on its control socket and is the one named in the lock; ask twice."""
     return await twice(context, lambda: _ask_it(context), "lock.", "process.status")
 
 
@@ -107,7 +107,7 @@ def _silent(context: DoctorContext, info: LockInfo | None, error: CommandError, 
 
 
 def _socket_gone(context: DoctorContext, info: LockInfo, error: CommandError, expected: str) -> Answer:
-    """Judge a control socket whose name was removed: the process makes it again, by itself or when it is told to."""
+    """Advise about a control socket whose name was removed: the process recreates it by itself or when told to."""
     machine, pid = context.procfs, info.pid
     path = info.control or context.home.control_socket
     observed = f"{path} was removed under pid {pid}, which serves: it makes it again within seconds"
@@ -125,7 +125,7 @@ def _socket_gone(context: DoctorContext, info: LockInfo, error: CommandError, ex
 
 
 async def has_descriptors(context: DoctorContext) -> Answer:
-    """Check that as many file descriptors may be open as full tiers need."""
+    """Check that the limit on file descriptors allows full tiers."""
     from swim_server.daemon.process import needed_descriptors
 
     status = await context.status()
@@ -147,7 +147,7 @@ async def has_descriptors(context: DoctorContext) -> Answer:
 
 
 def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int, again: Advice) -> str | Advice:
-    """Say how to raise the limit: of the running process for who may, else of a new one by its shell."""
+    """Advise how to raise the limit: of the running process if permitted, otherwise of a new one, in its shell."""
     if context.procfs.may_raise_limits():
         return f"prlimit --pid {pid} --nofile={needed}:{max(needed, hard)}  # for good: LimitNOFILE= in the unit"
     ours = context.procfs.own_descriptors()
@@ -169,14 +169,14 @@ async def loop_is_free(context: DoctorContext) -> Answer:
     fix = "swimctl status --watch  # is it load? then lower the tiers' limits, or give it a core of its own"
     if lag.p50 > BLOCKED_LOOP_MS:
         return fail(expected, observed, fix=fix)
-    is_grown = uptime >= LAG_WINDOW_SECONDS  # before, one late tick may be its 99th percentile
+    is_grown = uptime >= LAG_WINDOW_SECONDS  # with fewer ticks, a single late one can be the 99th percentile
     if lag.p50 > SLOW_LOOP_MS or (is_grown and lag.p99 > LATE_TICK_MS):
         return warn(expected, observed, fix=fix)
     return ok(expected, observed)
 
 
 async def stays_up(context: DoctorContext) -> Answer:
-    """Check that the process has not been killed again and again in the last hour."""
+    """Check that the process has not been killed repeatedly in the last hour."""
     starts = await asyncio.to_thread(context.starts)
     now = context.now
     recent = [each for each in starts if 0 <= now - each.at <= HOUR_SECONDS]
@@ -195,7 +195,7 @@ CHECKS: tuple[Check, ...] = (
         id="process.lock",
         summary="The lockfile names the process that holds it",
         ask=lock_is_ours,
-        repair=Repair(mend=clear_stale_lock),
+        repair=Repair(apply=clear_stale_lock),
         is_root=True,
     ),
     Check(

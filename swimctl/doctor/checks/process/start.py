@@ -1,4 +1,4 @@
-"""How the process was started: under which supervisor, as which user, with which files still in place."""
+"""How the process was started: its supervisor, its user, and whether its files are still in place."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILES = "the files that the process has open are those of its home"
 
 @expecting(_SUPERVISED)
 async def is_supervised(context: DoctorContext) -> Answer:
-    """Say what keeps the process running; warn where it ends with its terminal."""
+    """Say what keeps the process running; warn if it ends with its terminal."""
     found = await status(context)
     if found.supervisor is not None:
         name = f" as {found.supervised_as}" if found.supervised_as else ""
@@ -61,7 +61,7 @@ def _as_owner(found: Status, name: str) -> Advice:
 
 @expecting(_FILES)
 async def has_its_files(context: DoctorContext) -> Answer:
-    """Check that no file of the home was removed or replaced under the process."""
+    """Check that no open file of the home was removed or replaced."""
     found = await status(context)
     links = await asyncio.to_thread(context.procfs.links, found.pid)
     if not links:
@@ -85,10 +85,10 @@ async def has_its_files(context: DoctorContext) -> Answer:
 
 
 def _fate(path: Path, links: Sequence[str], aside: Sequence[str]) -> str | None:
-    """Say what became of a file that the process has open under this name; None: nothing, or it has none. Pure.
+    """Say what happened to a file that the process has open under this name; None: nothing, or it has none. Pure.
 
-    It may have opened another one of the same name meanwhile. The files that SQLite keeps beside it tell that the name
-    was one of the process's. ``aside``: what the process itself has given another name.
+    The process may have opened a newer file of the same name meanwhile; the files that SQLite keeps beside it show
+    whether it did. ``aside``: files that the process itself has renamed.
     """
     if f"{path}{DELETED}" in links:
         return "was removed or replaced"
@@ -109,7 +109,7 @@ def _when(context: DoctorContext, path: Path) -> str:
 
 
 async def logs_little(context: DoctorContext) -> Answer:
-    """Check that a service that others use does not log at level debug."""
+    """Check that a service in use does not log at level debug."""
     expected = "no service that others use logs at level debug"
     running = await context.ask("config")
     level = running.get("logging", {}).get("level")

@@ -1,4 +1,4 @@
-"""Events: one put in comes out, sources are fresh, history is written and kept."""
+"""Events: a published one is delivered, sources are fresh, history is written and kept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WRITABLE = "history stores events"
 
 @expecting(_WRITABLE)
 async def history_writable(context: DoctorContext) -> Answer:
-    """Check that a probe is stored."""
+    """Check that a probe event is stored."""
     try:
         probe = await stored(context)
     except RpcFailed as failed:
@@ -49,7 +49,7 @@ _COMES_OUT = "a published event is delivered"
 
 @expecting(_COMES_OUT)
 async def event_comes_out(context: DoctorContext) -> Answer:
-    """Check that a probe comes out of a real subscription: stored, matched, framed, written, received."""
+    """Check that a probe event arrives at a real subscription: stored, matched, framed, written, received."""
     try:
         probe = await received(context)
     except Lost as lost:
@@ -57,7 +57,7 @@ async def event_comes_out(context: DoctorContext) -> Answer:
     except RpcFailed as failed:
         raise CannotAsk(failed.problem) from None
     seen = f"{probe.id} after {probe.seconds * 1000:.0f} ms"
-    if probe.seconds > SLOW_SECONDS * context.stretch:
+    if probe.seconds > SLOW_SECONDS * context.load_factor:
         return warn(_COMES_OUT, f"late: {seen}", fix="swimctl status")
     return ok(_COMES_OUT, seen)
 
@@ -67,12 +67,12 @@ _IDS = "ids move forward, and follow the clock"
 
 @expecting(_IDS)
 async def ids_forward(context: DoctorContext) -> Answer:
-    """Check that each probe has a higher id than all before it, and that no id runs ahead of the clock."""
+    """Check that each probe has a higher id than all before it, and that no id is ahead of the clock."""
     first = await stored(context)
     where = "the process's status, after the probe"
     newest = await context.fact("stream.newest-id", lambda: _newest_id(context), where, shape=str | None)
     ids = [first.id]
-    with suppress(Lost, RpcFailed):  # stream.event-comes-out tells; one id is enough to hold against the clock
+    with suppress(Lost, RpcFailed):  # stream.event-comes-out reports it; one id is enough to compare with the clock
         ids.append((await received(context)).id)
     moments = [_moment(each) for each in ids]
     if any(earlier >= later for earlier, later in pairwise(moments)):
@@ -89,7 +89,7 @@ async def ids_forward(context: DoctorContext) -> Answer:
 
 
 async def _newest_id(context: DoctorContext) -> str | None:
-    """Ask for history's newest id now; under a name of its own, so that the status that others judge stays theirs."""
+    """Return history's newest id now, as a fact of its own so that the status other checks evaluate stays the same."""
     return (await acted(context, "status", StatusDocument)).history.newest_id
 
 
@@ -106,7 +106,7 @@ _KEPT = "history keeps events for as long as promised"
 
 @expecting(_KEPT)
 async def history_kept(context: DoctorContext) -> Answer:
-    """Check that nothing is gone that clients were promised to find."""
+    """Check that no event promised to clients is missing."""
     history = (await promises(context)).history
     size = (await status(context)).history.size_bytes
     expected = f"events for {_span(history.events)}, positions for {_span(history.positions)}"
@@ -134,7 +134,7 @@ _FILES = "the event file is taken as soon as it is written"
 
 @expecting(_FILES)
 async def event_files(context: DoctorContext) -> Answer:
-    """Check that what providers write is read."""
+    """Check that the files written by providers are read."""
     found = [each for each in (await promises(context)).sources if each.path is not None]
     kinds = {each.name: each.kind for each in (await status(context)).sources}
     files = [(each.name, each.path or "", each.pace_seconds) for each in found if kinds.get(each.name) == "file"]
@@ -159,7 +159,7 @@ async def event_files(context: DoctorContext) -> Answer:
 
 
 async def _shared(context: DoctorContext, paths: Sequence[str]) -> Answer | None:
-    """Tell of a daemon of another home that takes from the same files."""
+    """Report a daemon of another home that reads the same files."""
     for other in await other_daemons(context):
         common = sorted(set(paths) & set(other.paths))
         if common:

@@ -1,4 +1,4 @@
-"""Whether the provider's event files are taken: looked at again and again, from outside of the process."""
+"""Whether the provider's event files are picked up: observed repeatedly, from outside the process."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ LOOKS = 4
 PAUSE_SECONDS = 0.35
 PATIENCE_INTERVALS = 3.0
 TAKEN_SECONDS = 60.0
-"""A file that was taken is finished with within seconds."""
+"""A file that was taken is processed within seconds."""
 
 KEPT_SECONDS = 900.0
-"""One of another user is kept for ten minutes after it has grown last."""
+"""A file of another user is kept for ten minutes after it last grew."""
 
 EventFile = tuple[str, str, float]
 """Source, path, interval in seconds."""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """An event file at one look."""
+    """An event file at one observation."""
 
     inode: int
     size: int
 
 
 class FileLooks(msgspec.Struct, frozen=True, kw_only=True):
-    """Several looks at one event file, and what was taken and not finished."""
+    """Several observations of one event file, and the files taken but not yet finished."""
 
     looks: tuple[Seen | None, ...]
     age_seconds: float | None
-    """Since its last change."""
+    """Time since its last change."""
     taken: dict[str, float]
-    """By name: seconds since it was taken."""
+    """By name: seconds since the file was taken."""
 
 
 async def look_at_event_files(context: DoctorContext, files: Sequence[EventFile]) -> list[FileLooks]:
-    """Look at files until none waits, a few times at most."""
+    """Observe files until none is waiting, up to a few times."""
     return await context.fact(
         "stream.event-files", lambda: _look_on(files), ", ".join(path for _, path, _ in files), shape=list[FileLooks]
     )
@@ -71,10 +71,10 @@ async def _look_on(files: Sequence[EventFile]) -> list[FileLooks]:
 def judge_event_files(
     expected: str, files: Sequence[EventFile], seen: Sequence[FileLooks], kept: Sequence[str] = ()
 ) -> Answer:
-    """Judge files: one that is there at every look isn't taken. ``kept``: sources that wait for files to stop growing.
+    """Evaluate files: one that is present at every look isn't being taken.
 
-    A file that is taken keeps its inode for more than a second under another name: the same inode at the next look is
-    the same file.
+    ``kept``: sources that wait for files to stop growing. A taken file keeps its inode for more than a second under
+    another name: the same inode at the next look is the same file.
     """
     lines = [
         line for (name, path, interval), each in zip(files, seen, strict=True)
@@ -124,7 +124,7 @@ def _taken(path: Path) -> dict[str, float]:
 
 
 def _age(path: Path) -> float | None:
-    """Return the seconds since the last change of the file or its name."""
+    """Return the seconds since the file or its name last changed."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Sources: each looks at its input, reads it, and what it says is of now."""
+"""Sources: each reads its input, and its input is current."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 STALL_INTERVALS, STALL_SECONDS = 3.0, 5.0
-"""A source that has not read its input for this many intervals, and some seconds more, is stalled."""
+"""A source that has not read its input for this many intervals plus these seconds is stalled."""
 STARTING_SECONDS = 60.0
 MANY_REJECTED = 10
 OLD_FEED_SECONDS, OLD_FEED_INTERVALS = 300.0, 10.0
-"""A feed whose data is older than that is out of date, however quickly it answers."""
+"""A feed with older data than this is out of date, however quickly it answers."""
 FROZEN_SECONDS, FROZEN_SNAPSHOTS = 300.0, 10
-"""If no flying aircraft has moved for this long, or in so many snapshots, the feed repeats itself."""
+"""If no flying aircraft has moved for this long, or in this many snapshots, the feed repeats itself."""
 
 _SOURCES = "every source has looked at its input lately, and could read all of it"
 
 
 @expecting(_SOURCES)
 async def sources(context: DoctorContext) -> Answer:
-    """Check that no source has failed, stands still, or misses part of its input; looked at twice."""
+    """Check that no source has failed, stalled, or misses part of its input; look twice."""
     return await twice(context, lambda: _look_at_sources(context), "process.status", "process.promises")
 
 
@@ -50,28 +50,28 @@ async def _look_at_sources(context: DoctorContext) -> Answer:
 
 
 def _broken(source: SourceDocument, pace_seconds: float, status: Status) -> str | None:
-    """Say why a source gives nothing at the moment."""
-    patience = STALL_INTERVALS * pace_seconds + STALL_SECONDS
+    """Say why a source delivers nothing at the moment."""
+    stall_seconds = STALL_INTERVALS * pace_seconds + STALL_SECONDS
     age = source.last_success_age_seconds
     reason = f": {source.last_error}" if source.last_error else ""
-    if source.state in ("finished", "standby"):  # another node runs it: nodes.leases tells whether one does
+    if source.state in ("finished", "standby"):  # another node runs it; nodes.leases checks that
         return None
     if any(name.endswith("_missing") and value for name, value in source.details.items()):
-        return f"{source.name}{reason}"  # a table or a column: it doesn't come back by itself
+        return f"{source.name}{reason}"  # a missing table or column does not come back by itself
     if source.state in ("failed", "stopped"):
         return f"{source.name} has {source.state}{reason}"
     if source.state == "starting" and age is None:
-        is_late = status.uptime_seconds > max(STARTING_SECONDS, patience)
+        is_late = status.uptime_seconds > max(STARTING_SECONDS, stall_seconds)
         return f"{source.name} is still starting after {status.uptime_seconds:.0f} s{reason}" if is_late else None
-    if age is None and status.uptime_seconds > patience:
+    if age is None and status.uptime_seconds > stall_seconds:
         return f"{source.name} has never read its input{reason}"
-    if age is not None and age > patience:
+    if age is not None and age > stall_seconds:
         return f"{source.name} is stalled: {age:.0f} s since it read its input, every {pace_seconds:g} s{reason}"
     return None
 
 
 def _rejects(source: SourceDocument) -> str | None:
-    """Say that a source can't publish most of what its input has."""
+    """Say that a source can't publish most of its input."""
     if source.rejected < MANY_REJECTED or source.rejected <= source.events:
         return None
     reason = f": {source.last_error}" if source.last_error else ""
@@ -79,7 +79,7 @@ def _rejects(source: SourceDocument) -> str | None:
 
 
 def _is_old(source: SourceDocument, pace_seconds: float, now: float) -> str | None:
-    """Say that a feed or a table answers, and that what it says is old."""
+    """Say that a feed or a table answers, but its content is old."""
     age = source.feed_age_seconds
     written_at = _moment(source.details.get("writer_time"))
     if written_at is not None:
@@ -95,7 +95,7 @@ def _is_old(source: SourceDocument, pace_seconds: float, now: float) -> str | No
 
 
 def _moment(text: object) -> float | None:
-    """Read a moment that a source tells, as unix time."""
+    """Convert a time reported by a source to Unix seconds."""
     try:
         return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else None
     except (ValueError, OverflowError, OSError):
@@ -103,7 +103,7 @@ def _moment(text: object) -> float | None:
 
 
 def _is_frozen(source: SourceDocument) -> str | None:
-    """Say that a feed's stamps move while nothing in its world does."""
+    """Say that a feed's timestamps advance while its content never changes."""
     seconds = source.details.get("frozen_seconds")
     snapshots = source.details.get("frozen_snapshots", 0)
     if not isinstance(seconds, int | float) or not isinstance(snapshots, int) or source.state == "finished":

@@ -1,4 +1,4 @@
-"""The state that the process shows: the fold of what history tells, entry by entry, on a sample."""
+"""The state shown by the process: it must equal the fold of history, verified on a sample of entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN = 5
 
 @expecting(_FOLD)
 async def state_is_fold(context: DoctorContext) -> Answer:
-    """Check that some young entries are what their events make of them; folded here, looked at twice."""
+    """Check that a sample of recent entries equals the fold of their events; fold here, and look twice."""
     return await twice(context, lambda: _look(context), "process.state_sample")
 
 
@@ -48,9 +48,9 @@ async def _look(context: DoctorContext) -> Answer:
 
 
 def _differences(entries: Sequence[SampledEntry]) -> list[str]:
-    """Fold what history tells of each entry, and say where the process has it otherwise. Pure.
+    """Fold the events of each entry, and report where the process's state differs. Pure.
 
-    Kinds that the configuration declares are passed over: the process may have read another one.
+    Kinds declared in the configuration are skipped: the process may have read another configuration.
     """
     from swim_server.state.kinds import BUILT_IN
 
@@ -64,7 +64,7 @@ def _differences(entries: Sequence[SampledEntry]) -> list[str]:
 
 
 def fold_again(sampled: SampledEntry, kind: Kind) -> dict[str, Any] | None:
-    """Fold all events of one entry, in their order; None: they end it. Pure."""
+    """Fold all events of one entry in order; None: they end the entry. Pure."""
     from swim_server.state.world import Entries
 
     entries = Entries(kind)

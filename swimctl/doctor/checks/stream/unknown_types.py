@@ -1,4 +1,4 @@
-"""Event types that providers write and the service does not know, and the line that declares them."""
+"""Event types that providers write but the service does not know, and the line that declares them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANY_OF_A_KIND = 3
 
 @expecting(_KNOWN)
 async def types_are_known(context: DoctorContext) -> Answer:
-    """Check that no source sets events aside for their type."""
+    """Check that no source sets events aside because of an unknown type."""
     counts: Counter[str] = Counter()
     for source in (await status(context)).sources:
         counts.update(source.unknown_types)
@@ -44,7 +44,7 @@ async def types_are_known(context: DoctorContext) -> Answer:
 
 
 def families_with(declared: Mapping[str, Sequence[str]], unknown: Iterable[str]) -> dict[str, list[str]]:
-    """Return the families to declare, each with what is declared of it already; types that can't be one are left out.
+    """Return the families to declare, each with its present declarations; types that can't be declared are omitted.
 
     An unknown type of a known family is declared beside the built-in ones.
     """
@@ -64,7 +64,7 @@ def families_with(declared: Mapping[str, Sequence[str]], unknown: Iterable[str])
 
 
 def _joined(names: Sequence[str]) -> list[str]:
-    """Join the names of an open-ended type: ``wish.made``, ``wish.granted``, ``wish.lost`` are ``wish.*``."""
+    """Merge the names of an open-ended type: ``wish.made``, ``wish.granted``, ``wish.lost`` become ``wish.*``."""
     beginnings = Counter(name.rpartition(".")[0] for name in names)
     many = {beginning for beginning, number in beginnings.items() if beginning and number >= MANY_OF_A_KIND}
     joined = (f"{beginning}.*" if (beginning := name.rpartition(".")[0]) in many else name for name in names)

@@ -1,1 +1,1 @@
-"""What checks of the key database look with."""
+"""Probes of the key database."""

@@ -1,4 +1,4 @@
-"""Where the key database is, read from its configuration. Pure."""
+"""The key database's address, from its configuration. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRUE = {"yes", "true", "1"}
 
 
 class DatabaseAddress(msgspec.Struct, frozen=True):
-    """A server and how one is to speak with it."""
+    """A server, and how to connect to it."""
 
     host: str
     port: int
@@ -25,7 +25,7 @@ class DatabaseAddress(msgspec.Struct, frozen=True):
 
 
 def address_of(config: DatabaseConfig) -> DatabaseAddress | None:
-    """Return the server's address; None where only the driver knows it: a DSN, a named instance."""
+    """Return the server's address; None if only the driver knows it: a DSN, a named instance."""
     if config.odbc is not None:
         return _from_odbc(config.odbc)
     if config.url is None:
@@ -54,7 +54,7 @@ def _from_odbc(text: str) -> DatabaseAddress | None:
 
 
 def _is_verified(fields: dict[str, str]) -> bool:
-    """FreeTDS verifies nothing; Microsoft's driver does, unless it is told not to."""
+    """Return whether the driver verifies certificates: FreeTDS never does; Microsoft's does unless told not to."""
     driver = fields.get("driver", "").lower()
     if "freetds" in driver or "tdsodbc" in driver:
         return False

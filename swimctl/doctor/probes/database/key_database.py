@@ -1,6 +1,6 @@
-"""The key database as the command line sees it: opened once a run, each thing read once, in threads, with short limits.
+"""The key database as the command line sees it: opened once per run, in threads, with short time limits.
 
-Nothing is created here but a marker row, which is no key and is removed again.
+Nothing is created but a marker row, which is not a key and is removed again.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
 STATEMENT_SECONDS = 2.0
-"""How long one statement, or a login, may take: more than that is a finding in itself."""
+"""How long a statement, or a login, may take: anything longer is a finding in itself."""
 WRITE_SECONDS = 1.0
-"""How long a write, or anything asked of a file, may wait for another's lock."""
+"""How long a write, or any access to a file, may wait for another's lock."""
 LOOKS = 3
 MARKER = "swimctl doctor"
 """Owner of the marker row."""
@@ -35,7 +35,7 @@ LEFT_BEHIND = timedelta(minutes=1)
 
 
 class Login(msgspec.Struct, frozen=True):
-    """An open database: what it is, and how long opening it took."""
+    """An open database, what kind it is, and how long opening it took."""
 
     kind: str
     """``sqlite`` or ``mssql``."""
@@ -43,14 +43,14 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Marked(msgspec.Struct, frozen=True):
-    """A marker row that stands in the table at the moment."""
+    """A marker row that is in the table at the moment."""
 
     key_id: int
     text: str
 
 
 async def database_config(context: DoctorContext) -> DatabaseConfig:
-    """Return the database of the configuration, with limits that a check can wait for."""
+    """Return the configured database, with time limits suited to a check."""
     config = (await context.loaded()).config.database
     return msgspec.structs.replace(
         config,
@@ -60,7 +60,7 @@ async def database_config(context: DoctorContext) -> DatabaseConfig:
 
 
 def sqlite_path(config: DatabaseConfig, default: Path) -> Path | None:
-    """Return the file, where the database is one."""
+    """Return the database's file; None if it is on a server."""
     if config.odbc is not None:
         return None
     if config.url is None:
@@ -72,7 +72,7 @@ def sqlite_path(config: DatabaseConfig, default: Path) -> Path | None:
 
 
 async def login(context: DoctorContext) -> Login:
-    """Log in, once. Raises StoreError."""
+    """Log in, once per run. Raises StoreError."""
 
     async def find() -> Login:
         return (await _opened(context))[1]
@@ -81,7 +81,7 @@ async def login(context: DoctorContext) -> Login:
 
 
 async def database(context: DoctorContext) -> Database:
-    """Return the open database itself: a tool of observations, and of repairs. Raises StoreError."""
+    """Return the open database, for observations and repairs. Raises StoreError."""
     return (await _opened(context))[0]
 
 
@@ -90,7 +90,7 @@ async def _opened(context: DoctorContext) -> tuple[Database, Login]:
     default = context.home.database
 
     async def make() -> tuple[Database, Login]:
-        found, seconds = await asyncio.to_thread(_open, config, default, WRITE_SECONDS * context.stretch)
+        found, seconds = await asyncio.to_thread(_open, config, default, WRITE_SECONDS * context.load_factor)
         context.at_end(lambda: asyncio.to_thread(found.close))
         return found, Login(str(found.engine.dialect.name), seconds)
 
@@ -101,13 +101,13 @@ def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SEC
     from swim_server.keys.opening import open_database
 
     path = sqlite_path(config, default)
-    if path is not None and not path.exists():  # opening it would make it
+    if path is not None and not path.exists():  # opening it would create it
         from swim_server.sql.errors import StoreMisconfigured
 
         raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
-    if path is not None:  # a lock is told before the check that meets it is cut off
+    if path is not None:  # report a lock before the check that waits for it is cut off
         config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
-    is_empty = path is not None and not path.stat().st_size  # the daemon made it, and no key has been stored yet
+    is_empty = path is not None and not path.stat().st_size  # the daemon created it, and no key has been stored yet
     database = open_database(config, default, is_read_only=not is_empty)
     started = time.perf_counter()
     try:
@@ -119,7 +119,7 @@ def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SEC
 
 
 def _ask_nothing(connection: Any) -> None:
-    """Ask what costs nothing and yet touches a file: a constant would be answered beside a lock."""
+    """Run a cheap query that still touches a file; a constant would be answered in spite of a lock."""
     from sqlalchemy import literal, select, text
 
     is_file = connection.dialect.name == "sqlite"
@@ -127,7 +127,7 @@ def _ask_nothing(connection: Any) -> None:
 
 
 async def latency_seconds(context: DoctorContext) -> float:
-    """How long a question takes that is none, on an open connection. Raises StoreError."""
+    """Measure a trivial query on an open connection. Raises StoreError."""
 
     async def find() -> float:
         return await asyncio.to_thread(_measure, await database(context))
@@ -142,12 +142,12 @@ def _measure(database: Database) -> float:
         database.read(_ask_nothing)
         seconds.append(time.perf_counter() - started)
         if seconds[-1] >= STATEMENT_SECONDS / 2:
-            break  # slow is slow
+            break  # a slow answer is enough to know
     return statistics.median(seconds)
 
 
 async def schema(context: DoctorContext) -> Schema:
-    """Return the columns there are. Raises StoreError."""
+    """Return the existing columns. Raises StoreError."""
     from swim_server.keys.schema import Schema, observe
 
     async def find() -> Schema:
@@ -157,7 +157,7 @@ async def schema(context: DoctorContext) -> Schema:
 
 
 async def rows(context: DoctorContext) -> dict[int, KeyRecord]:
-    """All keys, read in one query. Raises StoreError."""
+    """Read all keys in one query. Raises StoreError."""
     from swim_server.keys.records import KeyRecord
 
     return await context.fact(
@@ -165,14 +165,14 @@ async def rows(context: DoctorContext) -> dict[int, KeyRecord]:
     )
 
 
-async def rows_anew(context: DoctorContext) -> dict[int, KeyRecord]:
-    """Return the same as the table is now."""
+async def rows_again(context: DoctorContext) -> dict[int, KeyRecord]:
+    """Read all keys again, as they are now. Raises StoreError."""
     context.forget("database.rows")
     return await rows(context)
 
 
 async def _read_rows(context: DoctorContext) -> dict[int, KeyRecord]:
-    """Read the keys; what nobody judges, their digests and addresses of owners, is left out."""
+    """Read the keys, without digests and owners' addresses, which no check uses."""
     opened = await database(context)
     found = await asyncio.to_thread(lambda: _store(opened).list())
     return {
@@ -183,7 +183,7 @@ async def _read_rows(context: DoctorContext) -> dict[int, KeyRecord]:
 
 
 def is_marker(record: KeyRecord) -> bool:
-    """Tell a doctor's row that was left behind."""
+    """Return True for a marker row that an earlier run left behind."""
     return record.owner_name == MARKER and not record.is_active
 
 
@@ -217,7 +217,7 @@ def _read_clock(database: Database) -> tuple[datetime, datetime, datetime]:
 
 
 async def marker(context: DoctorContext) -> Marked:
-    """Write a row that is no key, once; it is removed when the context ends. Raises StoreError."""
+    """Write a row that is not a key, once; it is removed when the context ends. Raises StoreError."""
     where = "a marker row, written to the key database"
     return await context.fact("database.marker", lambda: _mark_and_remember(context), where, shape=Marked)
 
@@ -226,7 +226,7 @@ async def _mark_and_remember(context: DoctorContext) -> Marked:
     from swim_server.keys.opening import open_database
 
     config = await database_config(context)
-    config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS * context.stretch)
+    config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS * context.load_factor)
     default = context.home.database
 
     def make() -> Any:
@@ -250,7 +250,7 @@ async def _mark_and_remember(context: DoctorContext) -> Marked:
 
 
 def _mark(database: Database) -> Marked:
-    """Write the marker: into one that a killed doctor left behind, or a new row."""
+    """Write the marker: reuse one that a killed run left behind, or add a row."""
     from sqlalchemy import delete, false, literal, select
     from swim_server.keys.format import Tier, digest
     from swim_server.keys.new_key import NewKey
@@ -264,7 +264,7 @@ def _mark(database: Database) -> Marked:
     )
 
     def work(connection: Any, found: Schema) -> Marked:
-        connection.execute(delete(api_keys).where(false()))  # what may not be removed again is not written
+        connection.execute(delete(api_keys).where(false()))  # don't write what we may not be allowed to remove
         row = connection.execute(left_behind.limit(1)).first() if "created_at" in found.key_columns else None
         if row is not None:
             update_key(connection, row[0], {"description": text, "created_at": now})
@@ -274,7 +274,7 @@ def _mark(database: Database) -> Marked:
         update_key(connection, record.id, {"is_active": False})
         return Marked(record.id, text)
 
-    marked: Marked = _store(database).change(work)
+    marked: Marked = _store(database).tables.change(work)
     return marked
 
 
@@ -285,4 +285,19 @@ def _remove(database: Database, key_id: int) -> None:
     statement = delete(api_keys).where(
         api_keys.c.id == key_id, api_keys.c.owner_name == MARKER, api_keys.c.is_active == literal(0)
     )
-    database.write(lambda connection: connection.execute(statement))
+
+    def work(connection: Any) -> None:
+        if connection.execute(statement).rowcount and connection.dialect.name == "sqlite":
+            _give_id_back(connection, key_id)
+
+    database.write(work)
+
+
+def _give_id_back(connection: Any, key_id: int) -> None:
+    """Let the next key have the id, so that a doctor that runs every minute leaves no gaps. Of a file only."""
+    from sqlalchemy import text
+    from swim_server.keys.tables import api_keys
+
+    if connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")).first() is not None:
+        counted = text("UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = :table AND seq = :id")
+        connection.execute(counted, {"table": api_keys.name, "id": key_id})

@@ -1,7 +1,7 @@
-"""The first words with a SQL Server, without a driver: does it speak TDS, does it encrypt, with which certificate?
+"""The first exchange with a SQL Server, without a driver: does it speak TDS, does it encrypt, with which certificate?
 
-Drivers tell none of that apart: a refused port, a silent host and a wrong certificate all end in the same timeout.
-The messages: [MS-TDS] 2.2.6.5 PRELOGIN; the TLS handshake travels inside of them (2.2.6.5, 3.2.5.2).
+Drivers can't tell these apart: a refused port, a silent host and a wrong certificate all end in the same timeout.
+Messages: [MS-TDS] 2.2.6.5 PRELOGIN; the TLS handshake travels inside them (2.2.6.5, 3.2.5.2).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PACKET_BYTES = 4_000
 
 
 class NoTds(Exception):
-    """What answers there is no SQL Server, or it broke off: why."""
+    """What answers is not a SQL Server, or it disconnected: why."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -30,20 +30,20 @@ class NoTds(Exception):
 
 
 class TdsHandshake(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The outcome of a handshake."""
 
     version: str
-    """Of the server, as it tells it."""
+    """The server's version, as it reports it."""
     is_encrypted: bool
     tls_version: str | None = None
     certificate: dict[str, Any] | None = None
-    """As ``ssl`` shows a verified one; None where it wasn't to be verified."""
+    """The verified certificate as ``ssl`` shows it; None if it was not to be verified."""
     distrust: str | None = None
     """Why the certificate is not trusted."""
 
 
 async def shake_hands(host: str, port: int, *, verify: bool, seconds: float) -> TdsHandshake:
-    """Go as far as TLS, and not to the login. Raises NoTds, OSError, TimeoutError."""
+    """Connect up to TLS, but don't log in. Raises NoTds, OSError, TimeoutError."""
     async with asyncio.timeout(seconds):
         reader, writer = await asyncio.open_connection(host, port)
         try:
@@ -74,7 +74,7 @@ async def _prelogin(
 
 def _context(*, verify: bool) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    context.maximum_version = ssl.TLSVersion.TLSv1_2  # TDS 7 wraps the handshake's messages, and 1.3's last is none
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # TDS 7 wraps the handshake; TLS 1.3 sends more after it
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -118,7 +118,7 @@ async def _receive(reader: asyncio.StreamReader) -> bytes:
 
 
 def _options(payload: bytes) -> dict[int, bytes]:
-    """Return the table of a PRELOGIN message: option, offset, length, until the terminator."""
+    """Return the option table of a PRELOGIN message: option, offset, length, up to the terminator."""
     found: dict[int, bytes] = {}
     for start in range(0, len(payload) - 4, 5):
         if payload[start] == TERMINATOR:

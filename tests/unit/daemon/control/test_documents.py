@@ -10,7 +10,7 @@ import pytest
 from swim_server.daemon.control.documents import connections, diagnostics, explain, process, status
 from swim_server.daemon.control.documents.explain import ClauseCount, ClauseDocument, ConsumerDocument
 from swim_server.daemon.control.documents.status import KeysDocument, Status
-from swim_server.keys.authenticator import AuthenticatorStatus
+from swim_server.keys.authenticator_status import AuthenticatorStatus
 from swim_server.protocol.explanation import Clause
 from swim_server.streaming.explain.outcome import Explanation
 from swim_server.streaming.explain.tally import ClauseTally

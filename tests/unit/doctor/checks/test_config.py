@@ -11,11 +11,11 @@ from swim_server.daemon.control.documents.process import ChangedSetting
 
 from swimctl.doctor.checks.config import (
     close_to_others,
+    fix_for,
     is_private,
     is_running,
     is_same,
     is_valid,
-    mending_of,
     what_is_lost,
 )
 from swimctl.doctor.checks.process.environment import overrides_nothing
@@ -45,7 +45,7 @@ FILE = Origin("file", "/etc/swim/my swim.toml", 12)
     ],
 )  # fmt: skip
 def test_fix_of_a_problem_is_what_can_be_pasted(problem: Problem, fix: str) -> None:
-    assert mending_of(problem) == fix
+    assert fix_for(problem) == fix
 
 
 async def test_everything_that_is_wrong_is_evidence(context: FakeExamination) -> None:

@@ -13,26 +13,27 @@ from swim_server.daemon.control.documents.diagnostics import Tally
 from swim_server.keys.format import Tier
 from swim_server.sql.errors import StoreUnavailable
 
-from swimctl.doctor.checks import connections
-from swimctl.doctor.checks.connections import _miscount
+from swimctl.doctor.checks.connections import clients, counts, keys
+from swimctl.doctor.checks.connections.counts import _miscount
 from swimctl.doctor.probes.database import key_database
 
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExamination:
     """Second looks come at once, and find the table as it was."""
-    monkeypatch.setattr(connections, "SECOND_LOOK_SECONDS", 0)
+    for module in (clients, counts, keys):
+        monkeypatch.setattr(module, "SECOND_LOOK_SECONDS", 0)
     context = ServiceExamination(tmp_path)
 
-    async def rows_anew(_: object) -> Any:
+    async def rows_again(_: object) -> Any:
         return context.known.get("key rows later", context.known["database.rows"])
 
-    monkeypatch.setattr(key_database, "rows_anew", rows_anew)
+    monkeypatch.setattr(key_database, "rows_again", rows_again)
     return context
 
 
 async def test_connections_whose_key_holds_are_well(service: ServiceExamination) -> None:
-    assert (await connections.keys_hold(service)).observed == "2 connections of 1 keys"
+    assert (await keys.keys_hold(service)).observed == "2 connections of 1 keys"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ async def test_connection_whose_key_lets_nobody_in_is_a_failure(
     service: ServiceExamination, record: Any, told: str
 ) -> None:
     service.keys(record)
-    answer = await connections.keys_hold(service)
+    answer = await keys.keys_hold(service)
     assert (answer.status, answer.command) == ("fail", "swimctl reload")
     assert told in answer.observed
 
@@ -58,30 +59,30 @@ async def test_connection_whose_key_lets_nobody_in_is_a_failure(
 async def test_connection_that_is_gone_at_the_second_look_is_no_alarm(service: ServiceExamination) -> None:
     service.keys(key(is_active=False))
     service.later["tally"] = [tally(keys=[])]
-    assert (await connections.keys_hold(service)).status == "ok"
+    assert (await keys.keys_hold(service)).status == "ok"
 
 
 async def test_key_made_between_the_two_readings_is_no_alarm(service: ServiceExamination) -> None:
     service.keys()
     service.known["key rows later"] = {1: key()}
-    assert (await connections.keys_hold(service)).status == "ok"
+    assert (await keys.keys_hold(service)).status == "ok"
 
 
 async def test_connection_of_a_tier_that_is_none_is_a_failure(service: ServiceExamination) -> None:
     found = tally(keys=[{"key_id": 1, "tier": "gold", "owner": "x", "connections": 1}])
     service.answers["tally"] = found
-    assert "tier gold is none" in (await connections.keys_hold(service)).observed
+    assert "tier gold is none" in (await keys.keys_hold(service)).observed
 
 
 async def test_table_that_can_not_be_read_is_unknown(service: ServiceExamination) -> None:
     service.known["database.rows"] = StoreUnavailable("away")
-    assert (await connections.keys_hold(service)).status == "unknown"
+    assert (await keys.keys_hold(service)).status == "unknown"
 
 
 # Counting.
 
 
-def counts(**more: Any) -> Tally:
+def tallied(**more: Any) -> Tally:
     import msgspec
 
     return msgspec.convert(tally(**more), Tally)
@@ -89,37 +90,37 @@ def counts(**more: Any) -> Tally:
 
 @pytest.mark.parametrize("kernel", [0, 1, 2, 3, 4])
 def test_same_count_but_for_one_that_comes_or_goes_is_well(kernel: int) -> None:
-    assert _miscount(counts(), kernel, counts()) is None
+    assert _miscount(tallied(), kernel, tallied()) is None
 
 
 @pytest.mark.parametrize("kernel", [5, 50])
 def test_kernel_holds_more_than_the_process_counts(kernel: int) -> None:
-    assert _miscount(counts(), kernel, counts()) == f"the process counts 2 connections, the kernel {kernel}"
+    assert _miscount(tallied(), kernel, tallied()) == f"the process counts 2 connections, the kernel {kernel}"
 
 
 def test_process_counts_more_than_the_kernel_holds() -> None:
-    found = counts(made=20, gone=8, public=12, admitted={}, listed={})
+    found = tallied(made=20, gone=8, public=12, admitted={}, listed={})
     assert _miscount(found, 3, found) is not None
 
 
 def test_churn_between_the_two_tallies_explains_a_difference() -> None:
-    after = counts(made=510, gone=8, public=502)
-    assert _miscount(counts(), 300, after) is None
-    assert _miscount(counts(), 600, after) is not None
+    after = tallied(made=510, gone=8, public=502)
+    assert _miscount(tallied(), 300, after) is None
+    assert _miscount(tallied(), 600, after) is not None
 
 
 def test_places_that_no_client_holds_are_a_miscount() -> None:
-    found = counts(admitted={"developer": 3})
+    found = tallied(admitted={"developer": 3})
     assert _miscount(found, 2, found) == "tier developer counts 3, but 2 clients of it are there"
 
 
 def test_place_of_a_client_that_is_being_closed_is_none() -> None:
-    found = counts(admitted={"developer": 3}, closing=1)
+    found = tallied(admitted={"developer": 3}, closing=1)
     assert _miscount(found, 2, found) is None
 
 
 def test_client_that_holds_no_place_is_a_miscount() -> None:
-    found = counts(admitted={"developer": 1})
+    found = tallied(admitted={"developer": 1})
     assert _miscount(found, 2, found) is not None
 
 
@@ -131,7 +132,7 @@ def expecting(**bounds: Any) -> Config:
 
 
 async def test_nothing_expected_is_nothing_to_ask(service: ServiceExamination) -> None:
-    assert (await connections.expected(service)).status == "skip"
+    assert (await counts.expected(service)).status == "skip"
 
 
 @pytest.mark.parametrize(
@@ -153,14 +154,14 @@ async def test_expected_connections_are_held_against_those_there(
     service: ServiceExamination, bounds: Any, status: str
 ) -> None:
     service.config = expecting(**bounds)
-    assert (await connections.expected(service)).status == status
+    assert (await counts.expected(service)).status == status
 
 
 async def test_expected_client_that_is_back_at_the_second_look_is_no_alarm(service: ServiceExamination) -> None:
     service.config = expecting(owner={"vNAS": ExpectedCount(min=1)})
     service.answers["tally"] = tally(keys=[])
     service.later["tally"] = [tally()]
-    assert (await connections.expected(service)).status == "ok"
+    assert (await counts.expected(service)).status == "ok"
 
 
 # Slow ones, old ones.
@@ -170,7 +171,7 @@ LAGGARD = {"id": "client_1", "key_id": 1, "owner": "vNAS", "buffered_bytes": 70_
 
 async def test_client_that_lags_at_both_looks_is_a_warning_that_names_it(service: ServiceExamination) -> None:
     service.answers["tally"] = tally(lagging=[LAGGARD])
-    answer = await connections.keep_up(service)
+    answer = await clients.keep_up(service)
     assert (answer.status, answer.command) == ("warn", "swimctl connections list --key 1")
     assert answer.evidence == ("client_1, key 1 of vNAS: 70000 bytes wait for it",)
 
@@ -178,7 +179,7 @@ async def test_client_that_lags_at_both_looks_is_a_warning_that_names_it(service
 async def test_burst_that_is_over_at_the_second_look_is_no_alarm(service: ServiceExamination) -> None:
     service.answers["tally"] = tally(lagging=[LAGGARD])
     service.later["tally"] = [tally(lagging=[{**LAGGARD, "id": "client_2"}])]
-    assert (await connections.keep_up(service)).status == "ok"
+    assert (await clients.keep_up(service)).status == "ok"
 
 
 @pytest.mark.parametrize(("ago", "status"), [(5.0, "warn"), (5000.0, "ok")])
@@ -187,7 +188,7 @@ async def test_client_closed_lately_for_being_slow_is_told(
 ) -> None:
     evicted = {"seconds_ago": ago, "id": "client_1", "key_id": 1, "owner": "vNAS"}
     service.answers["tally"] = tally(evictions=[evicted], slow_consumers=1)
-    assert (await connections.keep_up(service)).status == status
+    assert (await clients.keep_up(service)).status == status
 
 
 @pytest.mark.parametrize(
@@ -204,13 +205,13 @@ async def test_only_clients_that_tell_an_older_version_are_old(
     service: ServiceExamination, agent: str, status: str
 ) -> None:
     service.answers["tally"] = tally(agents={agent: 3})
-    assert (await connections.current(service)).status == status
+    assert (await clients.current(service)).status == status
 
 
 async def test_clients_that_never_subscribed_are_a_warning_with_their_owners(service: ServiceExamination) -> None:
-    assert (await connections.subscribed(service)).status == "ok"
+    assert (await clients.subscribed(service)).status == "ok"
     service.answers["tally"] = tally(without_channel={"vNAS": 3, "ADL": 1})
-    answer = await connections.subscribed(service)
+    answer = await clients.subscribed(service)
     assert (answer.status, answer.command) == ("warn", "swimctl connections list")
     assert (
         answer.observed == "4 have subscribed to nothing for a minute or longer: vNAS: 3 connections; ADL: 1 connection"

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from support.fake_service import ServiceExamination
 from swim_server.config import Config, ServerConfig
+from swim_server.daemon.control.documents.diagnostics import PeerTally
 
 from swimctl.doctor.check import Answer
+from swimctl.doctor.checks.front.capacity import judge, room_here
 from swimctl.doctor.checks.front.endpoint import CHECKS
-from swimctl.doctor.checks.front.proxy import LINES, judge_processes
+from swimctl.doctor.checks.front.proxy import LINES, judge_oldest, judge_processes
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit
 from swimctl.doctor.probes.kernel_sockets import ProxyProcess
+from swimctl.doctor.probes.plain_http import proxy_in
 from swimctl.doctor.probes.public_endpoint import Certificate, Visit
 from swimctl.doctor.probes.wire import Greeting, Target
 
@@ -263,3 +266,107 @@ def test_old_processes_of_a_proxy_are_told_once_they_linger(
         assert "1 old process of apache" in answer.observed
         assert "scoreboard is full" in answer.evidence[0]
         assert "max_connection_hours" in answer.advice[1].command
+
+
+@pytest.mark.parametrize(
+    ("proxy", "age", "max_hours", "status"),
+    [
+        ("apache", DAY - 1, 0, "ok"), ("apache", 9 * DAY, 0, "warn"), ("apache", 9 * DAY, 24, "ok"),
+        ("nginx", 9 * DAY, 0, "ok"), ("nginx", 90 * DAY, 0, "warn"), ("caddy", 90 * DAY, 0, "ok"),
+    ],
+)  # fmt: skip
+def test_proxy_on_another_machine_is_judged_by_its_oldest_connection(
+    proxy: str, age: float, max_hours: float, status: str
+) -> None:
+    answer = judge_oldest(proxy, PeerTally(address="10.0.0.5", connections=9, oldest_seconds=age), max_hours)
+    assert answer.status == status, answer
+    if status == "warn":
+        assert f"{proxy} at 10.0.0.5" in answer.observed
+        assert str(answer.command).startswith("swimctl config set server.max_connection_hours")
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        ("HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\n\r\n", "nginx"),
+        ("HTTP/1.1 404 Not Found\r\nDate: x\r\nServer: Apache/2.4.62 (Debian)\r\n\r\n", "apache"),
+        ("HTTP/1.1 200 OK\r\nX-Varnish: 32770\r\nServer: uvicorn\r\n\r\n", "varnish"),
+        ("HTTP/1.1 200 OK\r\nServer: cloudflare\r\nX-Note: not nginx\r\n\r\n", None),
+        ("HTTP/1.1 200 OK\r\n\r\n", None),
+    ],
+    ids=range(5),
+)
+def test_proxy_is_known_by_the_headers_in_which_it_names_itself(head: str, name: str | None) -> None:
+    assert proxy_in(head) == name
+
+
+def child(
+    proxy: str, pid: int, *, connections: int = 20, threads: int = 1, descriptors: int | None = 1024
+) -> ProxyProcess:
+    return ProxyProcess(pid, proxy, NOW - DAY, connections, True, threads, descriptors)
+
+
+APACHE_AS_INSTALLED = [PARENT, *(child("apache", pid, threads=52, connections=25) for pid in range(6))]
+"""With mod_http2, whose threads are not for tunnels."""
+APACHE_WITH_ROOM = [PARENT, *(child("apache", pid, threads=130, connections=15) for pid in range(10))]
+APACHE_WITH_SOME_MORE = [PARENT, *(child("apache", pid, threads=27, connections=25) for pid in range(7))]
+NGINX_AS_INSTALLED = [child("nginx", pid) for pid in range(3)]
+NGINX_WITH_ROOM = [child("nginx", pid, descriptors=20_000) for pid in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("processes", "connections", "status"),
+    [
+        (APACHE_AS_INSTALLED, 119, "ok"),
+        (APACHE_AS_INSTALLED, 120, "warn"),
+        (APACHE_AS_INSTALLED, 148, "fail"),
+        (APACHE_WITH_ROOM, 148, "ok"),
+        (APACHE_WITH_SOME_MORE, 148, "ok"),
+        (NGINX_AS_INSTALLED, 600, "ok"),
+        (NGINX_AS_INSTALLED, 704, "warn"),
+        (NGINX_WITH_ROOM, 704, "ok"),
+        ([child("lighttpd", 1)], 200, "ok"),
+        ([child("lighttpd", 1)], 341, "warn"),
+        ([child("lighttpd", 1, descriptors=16_384)], 341, "ok"),
+        ([child("lighttpd", 1, descriptors=None)], 341, "ok"),
+        ([child("haproxy", 1)], 9000, "ok"),
+    ],
+    ids=lambda given: str(given) if isinstance(given, int | str) else f"{given[0].proxy}-{len(given)}",
+)
+def test_proxy_on_this_machine_that_has_no_room_left_is_told(
+    processes: list[ProxyProcess], connections: int, status: str
+) -> None:
+    proxy = processes[0].proxy
+    answer = judge(proxy, connections, room_here(proxy, processes))
+    assert answer.status == status, answer
+    assert f"{connections:,} through {proxy}" in answer.observed
+    if status != "ok":
+        assert {"apache": "MaxRequestWorkers", "nginx": "worker_connections", "lighttpd": "max-fds"}[proxy] in str(
+            answer.command
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "connections", "status"),
+    [
+        ("apache", 100, "ok"), ("apache", 130, "warn"), ("apache", 151, "ok"), ("nginx", 740, "ok"),
+        ("lighttpd", 300, "warn"), ("lighttpd", 400, "ok"), ("lighttpd", 1300, "warn"), (None, 130, "skip"),
+    ],
+)  # fmt: skip
+async def test_proxy_elsewhere_is_known_by_its_header(
+    service: ServiceExamination, name: str | None, connections: int, status: str
+) -> None:
+    peers = [
+        {"address": "10.9.9.9", "connections": 900, "oldest_seconds": 9.0},
+        {"address": "127.0.0.1", "connections": connections, "oldest_seconds": 9.0},
+    ]
+    service.answers["tally"] |= {"peers": peers}
+    service.known |= {"front.proxy": name, "kernel.proxy-processes": None}
+    answer = await about(service, "capacity", visited())
+    assert answer.status == status, answer
+    assert (await about(service, "old-processes", visited())).status == ("skip" if name is None else "ok")
+
+
+async def test_without_connections_through_a_proxy_there_is_no_room_to_judge(service: ServiceExamination) -> None:
+    service.known |= {"kernel.proxy-processes": None}
+    assert (await about(service, "capacity", visited())).status == "skip"

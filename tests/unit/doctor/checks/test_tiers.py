@@ -11,7 +11,8 @@ from swim_server.config import Config, TierConfig, TiersConfig
 from swim_server.daemon.control.documents.diagnostics import TierPromise
 
 from swimctl.client.session import RpcFailed
-from swimctl.doctor.checks import connections, tiers
+from swimctl.doctor.checks import tiers
+from swimctl.doctor.checks.connections import clients, keys
 from swimctl.doctor.checks.stream import delivery
 from swimctl.doctor.probes.tier_trial import Trial, _judge
 from swimctl.doctor.probes.trial_client import Outcome
@@ -84,7 +85,7 @@ async def test_answer_of_another_shape_is_told_and_breaks_nothing(service: Servi
 @pytest.mark.parametrize("absurd", [None, [], tally(keys=None), tally(made="x"), tally(lagging=[{}]), tally(agents=[])])
 async def test_tally_of_another_shape_is_told(service: ServiceExamination, absurd: Any) -> None:
     service.answers["tally"] = absurd
-    for ask in (connections.keys_hold, connections.keep_up, connections.current):
+    for ask in (keys.keys_hold, clients.keep_up, clients.current):
         assert (await ask(service)).status == "unknown"
 
 

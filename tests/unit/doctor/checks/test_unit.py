@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from support.fake_examination import FakeExamination
 
-from swimctl.doctor.checks.host import unit
+from swimctl.doctor.checks.host import ownership, unit
 from swimctl.invocation import Invocation
 from swimctl.systemd.installation import unit_of
 
@@ -73,6 +74,13 @@ async def test_unit_of_another_version_warns_and_shows_the_lines(context: FakeEx
     assert answer.evidence == ("- RestartSec=99", "+ RestartSec=2")
 
 
+async def test_unit_that_only_the_version_before_has_written_is_well(context: FakeExamination, tmp_path: Path) -> None:
+    path = unit_path(tmp_path)
+    first, rest = path.read_text("utf-8").split("\n", 1)
+    path.write_text(f"{first.replace('(', '(0.0.')}\n{rest}", "utf-8")
+    assert (await unit.unit_is_installed(context)).status == "ok"
+
+
 @pytest.mark.parametrize("reason", ["no-systemd", "no-unit", "another-home"])
 async def test_what_does_not_apply_is_skipped(
     context: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
@@ -85,3 +93,20 @@ async def test_what_does_not_apply_is_skipped(
     else:
         path.write_text(path.read_text("utf-8").replace(str(tmp_path / "home"), "/srv/other"), "utf-8")
     assert (await unit.unit_is_installed(context)).status == "skip"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another user")
+async def test_home_that_root_has_made_for_a_unit_of_another_user_is_to_be_given_to_it(
+    context: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a key that was made before the unit was installed."""
+    assert (await ownership.belongs_to_the_daemon(context)).status == "ok", "nobody else is known to need it"
+    units = tmp_path / "units"
+    units.mkdir()
+    monkeypatch.setattr("swimctl.systemd.manager.SYSTEM_UNITS", units)
+    text = unit_of(context.invocation, "system", "nobody", is_draft=True).text()
+    (units / "swim.service").write_text(text, "utf-8")
+    found = FakeExamination(tmp_path / "home")
+    found.invocation, found.held = context.invocation, False
+    answer = await ownership.belongs_to_the_daemon(found)
+    assert (answer.status, answer.fix) == ("fail", f"chown -R nobody: {tmp_path / 'home'}")

@@ -1,6 +1,6 @@
-"""What the control socket answers, as typed documents: the daemon builds them, ``swimctl`` decodes them.
+"""The answers of the control socket as typed documents: the daemon builds them, ``swimctl`` decodes them.
 
-Old and new processes talk to each other over a restart. So a reader passes over fields that it doesn't know, and a
-field that an older process may not send has a default. The order of the fields is that of the JSON that ``--json``
-prints: new ones go to the end.
+During a restart, old and new processes talk to each other. So a reader ignores unknown fields, and a field that an
+older process may not send has a default. The order of the fields is that of the JSON that ``--json`` prints: new ones
+are added at the end.
 """

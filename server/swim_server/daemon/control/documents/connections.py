@@ -1,4 +1,4 @@
-"""``connections`` and ``top``: who is connected, and who and what makes the traffic."""
+"""``connections`` and ``top``: who is connected, and who and what causes the traffic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ConnectionDocument(msgspec.Struct, kw_only=True):
 
     id: str
     tier: str = ""
-    """``local`` for those of the control socket."""
+    """``local`` for connections of the control socket."""
     key_id: int | None = None
     key_hint: str | None = None
     owner: str | None = None
@@ -27,7 +27,7 @@ class ConnectionDocument(msgspec.Struct, kw_only=True):
     buffered_bytes: int = 0
     lagging: bool = False
     catching_up: bool = False
-    """It is being sent history."""
+    """Whether it is being sent history."""
 
 
 class Connections(msgspec.Struct, kw_only=True):
@@ -37,7 +37,7 @@ class Connections(msgspec.Struct, kw_only=True):
 
 
 class BusyConnection(ConnectionDocument, kw_only=True):
-    """A connection, and how much it was sent while ``top`` looked."""
+    """A connection, and how much it was sent while ``top`` measured."""
 
     per_second: float = 0.0
 
@@ -52,7 +52,7 @@ class TypeRate(msgspec.Struct, kw_only=True):
 
 
 class ChannelCount(msgspec.Struct, kw_only=True):
-    """One channel, by how many connections are subscribed to it."""
+    """One channel, and how many connections are subscribed to it."""
 
     channel: str
     connections: int = 0
@@ -62,7 +62,7 @@ class Top(msgspec.Struct, kw_only=True):
     """The answer to ``top``."""
 
     at_seconds: float
-    """How long it looked."""
+    """How long it measured."""
     status: Status
     types: list[TypeRate] = []
     channels: list[ChannelCount] = []

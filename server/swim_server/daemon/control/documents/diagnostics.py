@@ -1,4 +1,4 @@
-"""What doctor is answered: limits and paces, counts of connections, temporary keys and probe events."""
+"""Answers for doctor: limits and paces, counts of connections, temporary keys and probe events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TierPromise(msgspec.Struct, kw_only=True):
 
 
 class KindPromise(msgspec.Struct, kw_only=True):
-    """How long history keeps one kind of events, and whether something of it is missing."""
+    """How long history keeps one kind of event, and whether any of it is missing."""
 
     keep_seconds: float
     has_gap: bool | None = None
@@ -43,7 +43,7 @@ class SourcePace(msgspec.Struct, kw_only=True):
 
 
 class Promises(msgspec.Struct, kw_only=True):
-    """The answer to ``promises``: what the process holds itself to."""
+    """The answer to ``promises``: what the process commits itself to."""
 
     tiers: dict[str, TierPromise]
     history: HistoryPromise
@@ -72,8 +72,17 @@ class KeyTally(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
 
 
+class PeerTally(msgspec.Struct, frozen=True, kw_only=True):
+    """Clients whose TCP connections come from one address: a proxy's, or their own."""
+
+    address: str
+    connections: int
+    oldest_seconds: float
+    """How long the oldest of them has lasted."""
+
+
 class Laggard(msgspec.Struct, kw_only=True):
-    """A client that doesn't read as fast as it is written to."""
+    """A client that reads more slowly than it is written to."""
 
     id: str
     key_id: int
@@ -87,12 +96,12 @@ class RecentRefusals(msgspec.Struct, frozen=True, kw_only=True):
 
     reason: str
     key_id: int | None = None
-    """None: no key that is known."""
+    """None: no known key."""
     count: int
 
 
 class Tally(msgspec.Struct, kw_only=True):
-    """The answer to ``tally``: the connections of one moment, counted in every way there is."""
+    """The answer to ``tally``: the connections of one moment, counted in several ways."""
 
     made: int
     gone: int
@@ -104,17 +113,19 @@ class Tally(msgspec.Struct, kw_only=True):
     slow_consumers: int
     evictions: list[Eviction]
     keys: list[KeyTally] = []
-    """This and what follows is empty in a brief answer."""
+    """Empty in a brief answer, like all fields below."""
     agents: dict[str, int] = {}
     lagging: list[Laggard] = []
     refused: list[RecentRefusals] = []
     """The most frequent ones."""
     without_channel: dict[str, int] = {}
-    """Clients that have been connected for a minute and have subscribed to nothing, by the owner of their key."""
+    """Clients connected for a minute without a subscription, by the owner of their key."""
+    peers: list[PeerTally] = []
+    """The addresses with the most connections, the busiest first."""
 
 
 class ToldOf(msgspec.Struct, frozen=True, kw_only=True):
-    """What one event of history tells of an entry."""
+    """What one event of history says of an entry."""
 
     type: str
     timestamp: str
@@ -123,17 +134,17 @@ class ToldOf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SampledEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the state, and all that history says of it."""
+    """One entry of the state, and everything that history says of it."""
 
     kind: str
     key: str
     entry: dict[str, Any] | None = None
-    """None: the state has none."""
+    """None: it is not in the state."""
     told: list[ToldOf]
 
 
 class StateSample(msgspec.Struct, kw_only=True):
-    """The answer to ``state_sample``: entries that are younger than the stretch of history that was read."""
+    """The answer to ``state_sample``: entries that are younger than the range of history that was read."""
 
     as_of: str | None = None
     """The last event that was read; None: the state is still being loaded."""
@@ -141,7 +152,7 @@ class StateSample(msgspec.Struct, kw_only=True):
 
 
 class ProbeKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A temporary key, and the number by which the process ends it."""
+    """A temporary key, and the number by which it is revoked."""
 
     id: int
     api_key: str
@@ -157,7 +168,7 @@ class ProbeKeysEnded(msgspec.Struct, kw_only=True):
     """The answer to ``probe_keys_end``."""
 
     closed: int = 0
-    """So many connections."""
+    """Number of connections."""
 
 
 class ProbeAnnounced(msgspec.Struct, kw_only=True):
@@ -185,8 +196,8 @@ class ProbeConnection(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class ProbeStored(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to ``probe_event``: a probe that history has taken."""
+    """The answer to ``probe_event``: the probe is stored."""
 
     id: str
     now_ms: int
-    """By the process's clock, just after."""
+    """The process's clock just afterwards."""

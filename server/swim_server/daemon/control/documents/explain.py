@@ -1,4 +1,4 @@
-"""``explain``: why a consumer got an event or didn't, and what a subscription would have been sent."""
+"""``explain``: why a consumer got an event or didn't, and what a subscription would have received."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class ClauseDocument(msgspec.Struct, kw_only=True):
-    """What one clause of a filter says of one event. Its fields are those of ``protocol.explanation.Clause``."""
+    """The result of one filter clause for one event. Its fields are those of ``protocol.explanation.Clause``."""
 
     kind: str
     wanted: Any = None
@@ -38,7 +38,7 @@ class ConsumerDocument(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class StoredEvent(msgspec.Struct, kw_only=True):
-    """The event that is asked about."""
+    """The event in question."""
 
     id: str
     type: str
@@ -46,7 +46,7 @@ class StoredEvent(msgspec.Struct, kw_only=True):
 
 
 class KeyDocument(msgspec.Struct, kw_only=True):
-    """The key that is asked about."""
+    """The key in question."""
 
     id: int
     hint: str
@@ -57,7 +57,7 @@ class KeyDocument(msgspec.Struct, kw_only=True):
 
 
 class EventExplained(msgspec.Struct, kw_only=True):
-    """The answer about an event that was published."""
+    """The answer about a published event."""
 
     event: StoredEvent
     outcome: str
@@ -79,7 +79,7 @@ class ClauseCount(msgspec.Struct, kw_only=True):
 
 
 class SubscriptionCounts(msgspec.Struct, kw_only=True):
-    """What one subscription would have been sent."""
+    """What one subscription would have received."""
 
     channels: list[str]
     filters: dict[str, Any] = {}
@@ -94,7 +94,7 @@ class SubscriptionCounts(msgspec.Struct, kw_only=True):
 
 
 class ChannelExplained(msgspec.Struct, kw_only=True):
-    """The answer about the events of a channel in a stretch of history."""
+    """The answer about the events of a channel in a range of history."""
 
     channel: str
     from_: str = msgspec.field(name="from")

@@ -1,4 +1,4 @@
-"""What the control socket answers about keys: what is known of each, never the key."""
+"""Answers about keys: what is known of each, never the key itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ListedKeys(msgspec.Struct, kw_only=True):
     """The answer to ``keys``."""
 
     is_same_database: bool = False
-    """False: the one who asks means another database, and must read it themselves."""
+    """False: the caller uses another database, and must read that itself."""
     keys: list[KeyRecord] = []
     live: dict[str, int] = {}
-    """How many connections each key holds at the moment, by its id."""
+    """How many connections each key has at the moment, by its id."""

@@ -1,4 +1,4 @@
-"""What the process says of itself, and what it answers when it is told to do something."""
+"""What the process reports about itself, and its answers to commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Version(msgspec.Struct, kw_only=True):
-    """What code runs: taken at start, never read again."""
+    """The code that runs, recorded at the start."""
 
     version: str
     fingerprint: str
@@ -17,7 +17,7 @@ class Version(msgspec.Struct, kw_only=True):
     files: dict[str, str] = {}
     """Digest by path below the packages' folder."""
     roots: dict[str, str] = {}
-    """Where each package lies."""
+    """The folder of each package."""
     dependencies: dict[str, str] = {}
     pid: int
 
@@ -30,17 +30,17 @@ class Restarted(msgspec.Struct, kw_only=True):
     fingerprint: str = ""
     url: str | None = None
     environment: dict[str, str | None] = {}
-    """The process's values of the variables that the one who asked has otherwise, secrets hidden; None: not set."""
+    """The process's values of the variables that differ from the caller's, secrets hidden; None: not set."""
     has_left_terminal: bool = False
-    """The previous process ran in a terminal; this one continues in the background."""
+    """The previous process ran in a terminal; this one runs in the background."""
 
 
 class Reloaded(msgspec.Struct, kw_only=True):
-    """Settings by their dotted names."""
+    """The result of a reload; settings by their dotted names."""
 
     changed: list[str] = []
     needs_restart: list[str] = []
-    """They differ from what runs, and only a restart changes them."""
+    """Settings that differ from those in force and that only a restart changes."""
 
 
 class ChangedSetting(msgspec.Struct, kw_only=True):
@@ -58,28 +58,28 @@ class ConfigChanges(msgspec.Struct, kw_only=True):
     problem: str | None = None
     """Why the configuration can't be read."""
     environment: dict[str, str | None] = {}
-    """The process's value of each variable that differs from the asking one's; null: not set. No restart changes it."""
+    """The process's value of each variable that differs from the caller's; null: not set. No restart changes it."""
 
 
 class KeyEnded(msgspec.Struct, kw_only=True):
     """The answer to ``key_end``."""
 
     is_stored: bool
-    """False: the key is ended in memory; it is tried again until it is stored."""
+    """False: the key is revoked or expired in memory; storing that is retried."""
     closed: int = 0
     silent_nodes: list[str] = []
-    """Nodes that live and have not said that they know."""
+    """Live nodes that have not confirmed."""
 
 
 class KeyChanged(msgspec.Struct, kw_only=True):
     """The answer to ``key_changed``."""
 
     closed: int
-    """So many connections."""
+    """Number of connections."""
     state: str | None = None
-    """The key as the process's database has it: ``revoked``, ``valid``, ``missing`` …; None: it doesn't tell."""
+    """The key as in the process's database: ``revoked``, ``valid``, ``missing`` …; None: not reported."""
     silent_nodes: list[str] = []
-    """Nodes that live and have not said that they know."""
+    """Live nodes that have not confirmed."""
 
 
 class ConnectionClosed(msgspec.Struct, kw_only=True):

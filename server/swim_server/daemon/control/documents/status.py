@@ -22,16 +22,16 @@ class ConnectionCounts(msgspec.Struct, kw_only=True):
 
 
 class SlowConsumers(msgspec.Struct, kw_only=True):
-    """Clients that don't read as fast as they are written to."""
+    """Clients that read more slowly than they are written to."""
 
     lagging: int = 0
     """At this moment."""
     closed: int = 0
-    """With 4008, since the start."""
+    """Closed with 4008, since the start."""
 
 
 class SourceDocument(msgspec.Struct, kw_only=True):
-    """One source, its ages counted from the moment of the answer."""
+    """One source; ages are as of the answer."""
 
     name: str
     kind: str = ""
@@ -43,46 +43,46 @@ class SourceDocument(msgspec.Struct, kw_only=True):
     last_error: str | None = None
     details: dict[str, Any] = {}
     rejected: int = 0
-    """Events of its input that it could not publish, since the start."""
+    """Events of its input that could not be published, since the start."""
     feed_age_seconds: float | None = None
-    """How old what its feed last said is; None: its feed doesn't tell."""
+    """How old the feed's last update is; None: the feed doesn't say."""
     unknown_types: dict[str, int] = {}
-    """Events that it set aside for an unknown type, by type, since the start."""
+    """Events set aside because of an unknown type, by type, since the start."""
 
 
 class HistoryDocument(msgspec.Struct, kw_only=True):
-    """What history holds."""
+    """What history contains."""
 
     oldest_id: str | None = None
     newest_id: str | None = None
     events: int = 0
     is_counted: bool = True
-    """False: a large history is still being counted, and ``events`` says nothing."""
+    """False: a large history is still being counted, and ``events`` means nothing."""
     size_bytes: int = 0
     problem: str | None = None
     """Why it can't be read at the moment."""
     trouble: str | None = None
-    """Why it can't be written, written back or checked at the moment."""
+    """Why it can't be written, checkpointed or checked at the moment."""
     failures: int = 0
-    """Commits that could not be made, since the start."""
+    """Commits that failed, since the start."""
     rotten: int = 0
-    """Stretches that were found not to be what was stored, since the start."""
+    """Ranges found since the start that no longer hold what was stored."""
     checked_at: float | None = None
-    """Unix time at which all of it was last read through; None: not since the start."""
+    """Unix time at which the last complete check ended; None: there was none since the start."""
     damaged_files: list[str] = []
-    """Histories that were set aside; none of them is ever removed by the service."""
+    """Damaged history files that were set aside; the service never removes one."""
 
 
 class KeysDocument(msgspec.Struct, kw_only=True):
-    """How the checking of keys is doing."""
+    """The state of key checking."""
 
     problem: str | None = None
     """Why keys can't be checked at the moment."""
     problem_seconds: float | None = None
     writing_problem: str | None = None
-    """Why uses and refusals can't be written; keys may be checked all the same."""
+    """Why uses and refusals can't be written; keys can still be checked."""
     not_stored: list[int] = []
-    """Keys that were ended in memory: the database could not store it yet."""
+    """Keys revoked or expired in memory that the database could not store yet."""
     remembered: int = 0
     waiting: int = 0
     queries: int = 0
@@ -94,7 +94,7 @@ class KeysDocument(msgspec.Struct, kw_only=True):
 
 
 class Percentiles(msgspec.Struct, kw_only=True):
-    """Of the samples of the last minute."""
+    """Percentiles of the samples of the last minute."""
 
     p50: float = 0.0
     p99: float = 0.0
@@ -102,15 +102,15 @@ class Percentiles(msgspec.Struct, kw_only=True):
 
 
 class LogDocument(msgspec.Struct, kw_only=True):
-    """Where the process logs, and whether it can."""
+    """Where the process logs, and whether that works."""
 
     path: str | None = None
-    """None: not a file that it rotates."""
+    """None: not a file that the process rotates."""
     lost_lines: int = 0
     problem: str | None = None
     max_bytes: int = 0
     opened_as: str | None = None
-    """Where standard error led at the start, where that is no file of ours; with another name now, it was moved."""
+    """Where standard error led at the start, if not to a file of ours; if it has another name now, it was moved."""
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -139,16 +139,16 @@ class Status(msgspec.Struct, kw_only=True):
     history: HistoryDocument = msgspec.field(default_factory=HistoryDocument)
     keys: KeysDocument = msgspec.field(default_factory=KeysDocument)
     latency_ms: Percentiles | None = None
-    """From an event's id to the last write of it; None: there was no event in the last minute."""
+    """From an event's id to its last write; None: there was no event in the last minute."""
     loop_lag_ms: Percentiles = msgspec.field(default_factory=Percentiles)
     memory_bytes: int = 0
     log: LogDocument = msgspec.field(default_factory=LogDocument)
     supervisor: str | None = None
-    """What keeps the process running: ``systemd``, ``supervisord``, ``container``; None: nothing that it knows of."""
+    """What supervises the process: ``systemd``, ``supervisord``, ``container``; None: nothing known."""
     supervised_as: str | None = None
-    """What that knows it by: a unit, a program of supervisord."""
+    """The supervisor's name for it: a unit, a program of supervisord."""
     has_terminal: bool = False
-    """It ends with its terminal."""
+    """Whether it ends with its terminal."""
     program: str | None = None
     """The path of the program that was started."""
     executable: str | None = None
@@ -158,6 +158,6 @@ class Status(msgspec.Struct, kw_only=True):
     memory_settled_bytes: int | None = None
     """Resident memory ten seconds after the start; None: it is younger."""
     metrics_read_age_seconds: float | None = None
-    """How long ago somebody read ``/metrics``; None: nobody has since the start."""
+    """How long ago ``/metrics`` was last read; None: not since the start."""
     metrics_pace_seconds: float | None = None
-    """How often that was, by the last few times; None: it was not often."""
+    """The interval of the last few reads; None: there were too few."""

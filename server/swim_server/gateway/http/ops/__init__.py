@@ -1,1 +1,1 @@
-"""The operator's page: who may open it, and what it asks and does."""
+"""The operator's page: who may open it, and what it can show and do."""

@@ -1,4 +1,4 @@
-"""The connections as the operator's page pages through them: sorted and cut here, however many there are."""
+"""The connections in pages for the operator's page: sorted and cut here, however many there are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAGE_ROWS = 25
 SAMPLE_SECONDS = 5.0
-"""So long a rate looks back at least."""
+"""Minimum period over which a rate is measured."""
 
 
 class ConnectionRow(msgspec.Struct, kw_only=True):
@@ -48,14 +48,14 @@ class ConnectionPage(msgspec.Struct, kw_only=True):
     """A page of the table."""
 
     total: int
-    """Of those that the search found."""
+    """Number of connections that the search matches."""
     pages: int
     page: int
     rows: list[ConnectionRow]
 
 
 class ConnectionTable:
-    """Remembers how much each connection had been sent a while ago, for rates. Idle while nobody looks."""
+    """Remembers how much each connection had been sent some seconds ago, for rates. Idle while no page is open."""
 
     def __init__(self, hub: Hub, *, clock: Clock) -> None:
         self._hub = hub
@@ -65,7 +65,7 @@ class ConnectionTable:
         self._latest: tuple[float, Mapping[str, int]] = (0.0, {})
 
     async def page(self, sort: str, *, is_ascending: bool, number: int, search: str, tier: str) -> ConnectionPage:
-        """Look at all connections, and return one page of those that the search finds."""
+        """Return one page of the connections that the search matches."""
         await self._sample()
         words = search.lower().split()
         found = [
@@ -89,7 +89,7 @@ class ConnectionTable:
         self._before, self._latest = self._latest, (now, sent)
 
     def _rate(self, connection: Connection) -> float:
-        """Return messages a second since the sample before; of one that was not there, since it came."""
+        """Return messages per second since the last sample; for a newer connection, since it opened."""
         at, before = self._before
         if connection.id in before:
             seconds, sent = self._monotonic() - at, connection.messages_sent - before[connection.id]

@@ -1,4 +1,4 @@
-"""The operator's page over HTTP. Without a session nothing is answered; nothing is done that another site asks for."""
+"""The operator's page over HTTP. Requires a session for everything; refuses requests from other sites."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COOKIE = "swim_ops"
 HEADER = "X-SWIM-Ops"
-"""Only a page of this service can send it: from another one a browser asks first, and is not allowed to."""
+"""Only a page of this service can send it: from another site a browser asks first, and is refused."""
 MAX_BODY_BYTES = 4096
 ACTOR = "the operator's page"
 _encode = msgspec.json.Encoder().encode
@@ -30,24 +30,24 @@ _log = get_logger("operator")
 
 
 class CloseAction(msgspec.Struct, forbid_unknown_fields=True):
-    """Ask one client to come back."""
+    """Ask one client to reconnect."""
 
     connection: str
 
 
 class KeyAction(msgspec.Struct, forbid_unknown_fields=True):
-    """End a key."""
+    """Revoke or expire a key."""
 
     key_id: int
     reason: str | None = None
 
 
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
-    """Nothing is said but to do it."""
+    """An action without arguments."""
 
 
 class OpsPages:
-    """Each action goes through the methods of the control socket, with who asked for it in the log."""
+    """Performs each action through the methods of the control socket, and logs who requested it."""
 
     def __init__(self, parts: HttpParts) -> None:
         self._parts = parts
@@ -55,7 +55,7 @@ class OpsPages:
         self._table = ConnectionTable(parts.hub, clock=parts.clock)
 
     def add_routes(self, router: web.UrlDispatcher, prefix: str) -> None:
-        """Add the page's own questions; the page itself is one like the others."""
+        """Add the routes that the page uses; the page itself is served with the others."""
         router.add_get(f"{prefix}/ops/session", self.has_session)
         router.add_post(f"{prefix}/ops/session", self.open_session)
         router.add_post(f"{prefix}/ops/logout", self._action(NoArguments, self._end_session))
@@ -93,7 +93,7 @@ class OpsPages:
         return web.Response(status=204, headers=headers)
 
     async def has_session(self, request: web.Request) -> web.Response:
-        """Tell a page that was just opened whether it has to ask for a token."""
+        """Tell a page that was just opened whether it must ask for a token."""
         return _json({"is_open": self._sessions.check(request.cookies.get(COOKIE)) is not None})
 
     async def _read_token(self, request: web.Request, *, is_form: bool) -> str:
@@ -112,7 +112,7 @@ class OpsPages:
             raise HttpError(403, "FORBIDDEN", "only the operator's page may ask this")
         return session
 
-    async def _end_session(self, request: web.Request, _: NoArguments) -> Any:
+    async def _end_session(self, request: web.Request, _: NoArguments) -> object:
         self._sessions.end(self._session(request))
         return {}
 
@@ -143,17 +143,17 @@ class OpsPages:
         )
         return _json(page)
 
-    async def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def _call(self, method: str, params: Mapping[str, object]) -> object:
         try:
             return await self._parts.rpc.methods[method](params)
         except RpcError as error:
             status = {UNAVAILABLE: 503, INVALID_PARAMS: 400}.get(error.code, 409)
             raise HttpError(status, "REFUSED", error.message) from None
 
-    # What it does.
+    # What the page does.
 
     def _action(
-        self, arguments: type[Any], perform: Callable[[web.Request, Any], Awaitable[Any]]
+        self, arguments: type[Any], perform: Callable[[web.Request, Any], Awaitable[object]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
             check_same_origin(request)
@@ -166,17 +166,17 @@ class OpsPages:
 
         return answer
 
-    async def _close(self, request: web.Request, wanted: CloseAction) -> Any:
+    async def _close(self, request: web.Request, wanted: CloseAction) -> object:
         self._note(request, "closes a connection", connection=wanted.connection)
         return await self._call("connection_close", {"id": wanted.connection})
 
-    async def _expire(self, request: web.Request, wanted: KeyAction) -> Any:
+    async def _expire(self, request: web.Request, wanted: KeyAction) -> object:
         return await self._end_key(request, wanted, is_for_good=False)
 
-    async def _revoke(self, request: web.Request, wanted: KeyAction) -> Any:
+    async def _revoke(self, request: web.Request, wanted: KeyAction) -> object:
         return await self._end_key(request, wanted, is_for_good=True)
 
-    async def _end_key(self, request: web.Request, wanted: KeyAction, *, is_for_good: bool) -> Any:
+    async def _end_key(self, request: web.Request, wanted: KeyAction, *, is_for_good: bool) -> object:
         self._note(request, "revokes a key" if is_for_good else "expires a key", key_id=wanted.key_id)
         ending = {
             "key_id": wanted.key_id, "is_for_good": is_for_good, "at": datetime.now(UTC), "reason": wanted.reason,
@@ -184,22 +184,22 @@ class OpsPages:
         }  # fmt: skip
         return await self._call("key_end", ending)
 
-    async def _reload(self, request: web.Request, _: NoArguments) -> Any:
+    async def _reload(self, request: web.Request, _: NoArguments) -> object:
         self._note(request, "reloads the configuration")
         return await self._call("reload", {})
 
-    async def _doctor(self, request: web.Request, _: NoArguments) -> Any:
+    async def _doctor(self, request: web.Request, _: NoArguments) -> object:
         self._note(request, "runs doctor")
         return await self._call("desk_doctor", {})
 
-    def _note(self, request: web.Request, what: str, **details: Any) -> None:
-        """Write who asks for what, before it is done."""
+    def _note(self, request: web.Request, what: str, **details: object) -> None:
+        """Log who requests what, before it is done."""
         session, address = self._session(request), self._parts.access.address(request)
         _log.info(f"the operator's page {what}", remote=address, session=session.id, **details)
 
 
 def check_same_origin(request: web.Request) -> None:
-    """Refuse what a page of another site sends, with whatever cookies. Raises HttpError."""
+    """Refuse requests sent by a page of another site, whatever cookies they have. Raises HttpError."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin", "").partition("://")[2]
     is_same = site == "same-origin" if site is not None else origin == request.headers.get("Host", "")
     if not is_same or HEADER not in request.headers or request.content_type != "application/json":
@@ -214,11 +214,11 @@ async def _read_json(request: web.Request) -> dict[str, Any]:
 
 
 def _cookie(request: web.Request, value: str) -> str:
-    """Write the cookie; without a path it holds for what lies beside the address that it comes from."""
+    """Return the cookie header; without a path it applies to the folder of the requested address."""
     forwarded = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip()
     is_secure = request.headers.get("Origin", "").startswith("https://") or forwarded == "https" or request.secure
     return f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS}{'; Secure' if is_secure else ''}"
 
 
-def _json(document: Any) -> web.Response:
+def _json(document: object) -> web.Response:
     return web.Response(body=_encode(document) + b"\n", content_type="application/json")

@@ -1,4 +1,4 @@
-"""Sessions of the operator's page: a token, once, becomes a cookie that a browser sends to nobody else."""
+"""Sessions of the operator's page: a token is exchanged once for a cookie that a browser sends only to this service."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 ONCE_SECONDS = 60.0
 SESSION_SECONDS = 8 * 3600
 MAX_TOKENS = 100
-"""Not used yet; then the oldest go."""
+"""Maximum number of unused tokens; the oldest are dropped."""
 MAX_ENDED = 10_000
 _PURPOSE = b"swim operator session 1"
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Whose request it is, as far as it is known: one browser that somebody with the token has opened."""
+    """The session of one browser that someone with the token has opened."""
 
     id: str
     expires_at: int
@@ -30,7 +30,7 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class OperatorSessions:
-    """Sessions are signed with what only the operator's token gives, so that they outlive a restart of the service.
+    """Sessions are signed with a key derived from the operator's token, so that they survive a restart of the service.
 
     A new operator's token ends all of them.
     """
@@ -41,11 +41,11 @@ class OperatorSessions:
         self._now_ms = clock.now_ms
         self._monotonic = clock.monotonic
         self._once: OrderedDict[bytes, float] = OrderedDict()
-        """Digests of tokens for one use, with their deadlines."""
+        """Digests of single-use tokens, with their deadlines."""
         self._ended: OrderedDict[str, int] = OrderedDict()
 
     def issue(self) -> str:
-        """Make a token that opens one session within a minute."""
+        """Return a token that opens one session, within a minute."""
         token = secrets.token_urlsafe(32)
         self._once[_digest(token)] = self._monotonic() + ONCE_SECONDS
         while len(self._once) > MAX_TOKENS:
@@ -53,13 +53,13 @@ class OperatorSessions:
         return token
 
     def open(self, token: str) -> str | None:
-        """Return the cookie of a new session for a token of either kind; None: it is none, or no longer."""
+        """Return the cookie of a new session for a token of either kind; None: the token is not valid."""
         is_own = self._token is not None and hmac.compare_digest(token.encode(), self._token.encode())
         deadline = self._once.pop(_digest(token), 0.0)
         return self._sign(secrets.token_hex(8)) if is_own or self._monotonic() < deadline else None
 
     def check(self, cookie: str | None) -> Session | None:
-        """Return the session that a cookie stands for; None: there is none, or it has ended."""
+        """Return the session of a cookie; None: there is none, or it has ended."""
         try:
             expiry, id, signature = (cookie or "").split(".")
             expires_at = int(expiry)
@@ -72,12 +72,12 @@ class OperatorSessions:
         return Session(id, expires_at)
 
     def renewed(self, session: Session) -> str | None:
-        """Return a cookie with the whole time again, once half of it has passed."""
+        """Return a cookie with a new lifetime, once half of it has passed."""
         left = session.expires_at - self._now_ms() // 1000
         return self._sign(session.id) if left < SESSION_SECONDS / 2 else None
 
     def end(self, session: Session) -> None:
-        """Let a session be good no more."""
+        """End a session."""
         self._ended[session.id] = session.expires_at
         while len(self._ended) > MAX_ENDED:
             self._ended.popitem(last=False)

@@ -1,1 +1,1 @@
-"""The changes, in their order. Each looks at what is there, because installations differ."""
+"""The migrations, in order. Each checks what exists, because installations differ."""

@@ -1,4 +1,4 @@
-"""The table of keys, as installations of the former system have it, and the columns that newer ones added."""
+"""The table of keys, as installations of the earlier system have it, and the columns added since."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make or complete ``swim_api_keys``."""
+    """Create or complete ``swim_api_keys``."""
     is_new = add_table(
         "swim_api_keys",
         Column("id", Integer, primary_key=True, autoincrement=True),

@@ -1,4 +1,4 @@
-"""The audit trail, which the former system's REST interface may write to already."""
+"""The audit trail, to which the earlier system's REST interface may already write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make or complete ``swim_audit_log``."""
+    """Create or complete ``swim_audit_log``."""
     is_new = add_table(
         "swim_audit_log",
         Column("id", big_identity, primary_key=True, autoincrement=True),

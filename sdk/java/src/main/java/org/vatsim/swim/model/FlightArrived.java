@@ -3,10 +3,12 @@ package org.vatsim.swim.model;
 import com.fasterxml.jackson.databind.JsonNode;
 
 /**
- * {@code flight.arrived}: known airborne before, now on the ground, at its destination or elsewhere.
+ * {@code flight.arrived}: the flight was known airborne and is now on the ground, at its destination or
+ * elsewhere.
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class FlightArrived {
+    /** As filed: DAL123. */
     public final String callsign;
     /** Stable for the life of the flight; a JSON integer below 2^53. */
     public final Long flightUid;
@@ -28,15 +30,15 @@ public final class FlightArrived {
     public final String currentArtcc;
     /** The FIR that it is in: KZNY. */
     public final String currentFir;
-    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
     public final String phase;
-    /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+    /** The sector of that FIR, if it has a boundary of its own: EGTL. */
     public final String currentSector;
     /** When it was on the ground, RFC 3339. */
     public final String inUtc;
-    /** The field where it is, ICAO code; null at an unlisted place, and where the source doesn't tell. */
+    /** The field where it landed, ICAO code; null at an unlisted place, and if the source doesn't know. */
     public final String arrivedAt;
-    /** Elsewhere than filed: arr stays as filed. Null where that can't be told. */
+    /** Whether it landed elsewhere than filed; arr stays as filed. Null if that is not known. */
     public final Boolean diverted;
 
     private FlightArrived(JsonNode data) {

@@ -3,10 +3,11 @@ package org.vatsim.swim.model;
 import com.fasterxml.jackson.databind.JsonNode;
 
 /**
- * {@code flight.deleted}: the flight went away; position and centre are the last known.
+ * {@code flight.deleted}: the flight is gone; position and centre are the last known.
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class FlightDeleted {
+    /** As filed: DAL123. */
     public final String callsign;
     /** Stable for the life of the flight; a JSON integer below 2^53. */
     public final Long flightUid;
@@ -28,9 +29,9 @@ public final class FlightDeleted {
     public final String currentArtcc;
     /** The FIR that it is in: KZNY. */
     public final String currentFir;
-    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
     public final String phase;
-    /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+    /** The sector of that FIR, if it has a boundary of its own: EGTL. */
     public final String currentSector;
 
     private FlightDeleted(JsonNode data) {

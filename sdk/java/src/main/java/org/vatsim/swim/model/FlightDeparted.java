@@ -3,10 +3,11 @@ package org.vatsim.swim.model;
 import com.fasterxml.jackson.databind.JsonNode;
 
 /**
- * {@code flight.departed}: known on the ground before, now airborne.
+ * {@code flight.departed}: the flight was known on the ground and is now airborne.
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class FlightDeparted {
+    /** As filed: DAL123. */
     public final String callsign;
     /** Stable for the life of the flight; a JSON integer below 2^53. */
     public final Long flightUid;
@@ -28,9 +29,9 @@ public final class FlightDeparted {
     public final String currentArtcc;
     /** The FIR that it is in: KZNY. */
     public final String currentFir;
-    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it flies. */
+    /** PREFLIGHT, DEPARTING, CLIMBING, ENROUTE, DESCENDING, APPROACH, LANDED, ARRIVED; null while it isn't known whether it is airborne. */
     public final String phase;
-    /** The sector of that FIR, where it has a boundary of its own: EGTL. */
+    /** The sector of that FIR, if it has a boundary of its own: EGTL. */
     public final String currentSector;
     /** When it left the ground, RFC 3339. */
     public final String offUtc;

@@ -4,12 +4,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.util.List;
 
 /**
- * {@code flight.positions}: at most 280 positions in a message, in under 65,536 bytes.
+ * {@code flight.positions}: at most 280 positions per message, in under 65,536 bytes.
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class FlightPositions {
+    /** Each with its own flight. */
     public final List<Position> positions;
-    /** How many there are in this message. */
+    /** Number of positions in this message. */
     public final Long count;
 
     private FlightPositions(JsonNode data) {

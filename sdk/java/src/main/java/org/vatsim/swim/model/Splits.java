@@ -7,12 +7,19 @@ import com.fasterxml.jackson.databind.JsonNode;
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class Splits {
+    /** An integer where the source has one. */
     public final String configId;
+    /** The centre: ZNY. */
     public final String artcc;
+    /** The name that the centre gave it. */
     public final String configName;
+    /** As the source names it: ACTIVE. */
     public final String status;
+    /** Where the configuration was made. */
     public final String source;
+    /** How many positions it has. */
     public final Long positionCount;
+    /** Who changed it. */
     public final String triggeredBy;
 
     private Splits(JsonNode data) {

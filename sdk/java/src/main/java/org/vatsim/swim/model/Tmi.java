@@ -3,7 +3,8 @@ package org.vatsim.swim.model;
 import com.fasterxml.jackson.databind.JsonNode;
 
 /**
- * {@code tmi.issued} and {@code tmi.modified}: a traffic management initiative holds, or holds with other terms.
+ * {@code tmi.issued} and {@code tmi.modified}: a traffic management initiative is in force, or its terms have
+ * changed.
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class Tmi {
@@ -13,11 +14,13 @@ public final class Tmi {
     public final String programType;
     /** The aerodrome it applies to, ICAO code. */
     public final String airport;
+    /** As the source names it: ACTIVE. */
     public final String status;
     /** RFC 3339. */
     public final String endTime;
     /** RFC 3339. */
     public final String startTime;
+    /** Why, in the words of whoever issued it. */
     public final String reason;
 
     private Tmi(JsonNode data) {

@@ -3,7 +3,7 @@ package org.vatsim.swim.model;
 import com.fasterxml.jackson.databind.JsonNode;
 
 /**
- * {@code tmi.released}: a traffic management initiative is over.
+ * {@code tmi.released}: a traffic management initiative has ended.
  * <p>Made by server/tools/client_models.py from the types of the protocol; not to be edited. A field that the server did not send, or as null, is null.
  */
 public final class TmiReleased {
@@ -13,6 +13,7 @@ public final class TmiReleased {
     public final String programType;
     /** The aerodrome it applies to, ICAO code. */
     public final String airport;
+    /** As the source names it: ACTIVE. */
     public final String status;
     /** RFC 3339. */
     public final String endTime;

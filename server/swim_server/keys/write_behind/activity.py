@@ -1,4 +1,4 @@
-"""Uses and refusals of keys that wait to be written in batches. Pure and bounded: a flood becomes a number."""
+"""Uses and refusals of keys, collected to be written in batches. Pure and bounded: a flood is only counted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Refusal = tuple[int | None, str, str]
 
 
 class Activity:
-    """What happened to keys since the last time it was written."""
+    """Uses and refusals since they were last written."""
 
     def __init__(self, *, refusal_limit: int = 200, refusals_per_hour: float = 1_000) -> None:
         self.refusal_limit = refusal_limit
-        """How many different refusals are written one by one after a quiet while; the others are only counted."""
+        """How many different refusals are written individually after a quiet period; the others are only counted."""
         self.refusals_per_hour = refusals_per_hour
-        """How many are written in the long run, so that refusals from ever new addresses do not fill the table."""
+        """How many are written in the long run, so that refusals from ever new addresses don't fill the table."""
         self._allowance = float(refusal_limit)
         self._allowed_at: datetime | None = None
         self._used: set[int] = set()
@@ -27,7 +27,7 @@ class Activity:
         self._uncounted_since: datetime | None = None
 
     def use(self, key_id: int) -> None:
-        """Count a key that opened a connection, or holds one."""
+        """Note a key that opened a connection, or holds one."""
         self._used.add(key_id)
 
     def refuse(self, refused: Refused, address: str | None, now: datetime) -> None:
@@ -42,12 +42,12 @@ class Activity:
             self._uncounted_since = self._uncounted_since or now
 
     def take_used(self) -> set[int]:
-        """Return the keys used since the last time."""
+        """Return the keys used since the last call."""
         used, self._used = self._used, set()
         return used
 
     def take_refusals(self) -> list[AuditEntry]:
-        """Return the refusals since the last time, as lines of the audit trail."""
+        """Return the refusals since the last call, as lines of the audit trail."""
         entries = [
             _entry(at, key_id, address, reason if count == 1 else f"{reason}, {count} times")
             for (key_id, reason, address), (at, count) in self._refusals.items()

@@ -1,4 +1,4 @@
-"""Keys that were ended while the database could not store it: refused from that moment on, stored when it can be."""
+"""Keys revoked or expired while the database was unavailable: refused at once, stored when possible."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from swim_server.keys.records import KeyRecord
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """What an operator wanted."""
+    """An operator's request."""
 
     key_id: int
     is_for_good: bool
-    """Revoked; else expired at ``at``."""
+    """Whether the key is revoked; otherwise it expires at ``at``."""
     at: datetime
     actor: Actor
     reason: str | None = None
 
 
 class Store(Protocol):
-    """What stores them. Blocking; raises StoreError."""
+    """What stores the endings. Blocking; raises StoreError."""
 
     def expire(self, key_id: int, at: datetime | None, actor: Actor) -> KeyRecord: ...
 
@@ -32,7 +32,7 @@ class Store(Protocol):
 
 
 class Endings:
-    """Those that are not stored yet."""
+    """Endings that are not stored yet."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, Ending] = {}
@@ -42,7 +42,7 @@ class Endings:
 
     @property
     def key_ids(self) -> list[int]:
-        """Which keys."""
+        """The keys concerned."""
         return sorted(self._waiting)
 
     def add(self, ending: Ending) -> None:
@@ -50,7 +50,7 @@ class Endings:
         self._waiting[ending.key_id] = ending
 
     def apply(self, record: KeyRecord) -> KeyRecord:
-        """Say what counts of a key, whatever the table still says."""
+        """Return the record with the key's ending, if there is one."""
         ending = self._waiting.get(record.id)
         if ending is None:
             return record
@@ -64,13 +64,13 @@ class Endings:
         return list(self._waiting.values())
 
     def stored(self, ending: Ending) -> None:
-        """Forget what is stored; another wish about the same key that came meanwhile stays."""
+        """Forget an ending that is stored, unless there is a newer one for the same key."""
         if self._waiting.get(ending.key_id) is ending:
             del self._waiting[ending.key_id]
 
 
 def store_ending(store: Store, ending: Ending) -> None:
-    """Store it as the command would have. Blocking; raises StoreError. A key that is gone has ended."""
+    """Store an ending as the command would have. Blocking; raises StoreError. Does nothing if the key is gone."""
     try:
         if ending.is_for_good:
             store.revoke(ending.key_id, ending.reason, ending.actor)

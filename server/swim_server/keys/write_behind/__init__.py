@@ -1,0 +1,1 @@
+"""What is written about keys behind their use: uses and refusals in batches, endings that had to wait."""

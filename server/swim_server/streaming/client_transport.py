@@ -1,0 +1,32 @@
+"""The way out to one client, as the gateway gives it to a connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from swim_server.protocol.codes import CloseCode
+
+
+class ClientTransport(Protocol):
+    """The way out to one client: what the endpoint gives a connection to write to."""
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport; never blocks. May call the connection's ``pause`` before it returns."""
+
+    def buffered_bytes(self) -> int:
+        """Return how many bytes the transport has not sent yet."""
+
+    def peer(self) -> tuple[str, int] | None:
+        """Return host and port of the other end of the TCP connection, which may be a proxy; None on the control
+        socket.
+        """
+
+    def hold_reading(self) -> None:
+        """Stop reading what the client sends, until ``release_reading``; idempotent."""
+
+    def release_reading(self) -> None:
+        """Read again; idempotent."""
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Begin the closing handshake and take the connection out of the hub; idempotent."""

@@ -1,0 +1,106 @@
+"""The proxy in front: how many connections it carries as it is installed, and how many there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from swimctl.doctor.check import Answer, decide, fail, ok, skip, warn
+from swimctl.doctor.probes.daemon_facts import expecting
+from swimctl.doctor.probes.kernel_sockets import proxies_here
+from swimctl.doctor.probes.plain_http import proxy_name
+from swimctl.doctor.probes.tallies import busiest_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.kernel_sockets import ProxyProcess
+
+EXPECTED = "the proxy has room for more connections"
+NEAR = 0.8
+FULL = 0.97
+"""Beside tunnels, a proxy carries its site's pages."""
+APACHE_WORKERS = 150
+APACHE_THREADS = 2.5
+"""Of one of Apache's processes to each worker, at most: mod_http2 has up to one and a half times as many of its own."""
+NGINX_PER_WORKER = 768 // 2
+USUAL_DESCRIPTORS = 1024
+"""What a service gets where nobody raised it; nginx takes no more connections than descriptors."""
+LIGHTTPD_DESCRIPTORS = (1024, 4096)
+
+
+class ProxyLimits(NamedTuple):
+    """The limits that a proxy has where nobody has changed them."""
+
+    limits: tuple[int, ...]
+    why: str
+    line: str
+    has_spare_workers: bool = False
+    """It starts processes before it is full: with no more of them, it is full at its limit."""
+
+
+LINES = {
+    "apache": "ServerLimit 128; ThreadLimit 64; ThreadsPerChild 64; MaxRequestWorkers 2048",
+    "nginx": "worker_rlimit_nofile 20000; events { worker_connections 8192; }",
+    "lighttpd": "server.max-fds = 16384; server.max-connections = 5000",
+}
+WHY = {
+    "apache": "a WebSocket takes one of MaxRequestWorkers: later requests wait, those for pages too",
+    "nginx": "a tunnel takes two of worker_connections, one to each side",
+    "lighttpd": "a tunnel takes two descriptors, and server.max-connections is a third of server.max-fds",
+}
+
+
+@expecting(EXPECTED)
+async def check_capacity(context: DoctorContext) -> Answer:
+    """Hold the connections that come through the proxy against what it carries by default."""
+    here = await proxies_here(context)
+    mine = [each for each in here or () if each.connections]
+    if mine:
+        proxy = max(mine, key=lambda each: each.connections).proxy
+        processes = [each for each in here or () if each.proxy == proxy]
+        return judge(proxy, sum(each.connections for each in processes), room_here(proxy, processes))
+    peer = await busiest_proxy(context)
+    if peer is None:
+        return skip(EXPECTED, "no client comes through one of [server] trusted_proxies")
+    name = await proxy_name(context)
+    if name is None:
+        return skip(EXPECTED, f"what stands at {peer.address} does not name itself, by Server header or otherwise")
+    return judge(name, peer.connections, room_elsewhere(name))
+
+
+def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> ProxyLimits | None:
+    """Conclude what a proxy on this machine carries; None: it has been given more room, or needs none."""
+    taking = [each for each in processes if each.is_listening]
+    descriptors = min((each.descriptors for each in taking if each.descriptors is not None), default=None)
+    if proxy == "apache":
+        children = [each for each in taking if each.threads > 1]
+        most_busy = max((each.connections for each in children), default=0)
+        workers = max(sum(each.threads for each in children) / APACHE_THREADS, len(children) * most_busy)
+        return ProxyLimits((APACHE_WORKERS,), WHY[proxy], LINES[proxy], True) if workers <= APACHE_WORKERS else None
+    if proxy == "nginx" and descriptors is not None and descriptors <= USUAL_DESCRIPTORS:
+        workers = max(len(taking) - 1, 1)  # the others' parent listens too
+        return ProxyLimits((workers * NGINX_PER_WORKER,), WHY[proxy], LINES[proxy])
+    if proxy == "lighttpd" and descriptors is not None:
+        return ProxyLimits((descriptors // 3,), WHY[proxy], LINES[proxy])
+    return None
+
+
+def room_elsewhere(proxy: str) -> ProxyLimits | None:
+    """Return what a proxy on another machine carries by default, where that does not depend on the machine."""
+    limits = {"apache": (APACHE_WORKERS,), "lighttpd": tuple(each // 3 for each in LIGHTTPD_DESCRIPTORS)}.get(proxy)
+    return ProxyLimits(limits, WHY[proxy], LINES[proxy]) if limits is not None else None
+
+
+def judge(proxy: str, connections: int, room: ProxyLimits | None) -> Answer:
+    """Conclude from the number of connections: beyond a default limit, it has been raised."""
+    seen = f"{connections:,} through {proxy}"
+    limit = next((each for each in room.limits if connections <= each), None) if room is not None else None
+    if room is None or limit is None:
+        return ok(EXPECTED, seen)
+    if connections < limit * NEAR:
+        return ok(EXPECTED, f"{seen}, which carries {limit:,} by default")
+    line = decide(room.line, f"lines of {proxy}'s configuration; config/{proxy} has them in their place")
+    if room.has_spare_workers and connections >= limit * FULL:
+        return fail(EXPECTED, f"{seen}, which carries {limit:,}: it is full", room.why, fix=line)
+    return warn(EXPECTED, f"{seen}, which carries {limit:,} unless it has been given more room", room.why, fix=line)
