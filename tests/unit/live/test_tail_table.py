@@ -1,4 +1,4 @@
-"""The live table as it stands on a screen of 80 columns, without colour."""
+"""The live table on a screen of 80 columns, without colour."""
 
 from __future__ import annotations
 
