@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 NOTHING = "-"
 _JSON_TYPES = frozenset({str, int, float, bool})
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -51,6 +53,12 @@ def short_timestamp(value: object) -> str:
     """Format a datetime or an RFC 3339 text as ``2026-01-16 14:30``, for a table."""
     text = cell(value)
     return f"{text[:10]} {text[11:16]}" if len(text) >= 16 and text[10] in "T " else text
+
+
+def clock(value: object) -> str:
+    """Format the time of day of an RFC 3339 text, for times within the last day."""
+    text = cell(value)
+    return f"{text[11:19]}Z" if _UTC.fullmatch(text) else text
 
 
 def duration(seconds: float | None) -> str:

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -148,7 +149,7 @@ class Request(TypedDict):
 
 
 def _be_the_command(request: Request) -> None:
-    from swimctl.app import run
+    from swimctl import __main__ as program
 
     out, err = request["files"]
     os.environ.clear()
@@ -159,12 +160,17 @@ def _be_the_command(request: Request) -> None:
         os.dup2(opened, number)
         os.close(opened)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = 70
+    sys.argv = [program.__file__, *request["words"]]
+    code = 1
     try:
-        code = run(request["words"])
+        program.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001 - told as the interpreter tells it
+        traceback.print_exc()
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:
         os._exit(code)
 
 

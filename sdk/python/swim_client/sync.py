@@ -1,9 +1,9 @@
-"""The client for plain code: the names of ``swim_client``, without ``async``.
+"""The client for synchronous code: the names of ``swim_client``, without ``async``.
 
 from swim_client.sync import SWIMClient
 
 with SWIMClient("your-key") as client:
-    for event in client.events(["flight.*"], airports=["KJFK"]):
+    for event in client.events(["flight.departed", "flight.arrived"], airports=["KJFK"]):
         print(event.type, event.callsign)
 """
 

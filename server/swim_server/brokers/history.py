@@ -139,10 +139,12 @@ class History(WritableFile):
                 history_file.sync(self.path)
             except (sqlite3.Error, OSError) as error:
                 is_whole = False
+                self.trouble_note.put_down(self.newest)
                 _log.error("history could not be synced to disk completely", error=str(error))
             self._let_go()
             if is_whole:
                 self._marks.close(self.newest)
+                self.trouble_note.remove()
 
     def _append(self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]]) -> Appended:
         assert self._types is not None

@@ -160,7 +160,7 @@ def _repair_all(raw_entries: list[Any], entry_type: type[Entry], is_clean: bool)
     return [entry for entry in entries if entry is not None]
 
 
-def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
+def _repair(raw: object, entry_type: type[Entry], is_clean: bool) -> Entry | None:
     if not isinstance(raw, dict):
         return None
     if is_clean:
@@ -195,7 +195,7 @@ def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict
     return kept
 
 
-def _presentable(value: Any) -> Any:
+def _presentable(value: object) -> Any:
     """Replace what can't go to the wire: infinities, lone surrogates, surrounding blanks."""
     if isinstance(value, str):
         return value.strip().encode("utf-8", "replace").decode("utf-8")

@@ -150,7 +150,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedKey(next(key for key in counts if counts[key] > 1))
 
 
-def _subscribe(message: Mapping[str, Any]) -> Subscribe:
+def _subscribe(message: Mapping[str, object]) -> Subscribe:
     channels = _channels(message.get("channels"), "subscribe")
     if not channels:
         _refuse_subscribe('channels: a subscribe names at least one, like ["flight.*"]', "channels")
@@ -258,7 +258,7 @@ def _refuse_subscribe(text: str, field: str) -> NoReturn:
     raise BadMessage(ErrorCode.INVALID_SUBSCRIBE, text, {"field": field})
 
 
-def _publish(message: Mapping[str, Any]) -> Publish:
+def _publish(message: Mapping[str, object]) -> Publish:
     channel, data, event_id = message.get("channel"), message.get("data"), message.get("event_id")
     if not isinstance(channel, str) or not channel.strip():
         _refuse_publish(f"channel: must be an event type, like flight.departed, got {show(channel)}", "channel")
@@ -279,7 +279,7 @@ def _refuse_publish(text: str, field: str) -> NoReturn:
     raise BadMessage(ErrorCode.INVALID_PUBLISH, text, {"field": field})
 
 
-def _explain(message: Mapping[str, Any]) -> Explain:
+def _explain(message: Mapping[str, object]) -> Explain:
     event = message.get("event")
     if isinstance(event, str):
         try:

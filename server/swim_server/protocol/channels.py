@@ -65,7 +65,7 @@ _ENVELOPE = frozenset({"type", "event_id", "_received_at"})
 """Fields that are not part of an event's data if its fields are beside its type."""
 
 
-def loose_data(entry: Mapping[str, Any]) -> dict[str, Any]:
+def loose_data(entry: Mapping[str, object]) -> dict[str, Any]:
     """Return the data of an entry of such a type that has no ``data``: the fields beside its type."""
     return {field: value for field, value in entry.items() if field not in _ENVELOPE}
 

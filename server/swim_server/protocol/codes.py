@@ -73,7 +73,7 @@ class ErrorCode(StrEnum):
 class BadMessage(ValueError):
     """A client's message was refused. Its fields are those of the ``error`` message sent in reply."""
 
-    def __init__(self, code: ErrorCode, message: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: ErrorCode, message: str, data: Mapping[str, object] | None = None) -> None:
         self.code = code
         self.message = message
         self.data: dict[str, Any] = dict(data or {})

@@ -98,7 +98,7 @@ def _normalise_program(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **changed} if changed else data
 
 
-def _time(value: Any) -> Any:
+def _time(value: object) -> Any:
     """Return an RFC 3339 time in the format of the wire, and null for an empty text; anything else as it is."""
     if not isinstance(value, str):
         return value
@@ -110,7 +110,7 @@ def _time(value: Any) -> Any:
         return value
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> Any:
     """Return the number that a text contains, an integer if it is written as one; anything else as it is."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_DIGITS:
         return value

@@ -198,12 +198,12 @@ EXPECTED_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Fields without which an event makes little sense. It is accepted all the same: null means unknown."""
 
 
-def missing_fields(event_type: str, data: Mapping[str, Any]) -> list[str]:
+def missing_fields(event_type: str, data: Mapping[str, object]) -> list[str]:
     """List the expected fields that are missing from the data."""
     return [name for name in EXPECTED_FIELDS.get(event_type, ()) if name not in data]
 
 
-def check_payload(event_type: str, data: Mapping[str, Any]) -> None:
+def check_payload(event_type: str, data: Mapping[str, object]) -> None:
     """Check data against its event's type: unknown and missing fields pass, a wrong type does not.
 
     Raises InvalidData with the path of the value.

@@ -74,7 +74,7 @@ class Conversation:
             epoch=self._broker.epoch or None,
         )
 
-    def error(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> bytes:
+    def error(self, code: ErrorCode, message: str, details: Mapping[str, object] | None = None) -> bytes:
         """Return an ``error`` message, and count it as sent."""
         self.errors[code] += 1
         return messages.error(code, message, self._now(), **(details or {}))

@@ -149,6 +149,18 @@ def test_picture_never_breaks_what_is_to_be_pasted() -> None:
     assert text.index("config.valid   look here first") < text.index("install  files")
 
 
+def test_picture_on_a_screen_folds_what_would_be_cut() -> None:
+    import io
+
+    fix = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin swim"
+    output = Output(io.StringIO(), is_terminal=True, width=60)
+    found = report(result("config.valid", Status.FAIL, "x", fix), WELL)
+    lines = output.console(60).render_lines(picture(found, is_screen=True), pad=False)
+    shown = ["".join(segment.text for segment in line) for line in lines]
+    assert max(map(len, shown)) <= 60
+    assert fix in " ".join(" ".join(shown).split())
+
+
 def test_listing_names_every_check() -> None:
     rows = listing(CATALOGUE)
     assert [row["id"] for row in rows] == [check.id for check in CATALOGUE]

@@ -12,13 +12,13 @@ from swim_server.protocol.payloads import PAYLOADS
 from swim_server.protocol.schema.wire_types import CLIENT_MESSAGES, SERVER_MESSAGES
 
 REF = "#/components/schemas/{name}"
-ANY_OBJECT: Mapping[str, Any] = {"type": "object", "description": "What its provider sent."}
-EVENT_ID: Mapping[str, Any] = {
+ANY_OBJECT: Mapping[str, object] = {"type": "object", "description": "What its provider sent."}
+EVENT_ID: Mapping[str, object] = {
     "type": "string",
     "pattern": "^[0-9]{1,15}-[0-9]{1,7}$",
     "description": "<unix-ms>-<seq>",
 }
-TIME: Mapping[str, Any] = {"type": "string", "format": "date-time"}
+TIME: Mapping[str, object] = {"type": "string", "format": "date-time"}
 HEARTBEAT = "system.heartbeat"
 
 

@@ -75,7 +75,7 @@ def _filters() -> list[dict[str, Any]]:
     return [*found, _parameter("bbox", box, explode=False, description="north, south, east, west")]
 
 
-def _parameter(name: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _parameter(name: str, schema: dict[str, Any], **more: object) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "schema": schema, **more}
 
 

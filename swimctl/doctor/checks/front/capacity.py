@@ -62,7 +62,7 @@ async def check_capacity(context: DoctorContext) -> Answer:
         return judge(proxy, sum(each.connections for each in processes), room_here(proxy, processes))
     peer = await busiest_proxy(context)
     if peer is None:
-        return skip(EXPECTED, "no connection comes through one of [server] trusted_proxies")
+        return skip(EXPECTED, "no client comes through one of [server] trusted_proxies")
     name = await proxy_name(context)
     if name is None:
         return skip(EXPECTED, f"what stands at {peer.address} does not name itself, by Server header or otherwise")
