@@ -98,7 +98,7 @@ class TailModel:
         self.state = "live"
 
     def rates(self, now: float) -> tuple[float, float]:
-        """Events and positions per second, over the last ten seconds."""
+        """Return events and positions per second, over the last ten seconds."""
         while self._recent and now - self._recent[0][0] > RATE_SECONDS:
             self._recent.popleft()
         if not self._recent:
