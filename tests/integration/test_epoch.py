@@ -1,4 +1,4 @@
-"""A history in whose place an older one was put: whoever resumes into what is lost is told, in each of the ways."""
+"""A history replaced by an older one: a client that resumes into the lost part is told, by each interface."""
 
 from __future__ import annotations
 

@@ -47,7 +47,10 @@ class Progress:
     """What has arrived, and where to resume. Lives across connections."""
 
     def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True, lost: Optional[str] = None) -> None:
-        """``lost``: why the program no longer knows its position; the stream then begins with a gap."""
+        """Begin at a known position, or without one.
+
+        ``lost``: why the program no longer knows its position; the stream then begins with a gap.
+        """
         self.baseline = after
         self.point = after
         self.asked: Optional[EventId] = None

@@ -1,4 +1,4 @@
-"""What a configuration stands for, and the address that this machine dials."""
+"""The rules that a configuration stands for, and the address to connect to on this machine."""
 
 from __future__ import annotations
 
