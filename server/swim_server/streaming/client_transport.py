@@ -18,9 +18,7 @@ class ClientTransport(Protocol):
         """Return how many bytes the transport has not sent yet."""
 
     def peer(self) -> tuple[str, int] | None:
-        """Return host and port of the other end of the TCP connection, which may be a proxy; None on the control
-        socket.
-        """
+        """Return host and port of the connection's other end, which may be a proxy; None on the control socket."""
 
     def hold_reading(self) -> None:
         """Stop reading what the client sends, until ``release_reading``; idempotent."""

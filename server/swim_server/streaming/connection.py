@@ -129,9 +129,7 @@ class Connection:
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
         self.waiting: Waiting | None = None
-        """The client's messages that wait while history is looked up for it; None: there is no look-up. Set by the
-        conversation.
-        """
+        """The client's messages that wait during a look-up in history; None: there is none. Set by the conversation."""
         self.wants_notices = False
         """The client gets an error message before a temporary close: it resumes, or has asked for that."""
         self.wants_state = False

@@ -66,9 +66,7 @@ class HistoryStart:
         return action.epoch is not None and action.epoch != self._broker.epoch
 
     async def _before_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
-        """Return the id before the ``count`` newest events that pass the filters, or before the oldest if there are
-        fewer.
-        """
+        """Return the id before the ``count`` newest events that pass the filters, or before the oldest of fewer."""
         before: EventId | None = None
         start = self._hub.delivered_id
         while count:
