@@ -58,7 +58,7 @@ class Screen:
             self._leave_to_shell()
 
     def keys(self, seconds: float = 0.0) -> str:
-        """Return the keys pressed, waiting for the first one; none in time, or as soon as the terminal is resized."""
+        """Return the keys pressed, waiting for the first one; empty on a timeout, or once the terminal is resized."""
         deadline = time.monotonic() + seconds
         while True:
             left = max(0.0, min(deadline - time.monotonic(), SIZE_SECONDS))

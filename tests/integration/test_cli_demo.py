@@ -154,6 +154,7 @@ def test_demo_shows_departures_and_arrivals_and_how_to_connect(terminal: Termina
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "hang-up"])
 def test_demo_that_is_ended_from_outside_leaves_nothing(terminal: Terminal, tmp_path: Path, how: str) -> None:
     terminal.read_until(lambda text: "WHAT HAPPENED" in text)
@@ -165,6 +166,7 @@ def test_demo_that_is_ended_from_outside_leaves_nothing(terminal: Terminal, tmp_
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.unmeasured
 def test_demo_that_is_killed_takes_its_daemon_with_it(terminal: Terminal, tmp_path: Path) -> None:
     terminal.read_until(lambda text: "WHAT HAPPENED" in text)
     terminal.process.kill()
@@ -197,6 +199,7 @@ def test_demo_without_a_terminal_writes_plain_lines_and_ends_after_its_count(
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.unmeasured
 def test_demo_whose_daemon_dies_says_so_and_ends(terminal: Terminal, tmp_path: Path) -> None:
     terminal.read_until(lambda text: "WHAT HAPPENED" in text)
     (pid,) = [int(found.split()[1]) for found in leftovers(tmp_path) if found.startswith("pid")]
@@ -206,6 +209,7 @@ def test_demo_whose_daemon_dies_says_so_and_ends(terminal: Terminal, tmp_path: P
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.unmeasured
 def test_reader_of_the_demo_that_goes_away_is_no_failure(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "swimctl", "demo"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:

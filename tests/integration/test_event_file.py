@@ -20,6 +20,8 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK
 
 SUPPORT = Path(__file__).parents[1] / "support"
 SEED = 20260117
+MANY = 1_000_000
+"""More than are written before the writers are told to end."""
 KILLS = pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.long)])
 
 pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
@@ -33,17 +35,24 @@ class World:
         self.archive = folder / "archive"
         self.archive.mkdir()
         self.history = folder / "history.db"
-        self.writers: list[subprocess.Popen[str]] = []
+        self.writers: dict[str, subprocess.Popen[str]] = {}
         self.reader: subprocess.Popen[str] | None = None
 
     def write(self, name: str, count: int, style: str, pause: float = 0) -> None:
         script = SUPPORT / "event_file_writer.py"
         lock = self.event_file.with_name("lock")
         arguments = [sys.executable, script, self.event_file, lock, name, str(count), style, str(pause)]
-        self.writers.append(subprocess.Popen([str(part) for part in arguments], text=True))
+        words = [str(part) for part in arguments]
+        self.writers[name] = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
     def is_writing(self) -> bool:
-        return any(writer.poll() is None for writer in self.writers)
+        return any(writer.poll() is None for writer in self.writers.values())
+
+    def end_writers(self) -> Counter[tuple[str, int]]:
+        """Let them end now; answers all that they have written."""
+        self.event_file.with_name("lock.over").touch()
+        counts = {name: int(writer.communicate(timeout=120)[0]) for name, writer in self.writers.items()}
+        return Counter((name, number) for name, count in counts.items() for number in range(count))
 
     def start_reader(self) -> None:
         script = SUPPORT / "event_file_process.py"
@@ -104,9 +113,9 @@ def world(tmp_path: Path) -> Any:
     world = World(tmp_path)
     yield world
     world.kill_reader()
-    for writer in world.writers:
+    for writer in world.writers.values():
         writer.kill()
-        writer.wait()
+        writer.communicate()
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -131,13 +140,13 @@ async def test_three_writers_without_a_lock_lose_nothing_by_the_reader(world: Wo
 async def test_three_writers_with_a_lock_of_their_own_have_every_event_published_once(world: World) -> None:
     world.start_reader()
     for name in ("one", "two", "three"):
-        world.write(name, 2000, "locked")
+        world.write(name, 1000, "locked")
     wait_for(lambda: not world.is_writing())
     world.read_to_the_end()
     published = await world.published()
-    assert Counter(published) == Counter((name, number) for name in ("one", "two", "three") for number in range(2000))
+    assert Counter(published) == Counter((name, number) for name in ("one", "two", "three") for number in range(1000))
     for writer in ("one", "two", "three"):
-        assert [number for name, number in published if name == writer] == list(range(2000))
+        assert [number for name, number in published if name == writer] == list(range(1000))
 
 
 async def test_a_writer_of_bare_lines_among_the_others_loses_nothing_by_the_reader(world: World) -> None:
@@ -164,28 +173,29 @@ async def test_a_reader_killed_at_random_moments_loses_and_repeats_nothing(world
     print(f"seed {SEED}")
     chance = random.Random(SEED)
     for name in ("one", "two", "three"):
-        world.write(name, 2000, "locked", pause=0.01)
+        world.write(name, MANY, "locked", pause=0.01)
     for _ in range(kills):
         world.start_reader()
         time.sleep(chance.uniform(0, 0.2))
         world.kill_reader()
     world.start_reader()
-    wait_for(lambda: not world.is_writing())
+    written = world.end_writers()
     world.read_to_the_end()
-    published = await world.published()
-    assert Counter(published) == Counter((name, number) for name in ("one", "two", "three") for number in range(2000))
+    assert Counter(await world.published()) == written
+    assert len(written) > 3 * kills
     assert not list(world.event_file.parent.glob("*.rejected"))
 
 
 @KILLS
 async def test_a_reader_killed_when_it_has_just_taken_the_file_loses_nothing(world: World, kills: int) -> None:
-    world.write("one", 4000, "locked", pause=0.005)
+    world.write("one", MANY, "locked", pause=0.005)
     for _ in range(kills):
         world.start_reader()
         before = set(world.event_file.parent.glob("*.taken-*"))
         wait_for(lambda: set(world.event_file.parent.glob("*.taken-*")) - before != set())  # noqa: B023
         world.kill_reader()
     world.start_reader()
-    wait_for(lambda: not world.is_writing())
+    written = world.end_writers()
     world.read_to_the_end()
-    assert Counter(await world.published()) == Counter(("one", number) for number in range(4000))
+    assert Counter(await world.published()) == written
+    assert len(written) > kills

@@ -1,4 +1,4 @@
-"""The state as the Python SDK gives it to plain code: asked for over HTTP, and mirrored from the stream."""
+"""The state as the Python SDK gives it to synchronous code: asked for over HTTP, and mirrored from the stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client for plain code: ``with``, ``for``, handlers beside them, and threads that end."""
+"""The client for synchronous code: ``with``, ``for``, handlers beside them, and threads that end."""
 
 from __future__ import annotations
 

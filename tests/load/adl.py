@@ -66,7 +66,7 @@ def measure(folder: Path, flights: int, looks: int) -> None:
 
 
 def fill(tables: AdlTables, flights: int, now: float) -> None:
-    """Every flight with plan, position and times."""
+    """Insert every flight with plan, position and times."""
     with tables.connect() as connection:
         for uid in range(1, flights + 1):
             seen = (sql_time(now), sql_time(now))
@@ -78,7 +78,7 @@ def fill(tables: AdlTables, flights: int, now: float) -> None:
 
 
 def move(tables: AdlTables, now: float, number: int) -> None:
-    """The writer's cycle: everything moves, a few take off."""
+    """Move everything, as the writer's cycle does; a few take off."""
     with tables.connect() as connection:
         connection.execute("UPDATE adl_flight_core SET last_seen_utc = ? WHERE is_active = 1", (sql_time(now),))
         connection.execute("UPDATE adl_flight_position SET lon = lon + 0.02")

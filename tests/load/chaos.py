@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
-    """Run the faults between nodes; print what became of every promise."""
+    """Run the faults between nodes; report how each promise fared."""
     with tempfile.TemporaryDirectory(prefix="swim-chaos-nodes-") as folder:
         report = asyncio.run(
             run_nodes_chaos(
@@ -99,7 +99,7 @@ def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
 
 @contextlib.contextmanager
 def small_disk(path: Path) -> Iterator[bool]:
-    """A home on a disk of its own that can be filled; an ordinary folder where mounting one isn't allowed."""
+    """Provide a home on a small disk of its own that can be filled; an ordinary folder if mounting is not allowed."""
     path.mkdir(mode=0o700)
     with contextlib.ExitStack() as stack:
         try:
@@ -113,7 +113,7 @@ def small_disk(path: Path) -> Iterator[bool]:
 async def run(
     folder: Path, *, rounds: int, seed: int, subscribers: int, only: list[str], has_small_disk: bool
 ) -> dict[str, Any]:
-    """One whole run; returns the report."""
+    """Run everything once; return the report."""
     rng = random.Random(seed)
     has_clock = FAKETIME.exists()
     (folder / "feed").mkdir()
@@ -209,7 +209,7 @@ def _report(
 
 
 def scoreboard(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """Format the report for people."""
     lines = [f"chaos: {report['rounds']} rounds, seed {report['seed']}, {report['seconds']} s"]
     lines += [f"  {name:<18} {count:>5}" for name, count in report["faults"].items()]
     for name in (

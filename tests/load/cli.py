@@ -46,7 +46,7 @@ _COLLECTED = re.compile(r"Collected : (\d+)")
 
 @contextmanager
 def daemon_of(root: Path) -> Iterator[Mapping[str, str]]:
-    """Run a checkout's daemon with a key and an event; the environment that its commands need."""
+    """Run a checkout's daemon with a key and an event; yield the environment that its commands need."""
     with tempfile.TemporaryDirectory(prefix="swim-load-") as home:
         environ = {
             name: value for name, value in os.environ.items() if not name.startswith(("SWIM_", "PYTHONDONTWRITE"))
@@ -70,7 +70,7 @@ def swimctl(environ: Mapping[str, str], *words: str) -> None:
 
 
 def run(words: list[str], environ: Mapping[str, str]) -> float:
-    """Run one command to its end; the milliseconds of processor time that it took."""
+    """Run one command to completion; return its CPU time in milliseconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, *words], env=environ, cwd=environ["SWIM_HOME"], stdin=subprocess.DEVNULL,
@@ -81,7 +81,7 @@ def run(words: list[str], environ: Mapping[str, str]) -> float:
 
 
 def instructions(words: list[str], environ: Mapping[str, str]) -> float:
-    """Run one command under valgrind; the millions of instructions that it took."""
+    """Run one command under valgrind; return its instructions in millions."""
     done = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, *words],
         env=environ, cwd=environ["SWIM_HOME"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def show(measured: Mapping[str, Mapping[str, list[float]]], unit: str) -> None:
-    """Print a line a command: its median, how many empty interpreters that is, and the ratio to before."""
+    """Print one line per command: its median, its multiple of an empty interpreter, and the ratio to before."""
     empty = statistics.median(measured["python -c pass"]["now"])
     for name, sides in measured.items():
         now = statistics.median(sides["now"])

@@ -26,7 +26,7 @@ PEER_SIZE = 220 * FLIGHTS
 
 
 def batch(chance: random.Random) -> dict[str, Any]:
-    """A batch as the feed makes them."""
+    """Return a batch as the feed makes it."""
     rows = [
         {
             "callsign": f"{chance.choice(['DAL', 'BAW', 'AAL'])}{chance.randrange(9999)}",
@@ -47,7 +47,7 @@ def batch(chance: random.Random) -> dict[str, Any]:
 
 
 def measure(program: Path, server: Server, connections: int, times: int, *, compressed: bool) -> dict[str, float]:
-    """Send batches one after another; deliveries a second, CPU, memory, bytes."""
+    """Send batches one after another; return deliveries per second, CPU, memory, bytes."""
     headers = [OFFER] if compressed else []
     rss = server.rss()
     receiver = Receiver(program, server, connections, messages=[SUBSCRIBE], headers=headers)

@@ -24,7 +24,9 @@ IDLE_SECONDS = 10.0
 
 
 def connects(program: Path, server: Server, connections: int) -> tuple[float, float, float]:
-    """Connects a second, CPU microseconds and KiB of each; no subscription, as the peer has none."""
+    """Measure connects per second, and CPU microseconds and KiB for each; without subscriptions, as the peer
+    has none.
+    """
     warm = Receiver(program, server, WARM_UP, answers=1)
     warm.opened()
     warm.stop()
@@ -39,7 +41,7 @@ def connects(program: Path, server: Server, connections: int) -> tuple[float, fl
 
 
 def idle(program: Path, daemon: Daemon, connections: int) -> tuple[float, float, int]:
-    """KiB of each, per cent of a core, and open connections, all subscribed."""
+    """Measure KiB per connection, percent of a core, and open connections, all subscribed."""
     rss = daemon.rss()
     receiver = Receiver(program, daemon, connections, messages=[SUBSCRIBE])
     _, opened = receiver.opened()

@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def measure_speed(airfields: Airfields, rounds: int) -> None:
-    """Decode and compare pairs of snapshots of two sizes, without and with the boundaries of regions."""
+    """Decode and compare pairs of snapshots of two sizes, with and without region boundaries."""
     headings = "".join(f" {name:>17}" for name in ("decode", "detect", "together", "CPU together"))
     print(f"{'pilots':>7} {'from':<10} {'regions':<8}{headings}   ms: best, median, p99")
     boundaries = BoundariesFile(BOUNDARIES if BOUNDARIES.exists() else None)
@@ -95,7 +95,7 @@ def measure_speed(airfields: Airfields, rounds: int) -> None:
 def measure_pair(
     first: bytes, second: bytes, airfields: Airfields, regions: Regions | None, rounds: int
 ) -> tuple[str, Snapshot]:
-    """Decode and compare one pair again and again. The processor's time tells what other load on the machine hides."""
+    """Decode and compare one pair repeatedly. CPU time is independent of the machine's other load."""
     snapshot = decode_snapshot(first)
     places = [(pilot.latitude or 0.0, pilot.longitude or 0.0) for pilot in snapshot.pilots]
     network_state = detect(EMPTY_STATE, snapshot, airfields, regions=regions).network_state
@@ -117,7 +117,7 @@ def measure_pair(
 
 
 def pairs(airfields: Airfields) -> Iterator[tuple[str, bytes, bytes]]:
-    """Two pairs of documents: recorded ones where there are any, else simulated ones of the same size."""
+    """Return two pairs of documents: recorded ones if there are any, otherwise simulated ones of the same size."""
     recorded = sorted((RECORDED / "2024-11-21").glob("*.json.gz"))
     if len(recorded) >= 2:
         yield "recorded", gzip.decompress(recorded[0].read_bytes()), gzip.decompress(recorded[1].read_bytes())
@@ -132,14 +132,14 @@ def pairs(airfields: Airfields) -> Iterator[tuple[str, bytes, bytes]]:
 
 
 def simulated_pair(airfields: Airfields, flights: int) -> tuple[bytes, bytes]:
-    """Two simulated snapshots, 15 seconds apart."""
+    """Return two simulated snapshots, 15 seconds apart."""
     traffic = Traffic(airfields, seed=1)
     traffic.begin(flights, NOON_MS)
     return document(traffic.snapshot(NOON_MS)), document(traffic.snapshot(NOON_MS + SNAPSHOT_MS))
 
 
 def moved(first: bytes) -> bytes:
-    """The same document 15 seconds later: whoever flies is farther on, everyone has reported."""
+    """Return the same document 15 seconds later: everyone who flies has moved, and everyone has reported."""
     feed = msgspec.json.decode(first)
     feed["general"]["update_timestamp"] = later(feed["general"]["update_timestamp"])
     for pilot in feed["pilots"]:
@@ -149,12 +149,12 @@ def moved(first: bytes) -> bytes:
 
 
 def later(stamp: str) -> str:
-    """The time 15 seconds later, with as many digits as the feed sends."""
+    """Return the time 15 seconds later, with as many digits as in the feed."""
     return format_ms(parse_ms(stamp) + SNAPSHOT_MS).replace("Z", "0000Z")
 
 
 def memory(snapshot: Snapshot, airfields: Airfields) -> str:
-    """Tell what a network_state costs: in memory, and as a state file."""
+    """Return the size of a network state: in memory, and as a state file."""
     gc.collect()
     tracemalloc.start()
     network_state = detect(EMPTY_STATE, snapshot, airfields).network_state
@@ -164,7 +164,7 @@ def memory(snapshot: Snapshot, airfields: Airfields) -> str:
 
 
 def show(values: list[float]) -> str:
-    """Best, median and 99th percentile."""
+    """Print best, median and 99th percentile."""
     return f"{min(values):.1f} {statistics.median(values):.1f} {sorted(values)[int(len(values) * 0.99)]:.1f}"
 
 
@@ -172,7 +172,7 @@ def show(values: list[float]) -> str:
 
 
 def measure_quality(airfields: Airfields, arguments: argparse.Namespace) -> None:
-    """Let a day pass and compare what was announced with what was true."""
+    """Simulate a day and compare what was announced with what was true."""
     day = Day(airfields, arguments)
     network_state, referee, skipped = NetworkState(scope="day:"), Referee(), Counter[str]()
     cids: dict[int, int] = {}
@@ -214,7 +214,7 @@ class Day:
         self.courses: Counter[str] = Counter()
 
     def shots(self) -> Iterator[tuple[int, list[Seen]]]:
-        """Give each moment with what a snapshot of it lists."""
+        """Yield each moment with what a snapshot of it lists."""
         self._traffic.begin(self._at_once, NOON_MS)
         for at_ms in range(NOON_MS, NOON_MS + round(self._hours * 3_600_000), SNAPSHOT_MS):
             self._traffic.advance(at_ms)
@@ -246,7 +246,7 @@ FIRST_SPECIAL = 500_000
 
 
 def special_flights(airfields: Airfields, seed: int, hours: float) -> list[SimulatedFlight]:
-    """Invent flights that airlines don't fly: gliders between fields, seaplanes to lakes and helicopters to rigs."""
+    """Create flights that airlines don't fly: gliders between fields, seaplanes to lakes and helicopters to rigs."""
     random = Random(f"{seed}:special")
     hubs = [
         field for code in ("EDDF", "EGPD", "ENZV", "PANC", "KSEA", "KMSY", "LFML") if (field := airfields.get(code))
@@ -278,7 +278,9 @@ def special_flights(airfields: Airfields, seed: int, hours: float) -> list[Simul
 
 
 def after(delays_ms: list[int]) -> str:
-    """How long after it could be known: median and 99th percentile; negative: before the snapshot that proves it."""
+    """Return the delay after it could be known: median and 99th percentile; negative: before the snapshot that proves
+    it.
+    """
     ordered = sorted(delays_ms) or [0]
     return f"{ordered[len(ordered) // 2] / 1000:g}, {ordered[int(len(ordered) * 0.99)] / 1000:g}"
 

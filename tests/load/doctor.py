@@ -33,7 +33,7 @@ TABLES = "doctor_faults_"
 
 
 def tables() -> list[tuple[str, Fault]]:
-    """Every fault there is, with its table's name."""
+    """Return every fault, with its table's name."""
     found = []
     for module in pkgutil.iter_modules(support.__path__):
         if module.name.startswith(TABLES):
@@ -44,14 +44,14 @@ def tables() -> list[tuple[str, Fault]]:
 
 
 def examine(patient: Patient, *words: str) -> tuple[dict[str, str], float]:
-    """One run of doctor as anybody has it: what fired, and how long the whole program took."""
+    """Run doctor once as a user would; return what fired, and how long the whole program took."""
     began = time.perf_counter()
     done = patient.swimctl("doctor", "--json", *AS_ROOT, *words, timeout=120)
     return fired(json.loads(done.stdout)), time.perf_counter() - began
 
 
 def faults_found(folder: Path, wanted: str) -> None:
-    """Produce every fault; print what was found, what else fired, how long it took."""
+    """Produce every fault; print what was found, what else fired, and how long it took."""
     found, alarms, seconds, misses = 0, 0, [], []
     for number, (name, fault) in enumerate(tables()):
         if wanted not in ("all", name):
@@ -79,7 +79,7 @@ def faults_found(folder: Path, wanted: str) -> None:
 
 @contextmanager
 def crowd(patient: Patient, clients: int, rate: float) -> Iterator[None]:
-    """Clients that receive events until the end."""
+    """Run clients that receive events until the end."""
     process = bench(patient, clients, rate, 3600)
     try:
         while patient.status()["connections"]["total"] < clients:
@@ -101,7 +101,7 @@ def bench(patient: Patient, clients: int, rate: float, seconds: float) -> subpro
 
 
 def healthy_runs(folder: Path, runs: int, clients: int, rate: float) -> None:
-    """Run doctor on a daemon that is well and busy."""
+    """Run doctor on a healthy, busy daemon."""
     alarms: list[dict[str, str]] = []
     seconds = []
     with serving(folder) as patient, crowd(patient, clients, rate):
@@ -116,7 +116,7 @@ def healthy_runs(folder: Path, runs: int, clients: int, rate: float) -> None:
 
 
 def cost(folder: Path, clients: int, rate: float, seconds: float) -> None:
-    """The latency of deliveries without doctor and with it."""
+    """Measure the latency of deliveries without and with doctor."""
     rows = []
     with serving(folder) as patient:
         for name, is_examined in (("before", False), ("during", True), ("after", False)):
@@ -163,7 +163,7 @@ def serving(folder: Path) -> Iterator[Patient]:
 
 
 def quantiles(values: Sequence[float]) -> tuple[float, float]:
-    """Median and maximum."""
+    """Return median and maximum."""
     ordered = sorted(values) or [0.0]
     return ordered[len(ordered) // 2], ordered[-1]
 

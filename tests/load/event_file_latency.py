@@ -31,7 +31,7 @@ IDLE_SECONDS = 5.0
 
 
 def write(path: Path, events: int, pause: float) -> None:
-    """The provider: one event a file, renamed in."""
+    """Write as the provider: one event per file, renamed into place."""
     temporary = path.with_name(f"{path.name}.tmp")
     for number in range(events):
         time.sleep(pause)
@@ -43,7 +43,7 @@ def write(path: Path, events: int, pause: float) -> None:
 
 
 def make_noise(folder: Path, files_per_second: int) -> None:
-    """Other programs that use the same folder."""
+    """Write to the same folder as other programs do."""
     while True:
         for number in range(max(files_per_second // 50, 1)):
             noise = folder / f"noise{number}"

@@ -43,7 +43,7 @@ Measured = dict[tuple[str, int], dict[str, float]]
 
 
 def deliveries(server: Server, receiver: Receiver, connections: int, times: int, count: int) -> tuple[float, float]:
-    """Deliveries a second and CPU seconds per million, sending ``count`` events together, ``times`` times."""
+    """Return deliveries per second and CPU seconds per million, sending ``count`` events together, ``times`` times."""
     for is_warm in (False, True):
         repeats = times if is_warm else 2
         cpu, began = server.cpu_seconds(), time.perf_counter()
@@ -56,7 +56,7 @@ def deliveries(server: Server, receiver: Receiver, connections: int, times: int,
 
 
 def pace(server: Server, receiver: Receiver, events: int, every: float, seconds: float) -> tuple[float, float]:
-    """Send at an even pace; per cent of a core. What it took to arrive is the receiver's to say."""
+    """Send at a constant rate; return percent of a core. The receiver reports the latencies."""
     for _ in range(5):
         server.send(events, SIZE)
         time.sleep(every)
@@ -72,7 +72,9 @@ def pace(server: Server, receiver: Receiver, events: int, every: float, seconds:
 
 
 def measure(program: Path, server: Server, connections: int, what: set[str], seconds: float, found: Measured) -> bool:
-    """All that is asked of one server with so many connections; whether nothing was lost or repeated."""
+    """Measure everything asked for on one server with this many connections; return whether nothing was lost or
+    repeated.
+    """
     receiver = Receiver(program, server, connections, messages=[SUBSCRIBE], answers=None)
     _, opened = receiver.opened()
     assert opened == connections, f"{server.name}: {opened} of {connections} connected"
@@ -95,7 +97,7 @@ def measure(program: Path, server: Server, connections: int, what: set[str], sec
 
 
 def calm(program: Path, daemon: Server, seconds: float, found: Measured) -> bool:
-    """100 connections, 100 events a second."""
+    """Measure 100 connections at 100 events per second."""
     receiver = Receiver(program, daemon, 100, messages=[SUBSCRIBE])
     receiver.opened()
     found["calm CPU", 100][daemon.name], _ = pace(daemon, receiver, 1, 0.01, seconds)
@@ -106,7 +108,7 @@ def calm(program: Path, daemon: Server, seconds: float, found: Measured) -> bool
 
 
 def servers(folder: Path, only: set[str]) -> list[Callable[[], Server | None]]:
-    """How to start each, in the order in which they are measured."""
+    """Return how to start each server, in the order of measuring."""
     loop = compiled("send_loop.c", folder)
     every: dict[str, Callable[[], Server | None]] = {
         LIMIT: lambda: peer(LIMIT, [str(loop)]),
@@ -120,7 +122,7 @@ def servers(folder: Path, only: set[str]) -> list[Callable[[], Server | None]]:
 
 
 def show(rounds: list[Measured], sizes: list[int], what: set[str]) -> None:
-    """The tables."""
+    """Print the tables."""
 
     def mid(key: tuple[str, int], name: str) -> float | None:
         values = [each[key][name] for each in rounds if name in each.get(key, {})]

@@ -35,7 +35,7 @@ QUIET_SECONDS = 0.5
 
 
 class TimedFeed(FeedServer):
-    """Knows when it has sent the last byte of its newest document."""
+    """Records when it has sent the last byte of its newest document."""
 
     served_at: float | None = None
 
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def listen(daemon: Daemon, feed: TimedFeed) -> Iterator[tuple[float, float, int]]:
-    """Serve one snapshot after the other; give the delays of the first and the last event, and how many there were."""
+    """Serve one snapshot after the other; return the delays of the first and last event, and how many there were."""
     from swim_server.daemon.home import Home
 
     session = to_daemon(Home(daemon.home))()
@@ -90,7 +90,7 @@ def listen(daemon: Daemon, feed: TimedFeed) -> Iterator[tuple[float, float, int]
 
 
 def arrivals(session: Session) -> Iterator[float]:
-    """When the events of one snapshot came."""
+    """Return when the events of one snapshot arrived."""
     patience: float = 30
     while (payload := session.receive(patience)) is not None:
         message: dict[str, Any] = decode(payload)

@@ -58,7 +58,7 @@ connections_per_key = 5000
 
 
 class Other(Tunnel):
-    """A good client: asks at a steady pace, and knows how long each answer took."""
+    """A well-behaved client: asks at a constant rate, and measures how long each answer takes."""
 
     def __init__(self, head: bytes, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(head, loop)
@@ -77,7 +77,7 @@ class Other(Tunnel):
         return bool(self._asked)
 
     def take(self) -> list[float]:
-        """The latencies since the last time; what is still unanswered counts with the time that it has waited."""
+        """Return the latencies since the last call; an unanswered request counts with its waiting time so far."""
         now = time.monotonic()
         found, self.latencies = self.latencies, []
         return found + [now - asked for asked in self._asked if now - asked > ASK_SECONDS]
@@ -89,7 +89,7 @@ class Other(Tunnel):
 
 
 class Target:
-    """A server under flood: its process, its port, and the keys that it takes."""
+    """A server under flood: its process, its port, and its keys."""
 
     def __init__(self, name: str, pid: int, port: int, good_key: str = "", flood_key: str = "") -> None:
         self.name = name
@@ -99,7 +99,7 @@ class Target:
         self._process = psutil.Process(pid)
 
     def run_before_all(self) -> None:
-        """Have the server and this process, but not what they start, go before what else the machine does."""
+        """Give the server and this process, but not what they start, priority over the machine's other work."""
         for thread in (*self._process.threads(), *psutil.Process().threads()):
             policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
             os.sched_setscheduler(thread.id, policy, os.sched_param(REALTIME_PRIORITY))
@@ -109,7 +109,7 @@ class Target:
 
     @contextmanager
     def watched(self) -> Iterator[list[float]]:
-        """The most memory that it has, looked at every 50 ms."""
+        """Return its peak memory, sampled every 50 ms."""
         most = [self.rss()]
         is_over = threading.Event()
 
@@ -155,7 +155,7 @@ def library_server(_history: int) -> Iterator[Target]:
 
 
 async def measure(target: Target, kind: str, clients: int, seconds: float, niceness: int) -> dict[str, Any]:
-    """One flood: how the others fared before and during it, and what memory it took."""
+    """Run one flood: how the others fared before and during it, and its memory."""
     loop = asyncio.get_running_loop()
     head = UPGRADE.format(path="/api/swim/v1/ws", host="swim.example.org", key=target.good_key).encode()
     others = [Other(head, loop) for _ in range(OTHERS)]
@@ -204,7 +204,7 @@ async def measure(target: Target, kind: str, clients: int, seconds: float, nicen
 
 
 async def all_answered(others: Sequence[Other]) -> float:
-    """Wait until every question has its answer, or nobody waits for that any longer; the seconds that it took."""
+    """Wait until every request has been answered, or time is up; return the seconds it took."""
     began = time.monotonic()
     while time.monotonic() - began < PATIENCE_SECONDS and any(
         other.is_waiting and not other.ended.done() for other in others
@@ -217,7 +217,7 @@ SERVERS = {"swim": our_daemon, "library": library_server}
 
 
 def quantiles(others: Sequence[Other]) -> dict[str, float]:
-    """Milliseconds: p50, p99, and the longest."""
+    """Return milliseconds: p50, p99, and the longest."""
     found = sorted(latency for other in others for latency in other.take())
     assert found, "the others asked"
     at = {"p50": 0.5, "p99": 0.99, "max": 1.0}

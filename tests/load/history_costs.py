@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def compare_modes(folder: Path, rounds: int) -> None:
-    """Publish one and 100 events a call, by one publisher and by ten, in both modes."""
+    """Publish one and 100 events per call, with one publisher and with ten, in both modes."""
     found: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     syncs: list[tuple[float, float]] = []
     for number in range(rounds):
@@ -111,7 +111,7 @@ async def _publish_all(path: Path, mode: Synchronous) -> list[tuple[str, float, 
 
 
 async def _publish(broker: LocalBroker, publishers: int, events: int, calls: int) -> Seconds:
-    """Publish side by side, each waiting for its answer before the next call."""
+    """Publish concurrently, each publisher waiting for its answer before the next call."""
     seconds: Seconds = []
     batch = make(events)
 
@@ -126,7 +126,7 @@ async def _publish(broker: LocalBroker, publishers: int, events: int, calls: int
 
 
 def _bare_syncs(path: Path) -> Seconds:
-    """Write about what 100 events take over what is there, and wait for the disk."""
+    """Overwrite about as much as 100 events take, and sync."""
     seconds: Seconds = []
     with path.open("wb", buffering=0) as file:
         file.write(bytes(100 * SYNCED_BYTES))
@@ -140,7 +140,7 @@ def _bare_syncs(path: Path) -> Seconds:
 
 
 def compare_checksums(folder: Path, rounds: int) -> None:
-    """Store, and read back, with checksums and without, in turns call by call."""
+    """Store, and read back, with and without checksums, alternating call by call."""
     ratios: dict[str, list[float]] = {}
     seconds: dict[tuple[str, bool], Seconds] = {}
     for number in range(rounds):
@@ -159,7 +159,7 @@ def compare_checksums(folder: Path, rounds: int) -> None:
 
 
 async def _store_and_read(path: Path) -> dict[str, dict[bool, Seconds]]:
-    """Take turns at each call. What is stored has no right checksum on one side, and that side isn't checked."""
+    """Alternate at each call. On one side, stored events have no valid checksum, and it isn't checked."""
     found: dict[str, dict[bool, Seconds]] = {
         "100 stored, one call": {True: [], False: []},
         "500 read, one page": {True: [], False: []},
@@ -213,9 +213,9 @@ def _event_without(reader: Any, row: tuple[Any, Any, Any, Any]) -> Event | None:
 
 
 def compare_starts(folder: Path, rounds: int, size_bytes: int) -> None:
-    """Start the daemon with an empty history and with a large one, until a client has resumed from its end.
+    """Start the daemon with an empty and with a large history, until a client has resumed from its end.
 
-    The large one is made in ``folder`` unless it is there.
+    The large one is created in ``folder`` if missing.
     """
     homes = {"empty": folder / "empty", "large": folder / "large"}
     keys = {}

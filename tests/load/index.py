@@ -41,7 +41,7 @@ FLIGHTS = 1700
 
 
 class Nowhere:
-    """A way out that counts."""
+    """A transport that only counts."""
 
     def __init__(self) -> None:
         self.writes = 0
@@ -68,7 +68,7 @@ class Nowhere:
 
 
 class HubRig:
-    """A hub whose turns are taken here."""
+    """A hub whose turns are run here."""
 
     def __init__(self) -> None:
         self.soon: deque[Callable[[], None]] = deque()
@@ -91,7 +91,7 @@ class HubRig:
         self.hub.subscribe(connection, Subscription(frozenset({channel}), filters))
 
     def deliver(self, events: list[Event]) -> float:
-        """Seconds until the last write."""
+        """Return the seconds until the last write."""
         began = time.perf_counter()
         self.hub.deliver(events)
         while self.soon:
@@ -104,7 +104,7 @@ def _fail(error: BaseException) -> None:
 
 
 def distinct_filters(kind: str, number: int) -> Filters:
-    """Filters that nobody else has."""
+    """Return filters that no other client has."""
     match kind:
         case "airports":
             return Filters(airports=frozenset({f"X{number:05}"}))
@@ -123,7 +123,7 @@ def _box(south: float, west: float) -> Box:
 
 
 def ten_receivers(kind: str, connections: int, rounds: int) -> float:
-    """Microseconds of one event that ten of the connections receive."""
+    """Return the microseconds for one event that ten of the connections receive."""
     rig = HubRig()
     for number in range(connections - RECEIVERS):
         rig.connect(distinct_filters(kind, number))
@@ -148,7 +148,7 @@ def ten_receivers(kind: str, connections: int, rounds: int) -> float:
 
 
 def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
-    """Milliseconds from the event to the last write, the longest hold, milliseconds of a stamp, frames written."""
+    """Return milliseconds to the last write, the longest block, milliseconds for encoding, and frames written."""
     rig = HubRig()
     chosen, rows = _traffic(seed)
     for number in range(1000):
@@ -180,7 +180,7 @@ def snapshot(rounds: int, seed: int) -> tuple[float, float, float, int]:
 
 
 def _traffic(seed: int) -> tuple[list[Filters], list[dict[str, Any]]]:
-    """Two hundred distinct filters, and the positions of a snapshot."""
+    """Return two hundred distinct filters, and the positions of a snapshot."""
     chance = random.Random(seed)
     airports = [f"K{chr(65 + number // 26)}{chr(65 + number % 26)}X" for number in range(300)]
     centres = [f"Z{number:02}" for number in range(40)]
@@ -202,7 +202,7 @@ def _traffic(seed: int) -> tuple[list[Filters], list[dict[str, Any]]]:
 
 
 def over_sockets(folder: Path, rounds: int, seed: int) -> tuple[float, float]:
-    """Milliseconds from the snapshot's publication to the last read of the last client; bytes written."""
+    """Return milliseconds from the snapshot's publication to the last client's last read, and bytes written."""
     chosen, rows = _traffic(seed)
     program = compiled("receiver.c", folder)
     daemon = Daemon(folder)

@@ -48,7 +48,7 @@ def tell(what: str, value: str) -> None:
 
 
 class Client(asyncio.Protocol):
-    """The least WebSocket client: says its key, notes when it was welcomed and when it was closed."""
+    """A minimal WebSocket client: sends its key, notes when it was greeted and when it was closed."""
 
     def __init__(self, host: str, path: str, api_key: str) -> None:
         loop = asyncio.get_running_loop()
@@ -112,7 +112,7 @@ async def hang_up_all(clients: list[Client]) -> None:
 
 
 def fill(store: KeyStore, count: int) -> list[str]:
-    """Put so many keys of the system tier into the store, by one import."""
+    """Import this many keys of the system tier."""
     keys = [generate(Tier.SYSTEM, token_bytes) for _ in range(count)]
     rows = [{"api_key": key, "owner_name": f"owner {number}"} for number, key in enumerate(keys)]
     import_keys(store, parse_keys(json.dumps(rows)), operating_user(), utc_now(SYSTEM_CLOCK))
@@ -163,7 +163,7 @@ async def measure_recheck(authenticator: Authenticator, store: KeyStore) -> None
 
 
 async def longest_hold(work: Callable[[], Awaitable[object]]) -> float:
-    """For how many seconds at a time others on the loop had no turn while something was done."""
+    """Return the longest times for which other tasks on the loop were blocked during something."""
     longest = 0.0
 
     async def look() -> None:

@@ -36,7 +36,7 @@ DATA = {
 
 
 class MovableClock(SystemClock):
-    """The machine's time, which the benchmark can move on."""
+    """The machine's time, which the benchmark can advance."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
@@ -46,7 +46,7 @@ class MovableClock(SystemClock):
 
 
 def deliver(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 def show(name: str, seconds: Sequence[float], events: int, total: float) -> None:
@@ -62,7 +62,7 @@ def make(count: int, name: Callable[[int], str] | None = None) -> list[NewEvent]
 
 
 async def publish(broker: LocalBroker, title: str, calls: Sequence[Sequence[NewEvent]]) -> None:
-    """One call after the other."""
+    """Publish one call after the other."""
     seconds: list[float] = []
     for call in calls:
         started = time.perf_counter()
@@ -72,7 +72,7 @@ async def publish(broker: LocalBroker, title: str, calls: Sequence[Sequence[NewE
 
 
 async def publish_at_once(broker: LocalBroker, publishers: int, events: int) -> None:
-    """Publishers side by side, each waiting for its answer before the next event."""
+    """Publish concurrently, each publisher waiting for its answer before the next event."""
     seconds: list[float] = []
     event = make(1)
 
@@ -104,7 +104,7 @@ async def replay(broker: LocalBroker, **options: Any) -> None:
 
 
 async def prune(broker: LocalBroker, clock: MovableClock) -> None:
-    """Everything so far is a day too old at once; meanwhile one event after the other is published."""
+    """Make everything so far a day too old at once, while events continue to be published."""
     clock.ahead_ms += 2 * 86_400_000
     due, seconds = broker.counters.events_stored, list[float]()
     started = time.perf_counter()

@@ -58,7 +58,7 @@ _NUMBER = re.compile(rb'"number":"([a-z]+-\d+)"')
 
 
 class Mixture:
-    """What is sent, and what of it has come."""
+    """What is sent, and what of it has arrived."""
 
     def __init__(self, daemon: LiveDaemon, drop: Path, rng: random.Random) -> None:
         self.daemon = daemon
@@ -73,7 +73,7 @@ class Mixture:
         self.memory: list[tuple[float, int]] = []
 
     def on_event(self, wire: bytes) -> None:
-        """Note an event that the receiving client was sent."""
+        """Note an event that the receiving client got."""
         found, event_id = _NUMBER.search(wire), re.search(rb'"id":"(\d+)-(\d+)"', wire)
         if found is not None and event_id is not None:
             self.came.append(found[1].decode())
@@ -93,7 +93,7 @@ class Mixture:
             await asyncio.sleep(PUBLISH_SECONDS)
 
     async def provide(self) -> None:
-        """Drop good files, and bad ones between them."""
+        """Drop good files, and bad ones in between."""
         number = 0
         while True:
             names = [f"dropped-{number * 10 + each}" for each in range(5)]
@@ -125,7 +125,7 @@ class Mixture:
         self.bad_files += kind != "nothing"
 
     async def flood(self, key: str) -> None:
-        """Send one kind after the other."""
+        """Send one kind of flood after the other."""
         while True:
             for kind in self.rng.sample(list(FLOODS), len(FLOODS)):
                 clients = str(self.rng.randint(1, 10))
@@ -150,7 +150,7 @@ class Mixture:
             self.storms += 1
 
     async def fill_disk(self) -> None:
-        """Leave the home not a byte, and give it back."""
+        """Fill the home's disk completely, and free it again."""
         filler = self.daemon.home / "filler"
         while True:
             await asyncio.sleep(FULL_EVERY_SECONDS)
@@ -168,7 +168,7 @@ class Mixture:
             await asyncio.sleep(1)
 
     def memory_of(self, first: float, last: float) -> float:
-        """The middle of what it was in a part of the run, in MiB."""
+        """Return the median memory during a part of the run, in MiB."""
         end = self.memory[-1][0]
         found = sorted(rss for at, rss in self.memory if first * end <= at <= last * end)
         return float(found[len(found) // 2])
@@ -186,7 +186,7 @@ def _fill(path: Path) -> None:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of its own, if that may be had."""
+    """Provide a separate file system, if possible."""
     folder.mkdir()
     with ExitStack() as stack:
         try:

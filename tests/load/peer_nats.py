@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def connected(port: int) -> socket.socket:
-    """A client connection, its greeting read."""
+    """Open a client connection and read its greeting."""
     for _ in range(200):
         try:
             link = socket.create_connection(("127.0.0.1", port), timeout=5)

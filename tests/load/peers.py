@@ -31,7 +31,7 @@ CONNECTED = '{"type":"connected"}'
 
 
 def batch(sequence: int, flights: int) -> str:
-    """A batch of positions."""
+    """Return a batch of positions."""
     rows = [
         {"callsign": f"DAL{random.randrange(9999)}", "flight_uid": random.randrange(2**50),
          "latitude": round(random.uniform(-60, 60), 5), "longitude": round(random.uniform(-180, 180), 5),
@@ -52,7 +52,7 @@ def batch(sequence: int, flights: int) -> str:
 
 
 def event(sequence: int, size: int) -> str:
-    """One event as the daemon would send it."""
+    """Return one event as the daemon would send it."""
     if size >= BATCH_FROM:
         return batch(sequence, size // 220)
     padding = "x" * max(size - 190, 1)
@@ -62,7 +62,7 @@ def event(sequence: int, size: int) -> str:
 
 
 class Bare(asyncio.Protocol):
-    """The least that the protocol allows."""
+    """The minimum that the protocol allows."""
 
     def __init__(self, clients: set[Bare]) -> None:
         self._clients = clients

@@ -8,6 +8,7 @@ Records a run with ``synchronous = "normal"`` and one with ``"full"``: publisher
 retention, keys, an event file, a drop folder. Builds images under two models (ext4: ordered metadata; strict: only
 what was synced, torn and reordered), starts the whole daemon on each, and holds what it tells against what
 publishers, clients, operators and providers knew. A part of the ``normal`` images is started as ``full``.
+Half of the real cuts are those of a machine, half those of a disk that is lost and comes again while the machine runs.
 Exit 1 when anything was found that may never be.
 """
 
@@ -81,7 +82,7 @@ def main() -> int:
 
 
 class Run:
-    """Judges images and cuts that are not in the results yet."""
+    """Judges the images and cuts that are not in the results yet."""
 
     def __init__(self, place: Workshop, results: Results, seed: int, workers: int) -> None:
         self._place = place
@@ -92,7 +93,7 @@ class Run:
         self._is_preloaded = False
 
     def judge_images(self, number: int, count: int, seconds: float) -> None:
-        """Record a run of each kind; build and judge so many images of them, half of each, under both models."""
+        """Record a run of each kind; build and judge this many images, half of each, under both models."""
         parts = [Part(number, synchronous, model) for synchronous in MODES for model in MODELS]
         missing = {part: count // len(parts) - self._done[part.name] for part in parts}
         if all(left <= 0 for left in missing.values()):
@@ -147,8 +148,9 @@ class Run:
             for number in numbers:
                 synchronous = MODES[number % 2]
                 cut_seed = random.Random(f"{self._seed} cut {number}").getrandbits(32)
-                judgement = real_cut(disk, boot, port, synchronous, cut_seed)
-                group = ("cut", synchronous, synchronous, "ext4", "anywhere")
+                is_same_boot = number % 4 >= 2
+                judgement = real_cut(disk, boot, port, synchronous, cut_seed, is_same_boot=is_same_boot)
+                group = ("disk lost" if is_same_boot else "cut", synchronous, synchronous, "ext4", "anywhere")
                 self._results.add(f"cut {number}", group, judgement, f"seed {cut_seed}")
 
     def _preload(self) -> None:
@@ -170,7 +172,7 @@ class Part(NamedTuple):
 
 
 def record(place: Workshop, seed: int, seconds: float) -> dict[str, list[Change]]:
-    """Record a run of each kind; on a machine too busy for the daemon to start in time, once more."""
+    """Record a run of each kind; try again if the machine was too busy for the daemon to start in time."""
     for _ in range(RECORDINGS_TRIED):
         recorded = _record(place, seed, seconds)
         if recorded is not None:
@@ -179,7 +181,7 @@ def record(place: Workshop, seed: int, seconds: float) -> dict[str, list[Change]
 
 
 def _record(place: Workshop, seed: int, seconds: float) -> dict[str, list[Change]] | None:
-    """Record both side by side; None where one failed."""
+    """Record both concurrently; None if one failed."""
     program = Path(__file__).parents[1] / "support" / "disk" / "recorded_run.py"
     running = {}
     for synchronous in MODES:

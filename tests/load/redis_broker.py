@@ -31,7 +31,7 @@ PAUSE_SECONDS = 0.01
 
 
 def ignore(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 async def receive_latency(publisher: Broker, receiver: Broker, open_both: bool, seconds: float) -> list[float]:
@@ -65,7 +65,7 @@ async def receive_latency(publisher: Broker, receiver: Broker, open_both: bool, 
 
 
 async def throughput(broker: Broker, batch: int, publishers: int, seconds: float) -> tuple[float, float]:
-    """Count acknowledged events a second, and this process's microseconds of CPU for each."""
+    """Count acknowledged events per second, and this process's CPU microseconds for each."""
     await broker.open(ignore)
     events = [NewEvent(type="flight.departed", data=DATA)] * batch
     deadline, count = time.perf_counter() + seconds, 0
@@ -84,7 +84,7 @@ async def throughput(broker: Broker, batch: int, publishers: int, seconds: float
 
 
 def server_cpu(server: RedisServer) -> float:
-    """Seconds that the server has used."""
+    """Return the CPU seconds used by the server."""
     lines = server.command("INFO", "cpu").decode().splitlines()
     return sum(float(line.partition(":")[2]) for line in lines if line.startswith(("used_cpu_user:", "used_cpu_sys:")))
 

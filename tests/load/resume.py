@@ -43,13 +43,13 @@ _AT = re.compile(rb'"at":(\d+)')
 
 
 def event(number: int) -> dict[str, Any]:
-    """Some 300 bytes on the wire."""
+    """Return an event of some 300 bytes on the wire."""
     data = {"callsign": f"SWA{number % 1000}", "dep": "KJFK", "arr": "KBOS", "n": number, "at": time.monotonic_ns()}
     return {"type": "flight.created", "data": data | {"route": "x" * 80}, "event_id": f"load-{number}"}
 
 
 class Publisher:
-    """Publishes numbered events, each until it is acknowledged, whatever becomes of the daemon meanwhile."""
+    """Publishes numbered events, each until it is acknowledged, whatever happens to the daemon."""
 
     def __init__(self, home: Path) -> None:
         self._home = Home(home)
@@ -58,7 +58,7 @@ class Publisher:
         """How many are stored."""
 
     def publish(self, count: int) -> str:
-        """Store the next ones; return the id of the last."""
+        """Store the next events; return the id of the last."""
         events = [event(self.number + place) for place in range(count)]
         while True:
             try:
@@ -74,7 +74,7 @@ class Publisher:
 
     @contextmanager
     def steadily(self, per_second: float) -> Iterator[None]:
-        """Publish one after the other, in a thread, while the block runs."""
+        """Publish one event after the other, in a thread, during the block."""
         ended = threading.Event()
 
         def run() -> None:
@@ -91,7 +91,7 @@ class Publisher:
 
 
 class Actor:
-    """This program once more, as many clients: a process of its own, so that what is measured here is not delayed."""
+    """This program again, as many clients: a separate process, so that measurements here are not delayed."""
 
     def __init__(self, role: str, daemon: Daemon, key: str, **settings: object) -> None:
         words = [f"--{name}={value}" for name, value in settings.items()]
@@ -123,7 +123,7 @@ class Actor:
 
 
 async def act_as_resuming(options: argparse.Namespace) -> None:
-    """All ask at the same moment for what is stored after an id; each is done when it has so many events."""
+    """Request the events after an id with all clients at once; each is done when it has this many."""
     loop = asyncio.get_running_loop()
     done = [loop.create_future() for _ in range(options.clients)]
     clients = []
@@ -141,7 +141,7 @@ async def act_as_resuming(options: argparse.Namespace) -> None:
 
 
 def counting(wanted: int, done: asyncio.Future[None]) -> Callable[[bytes], None]:
-    """What takes events whose numbers must follow one another, until there are enough."""
+    """Return a handler for events whose numbers must be consecutive, until there are enough."""
     seen, last = 0, -1
 
     def take(message: bytes) -> None:
@@ -158,7 +158,7 @@ def counting(wanted: int, done: asyncio.Future[None]) -> Callable[[bytes], None]
 
 
 class Mover:
-    """A client that comes back whenever it is asked to, and resumes."""
+    """A client that reconnects whenever asked to, and resumes."""
 
     def __init__(self, url: str, key: str, tally: Tally) -> None:
         self._url = url
@@ -197,7 +197,7 @@ class Mover:
 
 
 class Tally:
-    """What all movers together saw."""
+    """What all movers together received."""
 
     def __init__(self) -> None:
         self.reconnects: Counter[int] = Counter()
@@ -218,7 +218,7 @@ class Tally:
 
 
 async def act_as_moving(options: argparse.Namespace) -> None:
-    """Stay connected through whatever happens, until told to end."""
+    """Stay connected through everything, until told to end."""
     tally, gate = Tally(), asyncio.Semaphore(AT_ONCE)
     waiting = options.clients
     all_ready = asyncio.Event()
@@ -252,7 +252,7 @@ def rss_mib(pid: int) -> float:
 
 
 async def measure_replay(daemon: Daemon, key: str, after: str, events: int) -> list[list[object]]:
-    """One client reads the whole backlog; the daemon's memory is looked at meanwhile."""
+    """Read the whole backlog with one client, sampling the daemon's memory."""
     pid = daemon.status()["pid"]
     before, peak = rss_mib(pid), 0.0
     usage = psutil.Process(pid).cpu_times()
@@ -276,7 +276,7 @@ async def measure_replay(daemon: Daemon, key: str, after: str, events: int) -> l
 async def measure_live(
     daemon: Daemon, key: str, publisher: Publisher, options: argparse.Namespace
 ) -> list[list[object]]:
-    """The latency of a live client, alone and while many others resume."""
+    """Measure the latency of a live client, alone and while many others resume."""
     latencies: list[float] = []
 
     def take(message: bytes) -> None:
@@ -316,7 +316,7 @@ def shown(latencies: list[float]) -> str:
 
 
 def measure_restart(daemon: Daemon, key: str, publisher: Publisher, clients: int) -> list[list[object]]:
-    """``swimctl restart`` under many clients, a connection tried every 5 ms, 20 events/s."""
+    """Run ``swimctl restart`` under many clients, with a connection attempt every 5 ms and 20 events/s."""
     crowd = Actor("moving", daemon, key, clients=clients)
     port = int(daemon.url.split(":")[2].split("/")[0])
     failed: list[str] = []

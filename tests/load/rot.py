@@ -83,7 +83,7 @@ def main() -> int:
 def try_all(
     place: Workshop, results: Results, seed: int, count: int, only: list[str], workers: int, *, with_damages: bool
 ) -> None:
-    """Make an installation, and another; flip bits and exchange files, what is in the results already left out."""
+    """Make two installations; flip bits and exchange files, skipping what is already in the results."""
     done = results.parts()
     numbers = [number for number in range(count) if not done[str(number)]]
     foreign = _fill(place, "foreign")
@@ -117,7 +117,7 @@ def _fill(place: Workshop, name: str) -> Installation:
 
 
 def flip_in_a_large_history(place: Workshop, results: Results) -> None:
-    """Hide events of a history that is too large to be read through at each start."""
+    """Hide events of a history that is too large to be read completely at each start."""
     installation = Installation(place.folder / "large", place.folder)
     installation.fill_with_large_events()
     flip = flip_that_hides_events(installation)
@@ -138,14 +138,14 @@ def _go_on(installation: Installation) -> None:
 
 
 def _history(files: Files) -> Files:
-    """History and what belongs to it; a log that is missing is missing."""
+    """Return history and the files that belong to it, noting a missing log."""
     return {
         name: files[name] for name in (home_files.HISTORY, home_files.HISTORY_LOG, home_files.MARK) if name in files
     }
 
 
 class Rot:
-    """Puts a flip in place, asks, and notes what was found."""
+    """Applies a flip, asks the daemon, and records what was found."""
 
     def __init__(self, installation: Installation, results: Results) -> None:
         self._installation = installation
@@ -158,7 +158,7 @@ class Rot:
         self._resumed: list[str] = []
 
     def flip_at_random(self, numbers: list[int], seed: int, only: list[str]) -> None:
-        """Make the flips of these numbers; the first ones are at every place once."""
+        """Apply the flips with these numbers; the first ones cover every place once."""
         places = [aim for aim in aims(self._installation) if aim.weight and (not only or aim.name in only)]
         chosen: list[tuple[int, Aim, random.Random]] = []
         for number in numbers:
@@ -184,13 +184,13 @@ class Rot:
         self._results.add(part, [aim], judgement, where)
 
     def try_damages(self, some: list[Damage]) -> None:
-        """Judge files that more has become of than a flipped bit."""
+        """Judge files with more damage than a flipped bit."""
         for damage in some:
             judgement = self._judge(damage.files, is_killed=damage.is_killed, sent=damage.sent)
             self._note(f"damage {damage.name}", damage.name, judgement, damage.name)
 
     def put_in_place(self, name: str, files: Files, sent: Collection[str] = ()) -> None:
-        """Judge files that were exchanged; ``sent``: what may stand in them beside what was sent here."""
+        """Judge exchanged files; ``sent``: what they may contain besides what was sent here."""
         self._note(ONCE, name, self._judge(files, sent=sent), name)
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ class Rot:
         return judge.judge(installation.listener_key, installation.oldest)
 
     def _replay(self, files: Files) -> Judgement:
-        """Play a recording: what is played is as it was recorded, and what is missing is told by the exit code."""
+        """Play a recording: what is played is as recorded, and what is missing shows in the exit code."""
         judgement = Judgement()
         installation = self._installation
         path, output = installation.root / RECORDING, installation.root / "played.jsonl"
@@ -242,7 +242,7 @@ class Rot:
         return judgement
 
     def _resume(self, files: Files) -> Judgement:
-        """Run a program of the SDK on a resume file: it goes on where it was, or says what is wrong."""
+        """Run an SDK program on a resume file: it resumes where it was, or says what is wrong."""
         judgement = Judgement()
         installation = self._installation
         if installation.daemon.pid is None:

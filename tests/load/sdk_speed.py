@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def table(figures: Figures, clients: Sequence[str]) -> list[str]:
-    """Write the medians, with the least and the most."""
+    """Print the medians, with minimum and maximum."""
     lines = [f"| | {' | '.join(clients)} |", f"| --- | {' | '.join('---' for _ in clients)} |"]
     for unit in dict.fromkeys(unit for unit, _ in figures):
         cells = [shown(figures.get((unit, client), [])) for client in clients]
@@ -72,7 +72,7 @@ def table(figures: Figures, clients: Sequence[str]) -> list[str]:
 
 
 def shown(values: Sequence[float]) -> str:
-    """Write one cell."""
+    """Format one cell."""
     if not values:
         return ""
     form = "{:,.0f}" if statistics.median(values) >= 100 else "{:,.2f}"
@@ -81,7 +81,7 @@ def shown(values: Sequence[float]) -> str:
 
 
 class Program:
-    """A client's process: what it tells, its memory and its CPU."""
+    """A client's process: its output, its memory and its CPU."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -100,7 +100,7 @@ class Program:
             self._news.notify_all()
 
     def wait(self, name: str, count: int = 1) -> dict[str, Any]:
-        """Wait until it has told something so often."""
+        """Wait until it has reported something this often."""
         with self._news:
             if not self._news.wait_for(lambda: len(self._of(name)) >= count, WAIT_SECONDS):
                 raise TimeoutError(f"{name}: the client told {self.told[-3:]}")
@@ -132,7 +132,7 @@ def running(client: str, mode: str, url: str, count: int) -> Iterator[Program]:
 
 
 def command(client: str, mode: str, url: str, count: int) -> tuple[list[str], dict[str, str]]:
-    """Give the words that start a client, and its environment."""
+    """Return the words that start a client, and its environment."""
     given, environ = [mode, url, str(count)], dict(os.environ)
     if client == "python":
         return [sys.executable, str(PROGRAMS / "speed.py"), *given], environ
@@ -147,7 +147,7 @@ def command(client: str, mode: str, url: str, count: int) -> tuple[list[str], di
 
 
 def burst(client: str) -> dict[str, float]:
-    """Let it take a burst."""
+    """Let it receive a burst."""
     with BurstServer(events=BURST_EVENTS) as server, running(client, "burst", server.url, BURST_EVENTS) as program:
         program.wait("subscribed")
         figures = {}
@@ -161,7 +161,7 @@ def burst(client: str) -> dict[str, float]:
 
 
 def latency(client: str) -> dict[str, float]:
-    """Send 1,000 events a second; tell how late their handlers were called, in milliseconds."""
+    """Send 1,000 events per second; return how late their handlers were called, in milliseconds."""
     with BurstServer() as server, running(client, "latency", server.url, LATENCY_EVENTS) as program:
         program.wait("subscribed")
         server.trickle(LATENCY_EVENTS, per_second=1_000)
@@ -173,7 +173,7 @@ def latency(client: str) -> dict[str, float]:
 
 
 def mirror(client: str) -> dict[str, float]:
-    """Mirror flights; tell how much memory the process has more than one that is subscribed to no state."""
+    """Mirror flights; return how much more memory the process has than one without state."""
     with BurstServer() as server, running(client, "burst", server.url, 1) as program:
         program.wait("subscribed")
         time.sleep(1)
@@ -185,7 +185,7 @@ def mirror(client: str) -> dict[str, float]:
 
 
 def resume(client: str) -> dict[str, float]:
-    """Cut it, and let it resume; tell the most memory meanwhile beyond that after as many live events."""
+    """Drop it, and let it resume; return its peak memory meanwhile, beyond that after as many live events."""
     count = 3 * RESUME_EVENTS
     with BurstServer(events=RESUME_EVENTS) as server, running(client, "resume", server.url, count) as program:
         program.wait("subscribed")
@@ -198,7 +198,7 @@ def resume(client: str) -> dict[str, float]:
 
 
 def peak_until(program: Program, is_over: Callable[[], bool]) -> float:
-    """Watch the memory."""
+    """Sample the memory."""
     peak, deadline = 0.0, time.monotonic() + WAIT_SECONDS
     while not is_over() and time.monotonic() < deadline:
         peak = max(peak, program.memory_mb)
@@ -207,7 +207,7 @@ def peak_until(program: Program, is_over: Callable[[], bool]) -> float:
 
 
 def idle(client: str) -> dict[str, float]:
-    """Leave it alone for a minute, but for heartbeats."""
+    """Leave it alone for a minute, except for heartbeats."""
     with BurstServer() as server, running(client, "burst", server.url, 1) as program:
         program.wait("subscribed")
         time.sleep(2)

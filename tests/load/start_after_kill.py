@@ -29,7 +29,7 @@ BATCH = 1_000
 
 
 def main() -> None:
-    """Publish, kill, start, tell."""
+    """Publish, kill, start, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=200_000)
     events = parser.parse_args().events
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def publish(home: Path, count: int) -> None:
-    """Put events in over the control socket."""
+    """Publish events over the control socket."""
     with ControlClient.connect(Home(home), timeout=5) as control:
         for start in range(0, count, BATCH):
             rows = [{"callsign": f"C{number % FLIGHTS}"} for number in range(start, start + BATCH)]
@@ -61,7 +61,7 @@ def publish(home: Path, count: int) -> None:
 
 
 def tell(daemon: ChaosDaemon, what: str, began: float) -> None:
-    """Print how long it took, and what it cost."""
+    """Print how long it took, and its cost."""
     assert daemon.pid is not None, "it has started"
     times = psutil.Process(daemon.pid).cpu_times()
     print(f"{what} after {time.monotonic() - began:.2f} s, {times.user + times.system:.2f} s of CPU", flush=True)

@@ -84,13 +84,13 @@ def put_flights(daemon: LiveDaemon, dice: random.Random) -> None:
 
 
 def move_all(daemon: LiveDaemon, dice: random.Random) -> None:
-    """Let each flight be elsewhere, as with each snapshot of the network."""
+    """Move every flight, as each snapshot of the network does."""
     batches = [[moved(n, dice) for n in range(b, min(b + BATCH, FLIGHTS))] for b in range(0, FLIGHTS, BATCH)]
     daemon.put(*(("flight.positions", {"count": len(rows), "positions": rows}) for rows in batches))
 
 
 def cpu_of(daemon: LiveDaemon) -> float:
-    """CPU seconds that the daemon has used, to the microsecond: the accounts that others read have ticks of 10 ms."""
+    """Return the daemon's CPU seconds, to the microsecond: other accounts have ticks of 10 ms."""
     tasks = Path(f"/proc/{daemon.info.pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
@@ -99,7 +99,7 @@ def cpu_of(daemon: LiveDaemon) -> float:
 
 
 def fold(dice: random.Random) -> None:
-    """Events a second of CPU time, single ones and batches."""
+    """Measure events folded per second of CPU time, single ones and batches."""
     world, count = World(), 40_000
     for number in range(FLIGHTS):
         world.fold(stamp(NewEvent(type="flight.created", data=flight(number, dice)), EventId(1, number)))
@@ -126,7 +126,7 @@ def fold(dice: random.Random) -> None:
 
 
 async def take_state(client: CountingClient, filters: dict[str, Any]) -> tuple[float, float]:
-    """Seconds to the first byte of the answer and to the last of the state."""
+    """Return the seconds to the first byte of the answer and to the last byte of the state."""
     done, began = client.expect(LAST), time.perf_counter()
     client.say(action="subscribe", channels=["flight.*"], filters=filters, state=True)
     ended = await asyncio.wait_for(done, 60)
@@ -134,7 +134,7 @@ async def take_state(client: CountingClient, filters: dict[str, Any]) -> tuple[f
 
 
 async def one(daemon: LiveDaemon, key: str, dice: random.Random) -> None:
-    """The whole world to one client, again and again."""
+    """Send the whole state to one client, repeatedly."""
     client = await open_websocket(daemon.url, key)
     for name in ("as sent before", "all flights moved"):
         found = []
@@ -150,7 +150,7 @@ async def one(daemon: LiveDaemon, key: str, dice: random.Random) -> None:
 
 
 def listen(url: str, key: str, seconds: float) -> None:
-    """In a process of its own: publish, and say how late the event comes back; a JSON line of milliseconds."""
+    """Publish, in a separate process, and print how late each event returns; a JSON line of milliseconds."""
 
     async def run() -> list[float]:
         client, late, end = await open_websocket(url, key), [], time.perf_counter() + seconds
@@ -176,7 +176,7 @@ async def listening(daemon: LiveDaemon, key: str, seconds: float) -> list[float]
 
 
 async def many(daemon: LiveDaemon, key: str, clients: int, filters: int) -> None:
-    """Many ask within a second; a live client of another process listens meanwhile."""
+    """Let many clients ask within a second, while a live client of another process listens."""
     crowd = [await open_websocket(daemon.url, key) for _ in range(clients)]
     chosen = [{"airports": random.Random(n).sample(AIRPORTS, 3)} for n in range(filters)]
 
@@ -204,7 +204,7 @@ async def many(daemon: LiveDaemon, key: str, clients: int, filters: int) -> None
 
 
 def http(daemon: LiveDaemon, key: str) -> None:
-    """Whole states a second over one kept connection, and the daemon's CPU for one."""
+    """Measure whole states per second over one kept-alive connection, and the daemon's CPU for each."""
     connection = HTTPConnection("127.0.0.1", daemon.port)
     headers, size = {"Authorization": f"Bearer {key}"}, 0
     for is_warm in (False, True):
@@ -219,7 +219,7 @@ def http(daemon: LiveDaemon, key: str) -> None:
 
 
 def blocking(dice: random.Random) -> None:
-    """How long the loop is held up by the answer to one request, where nobody has asked at this moment before."""
+    """Measure how long one uncached answer blocks the loop."""
     world = World()
     for number in range(FLIGHTS):
         world.fold(stamp(NewEvent(type="flight.created", data=flight(number, dice)), EventId(1, number)))
@@ -243,7 +243,7 @@ def blocking(dice: random.Random) -> None:
 
 
 async def streams(daemon: LiveDaemon, key: str, clients: int) -> None:
-    """The same bursts to as many clients of each kind, in turns."""
+    """Send the same bursts to as many clients of each kind, alternating."""
     bursts, events, marker = 20, 100, b'"n":'
     websockets = [await open_websocket(daemon.url, key) for _ in range(clients)]
     for client in websockets:
@@ -276,7 +276,7 @@ async def streams(daemon: LiveDaemon, key: str, clients: int) -> None:
 
 
 async def hour(daemon: LiveDaemon, key: str, dice: random.Random) -> None:
-    """Clients that are sent state and events, and clients that poll, each over the same movements of all flights."""
+    """Compare clients that receive state and events with clients that poll, over the same movements of all flights."""
     clients, ticks, mark = 20, 20, b'"type":"system.notice"'
     for is_compressed in (False, True):
         crowd = [await open_websocket(daemon.url, key, is_compressed=is_compressed) for _ in range(clients)]
@@ -317,7 +317,7 @@ def tell_hour(name: str, tick_bytes: float, tick_cpu: float) -> None:
 def poll(
     daemon: LiveDaemon, key: str, dice: random.Random, clients: int, ticks: int, *, is_compressed: bool
 ) -> tuple[float, float]:
-    """Bytes and CPU of one poll of one client."""
+    """Return bytes and CPU of one poll of one client."""
     headers = {"Authorization": f"Bearer {key}"} | ({"Accept-Encoding": "gzip"} if is_compressed else {})
     connections = [HTTPConnection("127.0.0.1", daemon.port) for _ in range(clients)]
     size, cpu = 0, cpu_of(daemon)
@@ -336,7 +336,7 @@ def poll(
 
 
 async def live(count: int) -> None:
-    """Random histories on real daemons, over kills, restarts and reloads."""
+    """Play random histories on real daemons, across kills, restarts and reloads."""
     checked = 0
     for seed in range(count):
         what = random.Random(seed).choices(("kill", "restart", "reload"), weights=(3, 3, 1), k=4)

@@ -24,7 +24,7 @@ EVENTS_PER_SECOND = 20
 
 
 def storm(program: Path, folder: Path, connections: int, live: int) -> dict[str, Any]:
-    """One storm on a daemon of its own."""
+    """Run one storm on its own daemon."""
     daemon = Daemon(folder)
     is_over = threading.Event()
     try:

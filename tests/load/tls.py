@@ -48,7 +48,7 @@ def our_daemon(name: str, server: str) -> Iterator[LiveDaemon]:
 
 
 async def measure(daemon: LiveDaemon, tls: ssl.SSLContext | None, clients: int, events: int) -> dict[str, float]:
-    """One round against one daemon: microseconds of CPU for a connect and for a delivery."""
+    """Run one round against one daemon; return microseconds of CPU for a connect and for a delivery."""
     assert daemon.process is not None
     usage, key = psutil.Process(daemon.process.pid), daemon.api_key("system")
     async with TunnelPool(daemon.port, key, tls=tls, host=HOST) as warm_up:

@@ -51,14 +51,14 @@ def with_debians_values(kind: type[Proxy]) -> type[Proxy]:
 
 
 def proportional_set(proxy: Proxy) -> float:
-    """MiB of all the proxy's processes, what they share counted once."""
+    """Return the MiB of all the proxy's processes, counting shared memory once."""
     assert proxy.process is not None
     parent = psutil.Process(proxy.process.pid)
     return sum(each.memory_full_info().pss for each in [parent, *parent.children(recursive=True)]) / 2**20
 
 
 def measure(daemon: LiveDaemon, kind: type[Proxy], tunnels: int, seconds: float) -> tuple[int, float, float]:
-    """Tunnels that were open in the end, seconds until then, KiB of the proxy for each."""
+    """Return the tunnels open in the end, the seconds until then, and the proxy's KiB for each."""
     folder = Path(tempfile.mkdtemp(prefix="swim-proxy-"))
     folder.chmod(0o755)
     try:

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from support.preloaded import run_command
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -121,9 +123,11 @@ class Daemon:
     def swimctl(
         self, *words: str, stdin: str | None = None, timeout: float = 60, check: bool = False, **environ: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command as a script would: standard output and error are pipes."""
-        done = subprocess.run(
-            [sys.executable, "-m", "swimctl", *words], env=self.environ | environ, input=stdin, text=True,
+        """Run a command as a script would: on no terminal, its output taken."""
+        whole = self.environ | environ
+        done = run_command(words, whole, ROOT, timeout) if stdin is None else None
+        done = done or subprocess.run(
+            [sys.executable, "-m", "swimctl", *words], env=whole, input=stdin, text=True,
             capture_output=True, timeout=timeout, check=False, cwd=ROOT,
             stdin=subprocess.DEVNULL if stdin is None else None,
         )  # fmt: skip

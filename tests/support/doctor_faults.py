@@ -1,7 +1,7 @@
-"""Faults really produced on a real deployment, and doctor asked about it: what must fire, and nothing else.
+"""Faults produced on a real deployment and examined by doctor: which checks must fire, and no others.
 
 A table of faults is a tuple of ``Fault``. Each has a ``produce``: a context manager around a ``Patient`` that has not
-been started; at its ``yield`` the fault is there. ``judge`` runs it whole.
+been started; at its ``yield`` the fault is present. ``judge`` runs it completely.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from support.daemon import ROOT, NotAnswering, end_all
+from support.daemon import ROOT, NotAnswering, end_all, measuring
 from support.live_daemon import LiveDaemon
 from support.preloaded import Preloaded
 
@@ -48,7 +48,7 @@ PACKAGES = ("swimctl", "server/swim_server")
 
 
 class Patient(LiveDaemon):
-    """A copy of the code, a home and a configuration file of its own; doctor is run from the same copy."""
+    """A copy of the code with its own home and configuration; doctor is run from the same copy."""
 
     def __init__(self, folder: Path, code: Path | None = None, *, config: str = SMALL) -> None:
         self.folder = folder
@@ -71,15 +71,15 @@ class Patient(LiveDaemon):
         self.environ["PYTHONPATH"] = os.pathsep.join(map(str, roots_of(code)))
 
     def configure(self, text: str) -> None:
-        """Write the configuration file anew."""
+        """Write the configuration file."""
         self.config_path.write_text(text, "utf-8")
 
     def source(self, name: str) -> Path:
-        """A file of the copy: ``swim_server/logs.py``."""
+        """Return a file of the copy: ``swim_server/logs.py``."""
         return next(path for root in roots_of(self.code) if (path := root / name).exists())
 
     def edit(self, name: str, old: str = "", new: str = "") -> None:
-        """Change a source file of the copy: something in it, or a comment at its end."""
+        """Change a source file of the copy: replace a text, or add a comment at the end."""
         assert self.code != shared_code(), "others run that code: the fault needs has_own_code"
         path = self.source(name)
         text = path.read_text("utf-8")
@@ -88,27 +88,27 @@ class Patient(LiveDaemon):
 
     @property
     def facts(self) -> Path:
-        """Where the last run of doctor saved what it observed."""
+        """The file to which the last run of doctor saved its observations."""
         return self.folder / "facts.json"
 
     def doctor(self, *words: str) -> tuple[int, dict[str, Any]]:
-        """Run ``swimctl doctor --json``: exit code and document."""
+        """Run ``swimctl doctor --json``; return exit code and document."""
         options = ("--json", "--timeout", self.patience_seconds, "--save-facts", str(self.facts), *AS_ROOT)
         done = self.swimctl("doctor", *options, *words, timeout=90 + float(self.patience_seconds))
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
 
     def paste(self, text: str) -> None:
-        """Do what a reader does with a fix: paste it into a shell."""
+        """Paste a fix into a shell, as a reader does."""
         environ = self.environ | {"EDITOR": "true", "PAGER": "cat"}
         subprocess.run(["bash", "-c", text], env=environ, cwd=self.folder, check=False, capture_output=True, timeout=90)
 
     def swimctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Run a command with the patient's code, from outside of it."""
+        """Run a command with the patient's code, from outside."""
         stdin = more.pop("stdin", None)
         code = os.pathsep.join(map(str, roots_of(shared_code())))
         if stdin is None and self.environ["PYTHONPATH"] == code:
-            return preloaded(code).run(words, self.environ, self.folder, more.pop("timeout", 60))
+            return preloaded(code, **measuring()).run(words, self.environ, self.folder, more.pop("timeout", 60))
         return subprocess.run(
             [sys.executable, "-P", "-m", "swimctl", *words], env=self.environ, text=True, capture_output=True,
             cwd=self.folder, timeout=more.pop("timeout", 60), check=False, input=stdin,
@@ -116,7 +116,7 @@ class Patient(LiveDaemon):
         )  # fmt: skip
 
     def finish(self) -> None:
-        """End whatever runs in the home."""
+        """End whatever is running in the home."""
         try:
             pid = self.status()["pid"]
         except NotAnswering:
@@ -150,21 +150,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def first_command(check: dict[str, Any]) -> str | None:
-    """The fix of a check, else its first advice: what somebody would type who decides for it."""
+    """Return a check's fix, or its first advice: what somebody who decides for it would type."""
     advice = next((each["command"] for each in check["advice"]), None)
     command: str | None = check["fix"] or advice
     return command
 
 
 def judged_elsewhere(path: Path) -> dict[str, Any]:
-    """Judge saved facts, with nothing of the installation that they were observed in."""
+    """Evaluate saved facts without access to the installation where they were observed."""
     report = Doctor(Invocation(environ={}), Options(), saved=read_facts(path)).examine()
     document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(report.document()))
     return document
 
 
 def outcomes(document: dict[str, Any]) -> dict[str, tuple[str, str | None, str | None]]:
-    """What is not well: its status, what it follows from, what is to be typed first."""
+    """Return what is not well: its status, its cause, the first command to type."""
     return {
         each["id"]: (each["status"], each["cause"], first_command(each))
         for each in document["checks"]
@@ -173,7 +173,7 @@ def outcomes(document: dict[str, Any]) -> dict[str, tuple[str, str | None, str |
 
 
 def fired(document: dict[str, Any]) -> dict[str, str]:
-    """The checks that are not well, with what they observed."""
+    """Return the checks that are not well, with what they observed."""
     return {
         each["id"]: f"{each['status']}: {each['observed']}"
         for each in document["checks"]
@@ -182,7 +182,7 @@ def fired(document: dict[str, Any]) -> dict[str, str]:
 
 
 def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Patient] = Patient) -> None:
-    """Produce a fault, hold what fires against the table, paste the fixes, and look that all is well."""
+    """Produce a fault, compare what fires with the table, paste the fixes, and check that all is well."""
     own = copy_of_the_code(folder / "code") if fault.has_own_code and code is None else code
     patient = kind(folder, own, config=fault.config)
     try:
@@ -213,22 +213,22 @@ def judge(fault: Fault, folder: Path, code: Path | None = None, *, kind: type[Pa
 
 @contextmanager
 def healthy(patient: Patient) -> Iterator[None]:
-    """No fault at all."""
+    """Produce no fault at all."""
     patient.start(port=0)
     yield
 
 
 @lru_cache
 def shared_code() -> Path:
-    """A copy of the code for all of this process that don't change it."""
+    """Return a copy of the code for all tests of this process that don't change it."""
     folder = tempfile.mkdtemp(prefix="swim-code-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return copy_of_the_code(Path(folder))
 
 
 @lru_cache
-def preloaded(code: str) -> Preloaded:
-    """A process that has imported a copy of the code."""
+def preloaded(code: str, **measuring: str) -> Preloaded:
+    """Return a process that has imported a copy of the code; another one for tests whose coverage isn't measured."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SWIM_", "_SWIM"))}
     process = Preloaded(kept | {"PYTHONPATH": code, "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": ""})
     atexit.register(process.end)
@@ -236,7 +236,7 @@ def preloaded(code: str) -> Preloaded:
 
 
 def copy_of_the_code(folder: Path) -> Path:
-    """Copy the project's code. What it requires has no bounds there: this machine's packages may be others."""
+    """Copy the project's code, without version bounds on its requirements, as this machine's packages may differ."""
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, dirs_exist_ok=True)
     text = (ROOT / "pyproject.toml").read_text("utf-8")
@@ -249,12 +249,12 @@ def copy_of_the_code(folder: Path) -> Path:
 
 
 def roots_of(code: Path) -> Sequence[Path]:
-    """What stands on Python's path for a copy."""
+    """Return a copy's entries on Python's path."""
     return (code, code / "server", code / "sdk" / "python") if (code / "server").exists() else (code,)
 
 
 def installed_copy(folder: Path, version: str = "0.1.0") -> Path:
-    """The code as pip lays it down from a wheel: packages and RECORD side by side."""
+    """Install the code as pip does from a wheel: packages and RECORD side by side."""
     for package in PACKAGES:
         shutil.copytree(
             ROOT / package, folder / Path(package).name, dirs_exist_ok=True,

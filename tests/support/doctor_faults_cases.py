@@ -1,4 +1,4 @@
-"""The table of faults that nobody had foreseen: found by search, on real daemons, and kept."""
+"""The faults that nobody had foreseen: found by search, on real daemons, and kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ time.sleep(600)
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git in a folder; what it says."""
+    """Run git in a folder; return its output."""
     who = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "advice.detachedHead=false")
     done = subprocess.run(["git", "-C", str(folder), *who, *words], check=True, capture_output=True, text=True)
     return done.stdout.strip()
@@ -53,7 +53,7 @@ def git(folder: Path, *words: str) -> str:
 
 @contextmanager
 def pip_interrupted(patient: Patient) -> Iterator[None]:
-    """pip renames a package's folder before it replaces it; it was ended before it did."""
+    """Leave what an interrupted pip leaves: it renames a package's folder before replacing it."""
     site = patient.folder / "site-packages"
     metadata = site / "a_package_of_the_test-1.0.dist-info"
     metadata.mkdir(parents=True)
@@ -68,7 +68,7 @@ def pip_interrupted(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def wrong_branch_on_disk(patient: Patient) -> Iterator[None]:
-    """Somebody checked out another branch where the daemon was started from; it runs what is expected."""
+    """Check out another branch where the daemon was started from, while the process runs the expected one."""
     (patient.code / ".gitignore").write_text("__pycache__/\n", "utf-8")
     git(patient.code, "init", "-q")
     git(patient.code, "add", "-A")
@@ -134,7 +134,7 @@ def no_inodes(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def throttled(patient: Patient) -> Iterator[None]:
-    """A neighbour in the same control group uses up the group's processor time."""
+    """Let a neighbour in the same control group use up the group's processor time."""
     group = Path("/sys/fs/cgroup/cpu", f"swim-test-{os.getpid()}")
     try:
         group.mkdir()
@@ -169,7 +169,7 @@ def _throttled(group: Path) -> int:
 
 @contextmanager
 def feed_is_old(patient: Patient) -> Iterator[None]:
-    """It answers, and what it says is a quarter of an hour old."""
+    """Serve a feed whose content is a quarter of an hour old."""
     moment = (datetime.now(UTC) - timedelta(seconds=928)).strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
     document = f'{{"general":{{"version":3,"update_timestamp":"{moment}"}},"pilots":[],"prefiles":[]}}'
     with feed_server(document.encode()) as feed:
@@ -181,7 +181,7 @@ def feed_is_old(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def tables_are_old(patient: Patient) -> Iterator[None]:
-    """The writer of the tables stopped six hours ago; they can be read."""
+    """Leave the tables readable, but written last six hours ago."""
     tables = AdlTables(patient.folder / "adl.db")
     tables.add_flight(1, "BAW1", seen=time.time() - 6 * 3600)
     patient.configure(
@@ -210,7 +210,7 @@ def provider_writes_nonsense(patient: Patient) -> Iterator[None]:
 
 
 def refused(patient: Patient, api_key: str, times: int) -> None:
-    """Knock with a key that isn't let in."""
+    """Connect with a key that isn't accepted."""
     for _ in range(times):
         with (
             contextlib.suppress(WebSocketException, OSError),
@@ -224,7 +224,7 @@ def refused(patient: Patient, api_key: str, times: int) -> None:
 
 @contextmanager
 def expired_key_knocks(patient: Patient) -> Iterator[None]:
-    """The key of an owner has ended, and its client tries again and again."""
+    """Expire a key while its client keeps trying."""
     issued = patient.make_key(expires_at=datetime.now(UTC) + timedelta(seconds=2))
     patient.start(port=0)
     time.sleep(2.1)  # until it has ended: nothing else tells

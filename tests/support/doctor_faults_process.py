@@ -1,4 +1,4 @@
-"""The table of faults of code, process, configuration, installation and machine."""
+"""The faults of code, process, configuration, installation and machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ time.sleep(600)
 
 @contextmanager
 def program(code: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Another program that runs; with the first line that it says."""
+    """Run another program; yield its first line of output."""
     process = subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -65,7 +65,7 @@ def file_gone_after_start(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def edited_in_a_checkout(patient: Patient) -> Iterator[None]:
-    """Edited and restarted: process and disk agree, the commit does not."""
+    """Edit and restart: process and disk agree, but differ from the commit."""
     git = ("git", "-C", str(patient.code), "-c", "user.name=test", "-c", "user.email=test@example.org")
     (patient.code / ".gitignore").write_text("__pycache__/\n", "utf-8")
     for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "as it was")):
@@ -77,7 +77,7 @@ def edited_in_a_checkout(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def older_copy(patient: Patient) -> Iterator[None]:
-    """The daemon was started from the folder of the last deployment."""
+    """Start the daemon from the folder of the previous deployment."""
     patient.edit(LOGS)
     patient.start(port=0)
     patient.use(copy_of_the_code(patient.folder / "newer"))
@@ -86,7 +86,7 @@ def older_copy(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def wheel_edited(patient: Patient) -> Iterator[None]:
-    """Somebody edited a file below site-packages, and restarted."""
+    """Edit a file in site-packages, and restart."""
     patient.code = installed_copy(patient.folder / "site")
     patient.use(patient.code)
     patient.edit(LOGS)
@@ -122,7 +122,7 @@ def dependency_upgraded_after_start(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def running(patient: Patient) -> Iterator[None]:
-    """All is well; the fault is in what is expected."""
+    """Run a healthy daemon; the fault is in what is expected."""
     patient.start(port=0)
     yield
 
@@ -187,7 +187,7 @@ def lock_held_by_another(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def lock_names_another(patient: Patient) -> Iterator[None]:
-    """What a daemon left behind names a pid that has come around: another program has it now."""
+    """Leave a lockfile whose pid now belongs to another program."""
     with program(LISTEN_AND_WAIT) as (process, _):
         lock = patient.lockfile
         lock.acquire()
@@ -232,7 +232,7 @@ def stopped(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def loop_blocked(patient: Patient) -> Iterator[None]:
-    """Something on the loop takes a quarter of a second whenever it is its turn."""
+    """Block the loop for a quarter of a second whenever a task gets its turn."""
     begin = "        garbage.begin()\n"
     block = "        def block() -> None:\n            __import__('time').sleep(0.25)\n"
     block += "            loop.call_later(0.001, block)\n\n        block()\n"
@@ -243,14 +243,14 @@ def loop_blocked(patient: Patient) -> Iterator[None]:
 
 
 def is_late(patient: Patient) -> bool:
-    """Late, and up for long enough to be judged."""
+    """Wait until it is late, and has been up long enough to be judged."""
     status = patient.status()
     return bool(status["loop_lag_ms"]["p50"] > 110 and status["uptime_seconds"] > 12)
 
 
 @contextmanager
 def log_disk_full(patient: Patient) -> Iterator[None]:
-    """The log has a small disk of its own, and that is full."""
+    """Give the log a small disk of its own, and fill it."""
     logs = patient.folder / "logs"
     logs.mkdir()
     with small_disk(logs, "2m"):
@@ -276,7 +276,7 @@ def folder_missing(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A small disk of its own at a folder, where one can be had; ``size`` as tmpfs has it. Needs root."""
+    """Mount a small disk on a folder, if possible; ``size`` as for tmpfs. Needs root."""
     with ExitStack() as stack:
         try:
             stack.enter_context(mounted(folder, *tmpfs(size)))
@@ -303,7 +303,7 @@ def disk_full(patient: Patient) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 

@@ -1,4 +1,4 @@
-"""The table of faults of database, keys, tiers, connections, stream and front."""
+"""The faults of database, keys, tiers, connections, stream and public address."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 from swimctl.doctor.context import Options
 from swimctl.doctor.diagnose import Doctor
 from swimctl.doctor.saved_facts import write_facts
+from swimctl.doctor.selection import Choice
 from swimctl.invocation import Invocation
 
 NO_RECHECK = SMALL + "[auth]\nrecheck_seconds = 3600\n"
@@ -42,17 +43,17 @@ time.sleep(600)
 
 
 class DiagnosedDaemon(Patient):
-    """Runs doctor within the test's process, which is quicker; what the code is does not matter here."""
+    """Runs doctor in the test's process, which is faster; the state of the code does not matter here."""
 
     def doctor(self, *words: str) -> tuple[int, dict[str, Any]]:
-        """Examine: exit code and document."""
+        """Examine; return exit code and document."""
         options = Options(is_deep="--deep" in words, timeout_seconds=float(PATIENCE_SECONDS))
         only = words[words.index("--only") + 1 :][:1] if "--only" in words else ()
         invocation = Invocation(config_path=self.config_path, environ=self.environ)
         before = os.environ.get("SSL_CERT_FILE")
         os.environ |= {"SSL_CERT_FILE": self.environ.get("SSL_CERT_FILE", before or "")}
         try:
-            doctor = Doctor(invocation, options, only=only, skipped=() if only else ("install", "code", *AS_ROOT[1:]))
+            doctor = Doctor(invocation, options, Choice(only, () if only else ("install", "code", *AS_ROOT[1:])))
             report = doctor.examine()
             write_facts(self.facts, doctor.run(), ())
         finally:
@@ -66,7 +67,7 @@ def fires(*checks: str) -> frozenset[str]:
 
 @contextmanager
 def client(patient: Patient, api_key: str, **options: Any) -> Iterator[ClientConnection]:
-    """A client that was let in."""
+    """Connect a client that is admitted."""
     headers = {"Authorization": f"Bearer {api_key}"}
     with connect(patient.url, additional_headers=headers, proxy=None, open_timeout=20, **options) as connection:
         assert '"connected"' in str(connection.recv(timeout=20))
@@ -74,7 +75,7 @@ def client(patient: Patient, api_key: str, **options: Any) -> Iterator[ClientCon
 
 
 def execute(patient: Patient, statement: str, *values: object) -> None:
-    """Change the key database as somebody with SQL does."""
+    """Change the key database as somebody with SQL access would."""
     database = sqlite3.connect(patient.home / "swim.db", timeout=20)
     with database:
         database.execute(statement, values)
@@ -95,7 +96,7 @@ def database_gone(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def database_replaced(patient: Patient) -> Iterator[None]:
-    """A copy was put in its place while the daemon had it open."""
+    """Replace the database with a copy while the daemon has it open."""
     patient.start(port=0)
     patient.api_key()
     with client(patient, patient.api_key()):
@@ -114,7 +115,7 @@ def database_replaced(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def another_database(patient: Patient) -> Iterator[None]:
-    """The daemon was started with another one in its environment."""
+    """Start the daemon with another database in its environment."""
     patient.environ["SWIM_DATABASE__URL"] = f"sqlite:///{patient.folder}/other.db"
     patient.start(port=0)
     with client(patient, patient.key()):
@@ -237,14 +238,14 @@ def tier_changed_behind_the_back(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def nothing_more(patient: Patient) -> Iterator[None]:
-    """The fault is in what is configured."""
+    """Do nothing: the fault is in the configuration."""
     patient.start(port=0)
     yield
 
 
 @contextmanager
 def slow_consumer(patient: Patient) -> Iterator[None]:
-    """One that doesn't read, until it is closed for it."""
+    """Connect a client that doesn't read, until it is closed for that."""
     patient.start(port=0)
     events = [
         {"type": "flight.created", "data": {"callsign": f"BAW{number}", "route": "X" * 2000}} for number in range(200)
@@ -273,7 +274,7 @@ def old_client(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def nothing_comes_out(patient: Patient) -> Iterator[None]:
-    """A bug in the hub: what is stored is given to nobody."""
+    """Break the hub so that no stored event is delivered."""
     patient.edit("swim_server/streaming/hub.py", "        self._waiting.extend(events)\n", "")
     patient.start(port=0)
     yield
@@ -281,7 +282,7 @@ def nothing_comes_out(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def source_stalls(patient: Patient) -> Iterator[None]:
-    """Its server answers, and then takes requests and never answers any more."""
+    """Let its server accept requests without ever answering."""
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
     document = f'{{"general":{{"version":3,"update_timestamp":"{moment}"}},"pilots":[],"prefiles":[]}}'
     with feed_server(document.encode()) as feed:
@@ -309,7 +310,7 @@ def column_missing_in_a_source(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def event_file_unread(patient: Patient) -> Iterator[None]:
-    """It can't be renamed, so nobody takes it; and it grows."""
+    """Make the event file impossible to rename, so that nobody takes it while it grows."""
     path = patient.folder / "swim_ws_events.json"
     patient.configure(f'{SMALL}[[sources]]\nkind = "file"\npath = "{path}"\n')
     path.write_text("[]", "utf-8")
@@ -344,7 +345,7 @@ def history_too_small(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def immutable(path: Path) -> Iterator[None]:
-    """Nobody may change, rename or remove it, root neither."""
+    """Make a file immutable: nobody can change, rename or remove it, not even root."""
     done = subprocess.run(["chattr", "+i", path], check=False, capture_output=True)
     if done.returncode:
         pytest.skip(f"this machine lets nobody make a file immutable: {done.stderr.decode().strip()}")
@@ -359,7 +360,7 @@ def immutable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def in_front(patient: Patient, *, tls: str | None = None, more: str = "", **switches: Any) -> Iterator[FrontProxy]:
-    """A proxy before the daemon, known as its public address. ``tls``: trusted, expired or foreign."""
+    """Run a proxy in front of the daemon, known as its public address. ``tls``: trusted, expired or foreign."""
     with FrontProxy(tls=_server_context(patient, tls) if tls else None) as proxy:
         for name, value in switches.items():
             setattr(proxy, name, value)
@@ -403,7 +404,7 @@ def _front(**settings: Any) -> Any:
 
 @contextmanager
 def old_process_behind(patient: Patient) -> Iterator[None]:
-    """The proxy leads to a process that was forgotten."""
+    """Let the proxy forward to a forgotten process."""
     with in_front(patient, tls="trusted") as proxy, running_daemon(patient.folder / "old", config=SMALL) as old:
         proxy.target_port = int(old.url.rpartition(":")[2].partition("/")[0])
         yield
@@ -411,7 +412,7 @@ def old_process_behind(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def nobody_behind(patient: Patient) -> Iterator[None]:
-    """The proxy leads to the port that the daemon had before."""
+    """Let the proxy forward to the daemon's former port."""
     with in_front(patient, tls="trusted") as proxy, socket.socket() as former:
         former.bind(("127.0.0.1", 0))  # and never listens
         proxy.target_port = former.getsockname()[1]

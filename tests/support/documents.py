@@ -25,16 +25,16 @@ class Document(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its path from the root: ``server/README.md``."""
+        """Its path relative to the root: ``server/README.md``."""
         return self.path.relative_to(ROOT).as_posix()
 
     @property
     def prose(self) -> str:
-        """The text without its blocks of code."""
+        """The text without code blocks."""
         return _FENCE.sub("", self.text)
 
     def blocks(self, language: str) -> list[str]:
-        """The blocks of code in a language, in order."""
+        """Return the code blocks in a language, in order."""
         return [code for found, code in _FENCE.findall(self.text) if found == language]
 
     def inline_code(self) -> list[str]:
@@ -46,18 +46,18 @@ class Document(NamedTuple):
         return _LINK.findall(self.prose)
 
     def anchors(self) -> set[str]:
-        """What its headings are called in a link."""
+        """The anchors of its headings."""
         return {_slug(heading) for heading in re.findall(r"^#+ (.+)$", self.prose, re.MULTILINE)}
 
     def section(self, heading: str) -> str:
-        """What stands below a heading, up to the next one of the same level or above."""
+        """Return the text below a heading, up to the next one of the same or a higher level."""
         found = re.search(rf"^(#+) {re.escape(heading)}$", self.text, re.MULTILINE)
         assert found is not None, f"{self.name} has no heading {heading!r}"
         rest = self.text[found.end() :]
         return re.split(rf"^#{{1,{len(found[1])}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
     def rows(self, heading: str) -> list[list[str]]:
-        """The cells of every table row below a heading, without the tables' own headings."""
+        """Return the cells of every table row below a heading, without the tables' headers."""
         found: list[list[str]] = []
         for line in self.section(heading).splitlines():
             cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -77,7 +77,7 @@ class Document(NamedTuple):
 
 @cache
 def documents() -> tuple[Document, ...]:
-    """Every page of the project."""
+    """Return every page of the project."""
     return tuple(document(path.relative_to(ROOT).as_posix()) for path in sorted(_pages(ROOT)))
 
 
@@ -90,18 +90,18 @@ def _pages(folder: Path) -> Iterator[Path]:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder's pages are this project's, not those of an environment, a cache or a build."""
+    """Return True if a folder's pages belong to the project, not to an environment, a cache or a build."""
     is_foreign = folder.name in {"node_modules", "build", "dist"} or (folder / "pyvenv.cfg").exists()
     return folder.name == ".github" or not (is_foreign or folder.name.startswith("."))
 
 
 def document(name: str) -> Document:
-    """One page by its path from the root."""
+    """Return one page by its path relative to the root."""
     return Document(ROOT / name, (ROOT / name).read_text("utf-8"))
 
 
 def code_in(cell: str) -> list[str]:
-    """What stands between backticks in a cell of a table."""
+    """Return the texts between backticks in a table cell."""
     return _CODE.findall(cell)
 
 
@@ -116,6 +116,6 @@ def _words_after_swimctl(line: str) -> list[str] | None:
 
 
 def _slug(heading: str) -> str:
-    """As GitHub makes it of a heading."""
+    """Return a heading's anchor, as GitHub builds it."""
     text = re.sub(r"[^\w\- ]", "", heading.lower())
     return text.replace(" ", "-")

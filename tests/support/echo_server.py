@@ -34,7 +34,7 @@ GREETING_FRAME = text_frame(GREETING)
 
 
 class WithoutGreeting:
-    """A transport that leaves out what the service says first: test suites expect nothing but their own messages."""
+    """A transport that drops the service's greeting, as test suites expect only their own messages."""
 
     def __init__(self, transport: asyncio.WriteTransport) -> None:
         self._transport = transport
@@ -60,10 +60,10 @@ class EchoEndpoint(Endpoint):
 
 
 class Echo(Dispatcher):
-    """Answers each message with itself, compressed where that was negotiated; however many there are."""
+    """Answers each message with itself, compressed if negotiated, and without limits."""
 
     def count_frame(self, sender: Sender, connection: Connection, opcode: int, size_bytes: int) -> None:
-        """Limit nothing: suites send a thousand messages as fast as they can."""
+        """Apply no limit: suites send a thousand messages as fast as they can."""
 
     def dispatch(
         self, sender: Sender, connection: Connection, payload: bytes, size_bytes: int, *, is_text: bool
@@ -74,7 +74,7 @@ class Echo(Dispatcher):
 
 
 class EchoRig(Rig):
-    """The gateway as its unit tests build it, on a real loop; everybody is let in."""
+    """The gateway as its unit tests build it, on a real loop; every client is admitted."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -95,7 +95,7 @@ class EchoRig(Rig):
         self._loop.call_soon(callback)
 
     async def run(self) -> None:
-        """Listen, and let the rig's clock go as time does."""
+        """Listen, and let the rig's clock follow real time."""
         await self.open()
         kind = msgspec.structs.replace(
             self.context.public_kind, max_message_bytes=LIMIT_BYTES, hard_limit_bytes=LIMIT_BYTES
@@ -109,7 +109,7 @@ class EchoRig(Rig):
 
 
 async def run_library() -> None:
-    """The library's asyncio server, as its documentation shows it."""
+    """Run the library's asyncio server, as in its documentation."""
 
     async def echo(client: ServerConnection) -> None:
         try:

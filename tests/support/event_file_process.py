@@ -24,7 +24,7 @@ from swim_server.sources.event_file.source import EventFileSource
 
 
 def deliver(_: Sequence[Event]) -> None:
-    """Nobody listens."""
+    """Ignore the event: nobody listens."""
 
 
 async def main(path: Path, history: Path, archive: Path) -> None:

@@ -1,6 +1,7 @@
 """A process that writes events to the event file as the former provider does: nobody keeps it from losing some.
 
-Run as ``python event_file_writer.py FILE LOCK NAME COUNT STYLE PAUSE``. STYLE: ``rename`` reads the file, appends,
+Run as ``python event_file_writer.py FILE LOCK NAME COUNT STYLE PAUSE``. It ends after so many events, or earlier, once
+there is a file LOCK.over; it writes how many there were to its output. STYLE: ``rename`` reads the file, appends,
 writes a temporary file and renames it over, without a lock; ``append`` appends a bare JSON line; ``locked`` does as
 ``rename``, but takes a lock that the writers share, so that they lose nothing.
 """
@@ -23,7 +24,7 @@ def new_entry(name: str, number: int) -> dict[str, Any]:
 
 
 def read_entries(path: Path) -> list[Any]:
-    """What json_decode would give; unreadable content is taken for an empty file and lost, as the provider does."""
+    """Return what json_decode would; unreadable content is treated as an empty file and lost, as the provider does."""
     try:
         entries = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -46,7 +47,10 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:
 
 def main(path: Path, lock_file: Path, name: str, count: int, style: str, pause: float) -> None:
     with lock_file.open("w") as lock:
-        for number in range(count):
+        over = lock_file.with_name(f"{lock_file.name}.over")
+        written = 0
+        while written < count and not over.exists():
+            number, written = written, written + 1
             time.sleep(pause)
             entry = new_entry(name, number)
             if style == "append":
@@ -57,6 +61,7 @@ def main(path: Path, lock_file: Path, name: str, count: int, style: str, pause: 
             rename_over(path, name, entry)
             if style == "locked":
                 fcntl.flock(lock, fcntl.LOCK_UN)
+        print(written)
 
 
 if __name__ == "__main__":

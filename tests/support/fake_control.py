@@ -1,4 +1,4 @@
-"""A daemon's control socket without a daemon: real lock, real WebSocket, JSON-RPC and history by the protocol."""
+"""A daemon's control socket without a daemon: real lock, real WebSocket, JSON-RPC and history per the protocol."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RpcProblem(Exception):
 
 
 class FakeDaemon:
-    """Serves from a home until ``stop``. What it was asked stands in ``requests`` and ``subscribes``."""
+    """Serves from a home until ``stop``. Requests are recorded in ``requests`` and ``subscribes``."""
 
     def __init__(self, home: Path, *, pid: int = 4242) -> None:
         self.home = Home(home)
@@ -55,7 +55,7 @@ class FakeDaemon:
         return self.listen()
 
     def hold(self) -> None:
-        """Take the lock and say who holds it."""
+        """Take the lock and write who holds it."""
         self.home.prepare()
         self._lockfile.acquire()
         self._lockfile.write(
@@ -81,14 +81,14 @@ class FakeDaemon:
             self._lockfile.release()
 
     def drop(self, code: int = 1012, reason: str = "") -> None:
-        """Close every connection, go on listening."""
+        """Close every connection, but keep listening."""
         with self._lock:
             live, self._live, self._subscribed = self._live, set(), set()
         for connection in live:
             connection.close(code, reason)
 
     def emit(self, type: str, data: Mapping[str, Any] | None = None, *, milliseconds: int | None = None) -> str:
-        """Store an event and send it to whoever has subscribed; answers its id."""
+        """Store an event and send it to subscribers; return its id."""
         with self._lock:
             event = {
                 "type": type, "timestamp": "2026-01-16T14:30:15.000Z",

@@ -1,4 +1,4 @@
-"""An context whose facts are the test's: what the process answers, what lies on disk, what the machine says."""
+"""A context whose facts are set by the test: the process's answers, the files on disk, the machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INFO = LockInfo(
 
 
 def version_document(**more: Any) -> dict[str, Any]:
-    """What a process answers that runs what is on disk."""
+    """Return the answer of a process that runs the code on disk."""
     return {
         "version": "1.0.0", "fingerprint": "0123456789ab", "commit": None, "python": "3.11.7", "pid": 42,
         "files": dict(FILES), "roots": dict(ROOTS), "dependencies": {"msgspec": "0.19"}, **more,
@@ -34,7 +34,7 @@ def version_document(**more: Any) -> dict[str, Any]:
 
 
 def status_document(**more: Any) -> dict[str, Any]:
-    """What a healthy process answers."""
+    """Return the answer of a healthy process."""
     return {
         "pid": 42, "uptime_seconds": 100.0, "memory_bytes": 64 * 2**20, "config_files": [],
         "connections": {"total": 0, "by_tier": {"public": {"current": 0, "limit": 5}}},
@@ -43,7 +43,7 @@ def status_document(**more: Any) -> dict[str, Any]:
 
 
 class FakeMachine(ProcFs):
-    """A machine with one process, 42, that does what it should."""
+    """A machine with one healthy process, 42."""
 
     def __init__(self) -> None:
         super().__init__(Path("/nonexistent"))
@@ -127,7 +127,7 @@ class FakeMachine(ProcFs):
 
 
 class FakeGroups(ControlGroups):
-    """Control groups that say what the test says."""
+    """Control groups set by the test."""
 
     def __init__(self) -> None:
         super().__init__(Path("/nonexistent"), Path("/nonexistent"))
@@ -146,7 +146,7 @@ class FakeGroups(ControlGroups):
 
 
 class ForgetfulBook(FactBook):
-    """Observes anew whenever it is asked: a test changes the world between two questions."""
+    """Observes again on every request, as a test changes the world in between."""
 
     async def find(self, name: str, observe: Any, **more: Any) -> Any:
         return await observe()

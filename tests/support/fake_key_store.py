@@ -14,7 +14,7 @@ from swim_server.keys.records import KeyRecord
 
 
 class FakeKeyStore:
-    """Keys by their plain form."""
+    """Keys by their plain text."""
 
     def __init__(self) -> None:
         self.keys: dict[str, KeyRecord] = {}

@@ -1,4 +1,4 @@
-"""A running service as its doctor asks it: every answer is the test's, also absurd ones."""
+"""A running service as doctor asks it: every answer is set by the test, including invalid ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMITS = {"public": 5, "developer": 50, "partner": 500, "system": 10_000}
 
 
 def promises(**more: Any) -> dict[str, Any]:
-    """What a process holds itself to that was configured by nobody."""
+    """Return the limits of a process with the default configuration."""
     kind = {"keep_seconds": 86_400.0, "has_gap": False}
     return {
         "tiers": {
@@ -32,7 +32,7 @@ def promises(**more: Any) -> dict[str, Any]:
 
 
 def tally(**more: Any) -> dict[str, Any]:
-    """Two clients of one key."""
+    """Return the tally of two clients with one key."""
     return {
         "made": 10, "gone": 8, "public": 2, "closing": 0, "admitted": {"developer": 2}, "listed": {"developer": 2},
         "is_handing_over": False, "slow_consumers": 0, "evictions": [],
@@ -42,7 +42,7 @@ def tally(**more: Any) -> dict[str, Any]:
 
 
 def status(**more: Any) -> dict[str, Any]:
-    """The status of a process whose address is known."""
+    """Return the status of a process with a known address."""
     return status_document(
         url="ws://127.0.0.1:8090/api/swim/v1/ws", sources=[], keys={"problem": None, "recheck_error": None},
         history={"newest_id": "1768573815123-0", "oldest_id": None, "size_bytes": 1000}, **more,
@@ -50,7 +50,7 @@ def status(**more: Any) -> dict[str, Any]:
 
 
 def key(id: int = 1, **fields: Any) -> KeyRecord:
-    """A key that is in order."""
+    """Return a valid key."""
     now = datetime.now(UTC)
     values: dict[str, Any] = {
         "hint": "swim_dev_…", "tier": Tier.DEVELOPER, "owner_name": "vNAS", "created_at": now - timedelta(days=100),
@@ -60,7 +60,7 @@ def key(id: int = 1, **fields: Any) -> KeyRecord:
 
 
 class ServiceExamination(FakeExamination):
-    """``answers`` are given to whoever asks; ``later`` to those who ask anew, the last one again and again."""
+    """Answers requests from ``answers``; repeated requests from ``later``, whose last answer is repeated."""
 
     def __init__(self, home: Path, **options: Any) -> None:
         super().__init__(home, **options)
@@ -89,5 +89,5 @@ class ServiceExamination(FakeExamination):
         return await super().fact(name, observe, source, **more)
 
     def keys(self, *records: KeyRecord) -> None:
-        """What the table holds."""
+        """Set the rows of the key table."""
         self.known["database.rows"] = {record.id: record for record in records}

@@ -1,4 +1,4 @@
-"""A transport without a socket, as strict as the real ones: what it does at once and what it does a turn later."""
+"""A transport without a socket, as strict as the real ones about what happens at once and what a turn later."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 class FakeTransport(asyncio.Transport):
-    """Its peer reads everything at once, unless told to ``stop_reading``; then what is written piles up.
+    """Its peer reads everything at once, unless told to ``stop_reading``; then written data piles up.
 
-    Like the loop's own it tells of a lost connection a turn later, and refuses a write after ``write_eof``.
+    Like the loop's own, it reports a lost connection a turn later, and refuses a write after ``write_eof``.
     """
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object], peer: tuple[Any, ...] | str) -> None:
@@ -40,7 +40,7 @@ class FakeTransport(asyncio.Transport):
     # What the client's side does.
 
     def feed(self, data: bytes) -> None:
-        """Let bytes come in, or wait in the kernel while the server doesn't read."""
+        """Deliver bytes, or keep them in the kernel while the server doesn't read."""
         assert self.protocol is not None
         self._unread.append(data)
         self._deliver()
@@ -51,13 +51,13 @@ class FakeTransport(asyncio.Transport):
             self.protocol.data_received(self._unread.popleft())
 
     def feed_eof(self) -> None:
-        """Let the client say that it sends no more."""
+        """Let the client signal that it sends no more."""
         assert self.protocol is not None
         if self.reads and not self._is_closing and not self.protocol.eof_received():
             self.close()
 
     def lose(self, error: Exception | None = None) -> None:
-        """Let the connection break."""
+        """Break the connection."""
         self._is_closing = True
         self._call_soon(lambda: self._lost(error))
 
@@ -69,7 +69,7 @@ class FakeTransport(asyncio.Transport):
         self._drain(len(self._buffer))
 
     def read_some(self, count: int) -> None:
-        """Let a slow client take so many bytes."""
+        """Let a slow client read this many bytes."""
         self._drain(count)
 
     # What the protocol does.

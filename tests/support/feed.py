@@ -1,4 +1,4 @@
-"""A small world for detection tests: airfields, aircraft that report, a network seen snapshot by snapshot."""
+"""A small world for detection tests: airfields, reporting aircraft, a network seen snapshot by snapshot."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ AIRFIELDS = Airfields(FIELDS, {"ATL": "KATL", "39N": "K39N"})
 
 
 def stamp(seconds: float) -> str:
-    """The time so many seconds after noon, in the feed's own way."""
+    """Return the time this many seconds after noon, in the feed's format."""
     return format_ms(NOON_MS + round(seconds * 1000))[:-1] + "0000Z"
 
 
 def plan(dep: str | None = "EDDF", arr: str | None = "EDDM", aircraft: str = "A320", **others: str) -> FeedPlan:
-    """A filed flight plan."""
+    """Return a filed flight plan."""
     return FeedPlan(
         aircraft=others.get("full", f"{aircraft}/M-SDFG/C"),
         aircraft_faa=others.get("faa", f"{aircraft}/L"),
@@ -48,7 +48,9 @@ def plan(dep: str | None = "EDDF", arr: str | None = "EDDM", aircraft: str = "A3
 
 
 def pilot(at: float = 0, **values: Any) -> FeedPilot:
-    """A connected pilot: by default at the gate in EDDF with a plan to EDDM, reporting ``at`` seconds after noon."""
+    """Return a connected pilot, reporting ``at`` seconds after noon: by default at the gate in EDDF with a plan to
+    EDDM.
+    """
     fields: dict[str, Any] = {
         "cid": 1000001,
         "callsign": "DLH1AB",
@@ -65,7 +67,7 @@ def pilot(at: float = 0, **values: Any) -> FeedPilot:
 
 
 def prefile(at: float = -300, **values: Any) -> FeedPrefile:
-    """A plan of the same member and callsign whose pilot isn't connected."""
+    """Return a plan of the same member and callsign whose pilot isn't connected."""
     fields: dict[str, Any] = {
         "cid": 1000001,
         "callsign": "DLH1AB",
@@ -76,12 +78,12 @@ def prefile(at: float = -300, **values: Any) -> FeedPrefile:
 
 
 def snapshot(at: float, pilots: Sequence[FeedPilot] = (), prefiles: Sequence[FeedPrefile] | None = ()) -> Snapshot:
-    """The network so many seconds after noon."""
+    """Return the network this many seconds after noon."""
     return Snapshot(NOON_MS + round(at * 1000), list(pilots), None if prefiles is None else list(prefiles))
 
 
 def beside(code: str, distance_nm: float, bearing: float = 90) -> dict[str, float]:
-    """A position at a distance from an airfield."""
+    """Return a position at a distance from an airfield."""
     field = AIRFIELDS.get(code)
     assert field is not None
     latitude, longitude = destination(field.latitude, field.longitude, bearing, distance_nm)
@@ -89,7 +91,7 @@ def beside(code: str, distance_nm: float, bearing: float = 90) -> dict[str, floa
 
 
 def document(snapshot: Snapshot) -> bytes:
-    """The snapshot as the feed's JSON."""
+    """Return the snapshot as the feed's JSON."""
     return msgspec.json.encode(
         {
             "general": {"version": 3, "update_timestamp": format_ms(snapshot.update_ms)},
@@ -100,7 +102,7 @@ def document(snapshot: Snapshot) -> bytes:
 
 
 class Network:
-    """Sees one snapshot after the other, as a source does; in between its state is JSON, as in a state file."""
+    """Receives one snapshot after the other, as a source does; its state goes through JSON, as in a state file."""
 
     def __init__(self, airfields: Airfields = AIRFIELDS, scope: str = "") -> None:
         self.airfields = airfields
@@ -116,11 +118,11 @@ class Network:
         *,
         with_positions: bool = True,
     ) -> list[NewEvent]:
-        """See a snapshot taken ``at``; give what it brought."""
+        """Process a snapshot taken ``at``; return its events."""
         return self.take(snapshot(at, pilots, prefiles), with_positions=with_positions).events
 
     def take(self, snapshot: Snapshot, *, with_positions: bool = True) -> Detection:
-        """See a snapshot; give the whole detection."""
+        """Process a snapshot; return the whole detection."""
         detection = detect(self.network_state, snapshot, self.airfields, with_positions=with_positions)
         self.network_state = msgspec.json.decode(msgspec.json.encode(detection.network_state), type=NetworkState)
         self.events += detection.events
@@ -128,10 +130,10 @@ class Network:
 
 
 def types(events: Sequence[NewEvent]) -> list[str]:
-    """The events' types without the positions."""
+    """Return the events' types without positions."""
     return [event.type.removeprefix("flight.") for event in events if event.type != "flight.positions"]
 
 
 def positions(events: Sequence[NewEvent]) -> list[dict[str, Any]]:
-    """All positions announced."""
+    """Return all positions announced."""
     return [position for event in events if event.type == "flight.positions" for position in event.data["positions"]]

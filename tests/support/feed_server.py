@@ -1,4 +1,4 @@
-"""A local HTTP server that serves documents as feeds do: ETag, 304, gzip, and now and then something worse."""
+"""A local HTTP server that serves documents as feeds do, with ETag, 304 and gzip, and sometimes fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class _QuietServer(ThreadingHTTPServer):
-    """A client that goes away in the middle is what these tests are about."""
+    """Ignores clients that disconnect midway, as these tests do."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         return
@@ -57,7 +57,7 @@ class FeedServer:
         return f"http://127.0.0.1:{self._http.server_address[1]}/v3/feed.json"
 
     def advance(self) -> bool:
-        """Serve the next document; False when there is none."""
+        """Serve the next document; return False if there is none."""
         if self.number + 1 >= len(self.documents):
             return False
         self.number += 1
@@ -115,7 +115,7 @@ class FeedServer:
 
 @contextmanager
 def feed_server(*documents: bytes) -> Iterator[FeedServer]:
-    """A server for the time of a test."""
+    """Run a server during a test."""
     server = FeedServer(list(documents))
     server.start()
     try:

@@ -28,7 +28,7 @@ HEAD = (
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, flags: int = 0) -> bytes:
-    """One frame of a client; its mask is zero, which changes nothing of the payload."""
+    """Build a client frame; its mask is zero, so that the payload is unchanged."""
     size = len(payload)
     if size < 126:
         length = bytes([0x80 | size])

@@ -15,7 +15,7 @@ END_OF_HEAD = b"\r\n\r\n"
 
 
 class FrontProxy:
-    """Listens on a free port while it is entered, in a thread of its own. Switches may be changed at any moment."""
+    """Listens on a free port while entered, in its own thread. Switches may be changed at any moment."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.target_port = 0
@@ -44,7 +44,7 @@ class FrontProxy:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The address for clients."""
         scheme = "wss" if self._tls is not None else "ws"
         return f"{scheme}://localhost:{self.port}/api/swim/v1/ws"
 

@@ -1,4 +1,4 @@
-"""The gateway with real rooms around it and no socket: clock, transport, keys and history are the test's."""
+"""The gateway with its real components but no socket: clock, transport, keys and history are set by the test."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ TICK_SECONDS = 0.1
 
 
 def upgrade_request(target: str = "/?api_key=dev", *headers: str) -> bytes:
-    """The head of a handshake as clients send it, with further headers."""
+    """Return a handshake request as clients send it, with additional headers."""
     more = "".join(f"{header}\r\n" for header in headers)
     return f"GET {target} HTTP/1.1\r\n{UPGRADE}{more}\r\n".encode("latin-1")
 
 
 def client_frame(payload: bytes | str, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
-    """One masked frame."""
+    """Build one masked frame."""
     data = payload.encode() if isinstance(payload, str) else payload
     return Frame(opcode, data, fin).serialize(mask=True)
 
 
 def message(action: str, **fields: Any) -> bytes:
-    """One action in one masked frame."""
+    """Build one action in one masked frame."""
     return client_frame(json.dumps({"action": action, **fields}))
 
 
@@ -66,7 +66,7 @@ def key_record(key_id: int, tier: Tier) -> KeyRecord:
 
 
 class FakeAuthenticator:
-    """Knows keys by name. ``is_slow``: it answers only when the test lets it."""
+    """Knows keys by name. ``is_slow``: answers only when the test permits it."""
 
     def __init__(self) -> None:
         self.keys: dict[str, Decision] = {
@@ -98,7 +98,7 @@ class FakeAuthenticator:
         return self.keys.get(api_key, UNKNOWN)
 
     def answer_next(self, decision: Decision | None = None) -> None:
-        """Let the oldest that waits have its answer."""
+        """Answer the oldest pending request."""
         api_key, waiter = self.waiters.popleft()
         if not waiter.done():
             waiter.set_result(decision or self.decide(api_key))
@@ -111,7 +111,7 @@ class FakeAuthenticator:
 
 
 class Log:
-    """Keeps what is logged."""
+    """Records what is logged."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
@@ -129,7 +129,7 @@ class Log:
 
 
 class Client:
-    """One connection to the gateway, seen from the client's side."""
+    """One connection to the gateway, from the client's side."""
 
     def __init__(self, rig: Rig, peer: tuple[Any, ...], *, is_local: bool = False) -> None:
         self.rig = rig
@@ -146,7 +146,7 @@ class Client:
         return self
 
     async def settle(self) -> Client:
-        """Let tasks run to where they wait."""
+        """Let tasks run until they wait."""
         for _ in range(5):
             await asyncio.sleep(0)
             self.rig.turn()
@@ -154,12 +154,12 @@ class Client:
 
     @property
     def head(self) -> str:
-        """The HTTP answer, without its body where it has one."""
+        """The HTTP response, without its body if it has one."""
         return bytes(self.transport.received).partition(b"\r\n\r\n")[0].decode()
 
     @property
     def status(self) -> int | None:
-        """Status of the HTTP answer; None before there is one."""
+        """The HTTP status; None before there is a response."""
         return int(self.head.split(" ")[1]) if self.transport.received else None
 
     @property
@@ -168,7 +168,7 @@ class Client:
 
     @property
     def frames(self) -> list[tuple[Opcode, bytes]]:
-        """Every frame received, whole."""
+        """All complete frames received."""
         return read_frames(self.body) if self.status == 101 else []
 
     @property
@@ -177,7 +177,7 @@ class Client:
 
     @property
     def types(self) -> list[str]:
-        """The received messages' types, codes for errors, in order."""
+        """The types of received messages, codes for errors, in order."""
         return [received.get("code") or received["type"] for received in self.messages]
 
     @property
@@ -188,12 +188,12 @@ class Client:
 
     @property
     def is_gone(self) -> bool:
-        """The server has let go of the connection."""
+        """Whether the server has released the connection."""
         return self.transport.is_lost
 
 
 def read_frames(data: bytes) -> list[tuple[Opcode, bytes]]:
-    """Take server frames apart: unmasked, unfragmented, no bit reserved."""
+    """Parse server frames: unmasked, unfragmented, no reserved bit set."""
     frames = []
     while data:
         assert data[0] & 0xF0 == 0x80, "fin, no reserved bits"
@@ -208,7 +208,7 @@ def read_frames(data: bytes) -> list[tuple[Opcode, bytes]]:
 
 
 class Rig:
-    """Builds the rooms. ``turn`` is the loop's turn, ``advance`` is time."""
+    """Builds the components. ``turn`` is a turn of the loop, ``advance`` lets time pass."""
 
     def __init__(
         self,
@@ -272,7 +272,7 @@ class Rig:
         return self
 
     async def close(self) -> None:
-        """End what is left; nothing may have failed unseen."""
+        """End what is left; no task may have failed unnoticed."""
         await self.tasks.close()
         for peer in list(self.gateway.peers):
             peer.abort()
@@ -287,7 +287,7 @@ class Rig:
         self._soon.append(callback)
 
     def turn(self) -> None:
-        """Do what was put off to the loop's next turns."""
+        """Run what was deferred to the loop's next turns."""
         while self._soon:
             self._soon.popleft()()
 
@@ -300,15 +300,15 @@ class Rig:
             self.turn()
 
     def client(self, peer: tuple[Any, ...] = ("192.0.2.7", 50_000)) -> Client:
-        """A TCP connection that has sent nothing yet."""
+        """Open a TCP connection that has sent nothing yet."""
         return Client(self, peer)
 
     def local_client(self) -> Client:
-        """A connection to the control socket, upgraded."""
+        """Open an upgraded connection to the control socket."""
         return Client(self, (), is_local=True).send(upgrade_request("/api/swim/v1/ws"))
 
     def admitted(self, key: str = "dev") -> Client:
-        """A client that has been let in."""
+        """Connect a client that is admitted."""
         return self.client().send(upgrade_request(f"/?api_key={key}"))
 
     async def publish(self, *types: str, **data: Any) -> None:

@@ -1,4 +1,4 @@
-"""A WebSocket over HTTP/2 (RFC 8441), as browsers open it where a server offers it."""
+"""A WebSocket over HTTP/2 (RFC 8441), as browsers open it if a server offers it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Http2Tunnel:
         self._messages: list[dict[str, Any]] = []
 
     async def open(self, path: str, key: str) -> None:
-        """Connect and ask for the WebSocket; raises NotOffered."""
+        """Connect and request the WebSocket. Raises NotOffered."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=b"".join(self._tls.get_ca_certs(binary_form=True)))
         context.set_alpn_protocols(["h2", "http/1.1"])
@@ -59,7 +59,7 @@ class Http2Tunnel:
         await self._exchange_until(lambda: bool(self.status))
 
     async def next(self) -> dict[str, Any]:
-        """The next message but heartbeats."""
+        """Return the next message other than a heartbeat."""
         while True:
             await self._exchange_until(lambda: bool(self._messages))
             message = self._messages.pop(0)

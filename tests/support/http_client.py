@@ -1,4 +1,4 @@
-"""Clients of plain HTTP: one that asks, one that follows a stream, and one that sends whatever bytes it is given."""
+"""Plain HTTP clients: one that requests, one that follows a stream, and one that sends arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.live_daemon import LiveDaemon, await_true
 
 
 class Asker:
-    """Asks one daemon, with a key of its own."""
+    """Sends requests to one daemon, with its own key."""
 
     def __init__(self, daemon: LiveDaemon, tier: str = "developer") -> None:
         self.daemon, self.key = daemon, daemon.make_key(tier).api_key
@@ -37,7 +37,7 @@ class Asker:
 
 
 def raw(daemon: LiveDaemon, *parts: bytes, until: bytes = b"") -> bytes:
-    """Send bytes, and read what comes until the end, or until something."""
+    """Send bytes, and read until the end or a given text."""
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as client:
         for part in parts:
             client.sendall(part)

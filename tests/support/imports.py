@@ -1,4 +1,4 @@
-"""Reads the imports of a source tree and judges them by the layers: an import never goes up."""
+"""Reads the imports of a source tree and compares them with the layers: an import never goes up."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Import(NamedTuple):
 
 
 def violations(roots: Mapping[str, Path], stdlib: frozenset[str]) -> list[str]:
-    """Judge every import of the packages below their folders; type-only and lazy ones too."""
+    """Check every import of the packages below their folders, including type-only and lazy ones."""
     found = []
     for package, root in roots.items():
         for file in sorted(root.rglob("*.py")):
@@ -109,7 +109,7 @@ def violations(roots: Mapping[str, Path], stdlib: frozenset[str]) -> list[str]:
 
 
 def circles(roots: Mapping[str, Path]) -> list[list[str]]:
-    """Find every group of modules that import each other in a circle; lazy and type-only imports count too."""
+    """Find every group of modules that import each other in a circle, including lazy and type-only imports."""
     graph: dict[str, set[str]] = {}
     for package, root in roots.items():
         for file in sorted(root.rglob("*.py")):
@@ -160,7 +160,7 @@ def _walk(start: str, graph: Mapping[str, set[str]], seen: set[str], finished: l
 
 
 def crowded_folders(roots: Mapping[str, Path]) -> list[str]:
-    """Name the folders that hold more modules than one reads at a glance."""
+    """List the folders with more modules than a reader can grasp at a glance."""
     found = []
     for package, root in roots.items():
         for folder in [root, *sorted(path for path in root.rglob("*") if path.is_dir())]:
@@ -172,13 +172,13 @@ def crowded_folders(roots: Mapping[str, Path]) -> list[str]:
 
 
 def module_name(file: Path, package: str, root: Path) -> str:
-    """Answer the dotted name of a module by its file."""
+    """Return a module's dotted name from its file."""
     parts = [package, *file.relative_to(root).with_suffix("").parts]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def imports_of(file: Path, package: str, root: Path) -> Iterator[Import]:
-    """Read the imports of one file; ``from x import y`` names ``x.y`` where that is a module of ours."""
+    """Read the imports of one file; ``from x import y`` means ``x.y`` if that is a module of this project."""
     relative = file.relative_to(root).with_suffix("")
     parts = [package, *relative.parts]
     importer = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

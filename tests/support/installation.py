@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.preloaded import run_command
+
 ROOT = Path(__file__).parents[2]
+RUN_SECONDS = 60.0
 
 
 class Installation:
@@ -24,14 +27,15 @@ class Installation:
 
     def run(self, *words: str, given: str = "", code: int = 0) -> str:
         """Run ``swimctl`` and return its standard output."""
-        done = subprocess.run(
+        done = None if given else run_command(words, self.environment, self.home.parent, RUN_SECONDS)
+        done = done or subprocess.run(
             [sys.executable, "-m", "swimctl", *words],
             input=given,
             env=self.environment,
             cwd=self.home.parent,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=RUN_SECONDS,
             check=False,
         )
         assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
@@ -42,13 +46,13 @@ class Installation:
         return json.loads(self.run(*words, "--json"))
 
     def threads(self) -> int:
-        """How many threads the running daemon has."""
+        """Return how many threads the running daemon has."""
         pid = self.document("status")["pid"]
         return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
     @contextmanager
     def serving(self, *options: str) -> Iterator[str]:
-        """Run a daemon on a free port; gives the address that clients connect to."""
+        """Run a daemon on a free port; yield the address for clients."""
         source = f"file:{self.home.parent / 'events.json'}"
         self.run("serve", "--detach", "--port", "0", "--source", source, *options)
         try:

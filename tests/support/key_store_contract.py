@@ -1,4 +1,4 @@
-"""What every key store must do, whatever database it stands on. A test module inherits it and gives ``store``."""
+"""What every key store must do on any database. A test module inherits it and provides ``store``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new_key(**more: Any) -> NewKey:
 
 
 def insert_plain(store: KeyStore, api_key: str, **more: object) -> int:
-    """A row as the former system wrote it."""
+    """Insert a row as the former system wrote it."""
     values = {"api_key": api_key, "tier": "developer", "owner_name": "Old", "owner_email": "", "is_active": True} | more
 
     def work(connection: Connection, schema: Schema) -> Any:

@@ -1,4 +1,4 @@
-"""A daemon as gateway and lifecycle tests need it: asked in no time, over its control socket and its key store."""
+"""A daemon for gateway and lifecycle tests: asked fast, over its control socket and its key store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["START_SECONDS", "STOP_SECONDS", "LiveDaemon", "await_true", "comes_t
 
 
 def await_true(condition: Callable[[], Any], *, seconds: float = 30.0, what: str = "it") -> Any:
-    """Look again and again until something is true; return it. For what happens in another process."""
+    """Poll until something is true, and return it, for events in another process."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -49,13 +49,13 @@ async def comes_true(condition: Callable[[], Any], *, seconds: float = 30.0, wha
 
 
 class LiveDaemon(Daemon):
-    """``start`` it, then ask. Keys are made in its database directly: a command each would take a second."""
+    """``start`` it, then ask. Keys are created directly in its database: a command each would take a second."""
 
     _store: KeyStore | None = None
 
     @property
     def info(self) -> LockInfo:
-        """What the lockfile says."""
+        """The lockfile's content."""
         info = self.lockfile.read()
         assert info is not None and info.url is not None, "nobody serves"
         return info
@@ -80,7 +80,7 @@ class LiveDaemon(Daemon):
 
     @property
     def everything_logged(self) -> str:
-        """What the process that was started has written, and those that took over from it."""
+        """The log of the process that was started, and of those that took over from it."""
         path = Home(self.home).log
         return self.log + (path.read_text("utf-8", "replace") if path.exists() else "")
 
@@ -90,12 +90,12 @@ class LiveDaemon(Daemon):
         return [one["id"] for one in self.call("publish", {"events": rows})["published"]]
 
     def counted(self) -> dict[str, int]:
-        """How many clients are counted, by tier."""
+        """Return the number of clients by tier."""
         by_tier = self.call("status")["connections"]["by_tier"]
         return {tier: counts["current"] for tier, counts in by_tier.items()}
 
     def make_key(self, tier: str = "developer", **fields: Any) -> IssuedKey:
-        """Make a key in the database, with fields of ``NewKey``."""
+        """Create a key in the database, with fields of ``NewKey``."""
         if self._store is None:
             self._store = KeyStore(
                 open_database(DatabaseConfig(), Home(self.home).database),
@@ -105,7 +105,7 @@ class LiveDaemon(Daemon):
         return self._store.create(NewKey(tier=Tier(tier), owner_name="a test", **fields), Actor("test", "test"))
 
     def api_key(self, tier: str = "developer") -> str:
-        """Make a key; return what a client presents."""
+        """Create a key; return the text that a client sends."""
         return self.make_key(tier).api_key
 
     def signal(self, number: signal.Signals) -> None:
@@ -113,12 +113,12 @@ class LiveDaemon(Daemon):
         os.kill(self.info.pid, number)
 
     def ended(self) -> int:
-        """Wait until the process that was started ends by itself; return its exit code."""
+        """Wait until the started process ends by itself; return its exit code."""
         assert self.process is not None
         return self.process.wait(STOP_SECONDS)
 
     def finish(self) -> None:
-        """End whatever still runs."""
+        """End whatever is still running."""
         end_all(self)
         if self._store is not None:
             self._store.close()
@@ -126,7 +126,7 @@ class LiveDaemon(Daemon):
 
 @contextmanager
 def live_daemon(home: Path, **settings: Any) -> Iterator[LiveDaemon]:
-    """A daemon that serves, for the length of a ``with``."""
+    """Run a daemon during a ``with``."""
     daemon = LiveDaemon(home, **settings)
     try:
         daemon.start()

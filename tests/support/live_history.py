@@ -1,7 +1,7 @@
-"""One history on a real daemon: clients come, go, resume and ask while events stream in, over kills and restarts.
+"""One history on a real daemon: clients come, go, resume and ask while events stream in, across kills and restarts.
 
-What each of them holds, whenever it was sent a whole state and at the end, is held against a naive fold of the events
-that history has: over WebSockets, server-sent events and plain HTTP.
+What each of them has, whenever it received a whole state and at the end, is compared with a naive fold of history's
+events: over WebSockets, server-sent events and plain HTTP.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Entries = dict[str, dict[Any, dict[str, Any]]]
 
 
 class Consumer:
-    """One client over its connections: its mirror, and each whole state that it was sent."""
+    """One client across its connections: its mirror, and each whole state that it received."""
 
     def __init__(self, daemon: LiveDaemon, key: str, dice: random.Random, filters: Filters) -> None:
         self._daemon, self._key, self._dice = daemon, key, dice
@@ -52,7 +52,7 @@ class Consumer:
         self._epoch: str | None = None
 
     async def run(self) -> None:
-        """Connect, read to the end of the connection, and again; until cancelled."""
+        """Connect, read until the connection ends, and repeat; until cancelled."""
         while True:
             with contextlib.suppress(OSError, WebSocketException, TimeoutError):
                 await self._live()
@@ -94,18 +94,18 @@ class Consumer:
             self.states.append((message["as_of"], held))
 
     async def say(self, **message: Any) -> None:
-        """Send something, if there is a connection just now."""
+        """Send something, if connected."""
         if self._client is not None:
             with contextlib.suppress(WebSocketException, OSError):
                 await self._client.send(message)
 
     def drop(self) -> None:
-        """Let the connection break."""
+        """Break the connection."""
         if self._client is not None:
             self._client.connection.transport.abort()
 
     async def settle(self, newest: str) -> None:
-        """Wait until everything up to an event has come: the answer to a question stands behind it."""
+        """Wait until everything up to an event has arrived: an answer comes after it."""
         async with asyncio.timeout(SECONDS):
             while self.status.get("catching_up", True) or id_of(self.status["last_event_id"]) < id_of(newest):
                 await self.say(action="status")
@@ -128,7 +128,7 @@ class Consumer:
 
 
 class Follower:
-    """A client of server-sent events: the ids of all that it was sent, over its connections."""
+    """A client of server-sent events: the ids of everything it received, across its connections."""
 
     def __init__(self, history: LiveHistory) -> None:
         self._history = history
@@ -137,7 +137,7 @@ class Follower:
         self._response: aiohttp.ClientResponse | None = None
 
     async def run(self) -> None:
-        """Connect, read to the end of the stream, and again; until cancelled."""
+        """Connect, read until the stream ends, and repeat; until cancelled."""
         while True:
             with contextlib.suppress(aiohttp.ClientError, OSError):
                 await self._live()
@@ -169,7 +169,7 @@ class Follower:
             self.begins_after = self.begins_after or answer["last_event_id"]
 
     def drop(self) -> None:
-        """Let the connection break."""
+        """Break the connection."""
         if self._response is not None:
             self._response.close()
 
@@ -197,8 +197,9 @@ class LiveHistory:
         self._leaving: list[int] = []
 
     async def play(self, what: list[str], *, steps_between: int = 12) -> int:
-        """Do these things (kill, restart, reload), with random steps before, between and after. Returns how many
-        whole states were checked.
+        """Do these things (kill, restart, reload), with random steps before, between and after.
+
+        Returns how many whole states were checked.
         """
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)) as self.http:
             readers = [asyncio.create_task(consumer.run()) for consumer in self.consumers]
@@ -224,7 +225,7 @@ class LiveHistory:
                         raise error
 
     async def _settle(self, readers: list[asyncio.Task[None]]) -> None:
-        """Wait until everybody has everything; what a reader found wrong is raised."""
+        """Wait until every client has everything; raise what a reader found wrong."""
         settling = [asyncio.create_task(each.settle(self._acknowledged[-1])) for each in self.consumers]
         for task in settling:
             await asyncio.wait([task, *readers], return_when=asyncio.FIRST_COMPLETED)
@@ -234,7 +235,7 @@ class LiveHistory:
             await task
 
     async def _publish(self) -> None:
-        """Publish bursts, one after the other, each until it is acknowledged: its names make it count once."""
+        """Publish bursts one after the other, each until acknowledged: its event ids make it count once."""
         number = 0
         while not self._is_over or number < 20:
             rows = []
@@ -271,7 +272,7 @@ class LiveHistory:
                 await self._look(consumer.filters)
 
     async def _look(self, filters: Filters) -> None:
-        """Ask for the flights over HTTP; a service that is just gone is asked another time."""
+        """Request the flights over HTTP; if the service is gone, another time."""
         query = {name: _in_query(value) for name, value in filters.to_wire().items()}
         with contextlib.suppress(aiohttp.ClientError, OSError):
             async with self.http.get(f"{self.url}/flights", params=query, headers=self.headers) as answer:

@@ -34,7 +34,7 @@ NATS = ("scan", 'CONNECT {"verbose":false,"no_responders":false,"headers":false}
 
 
 def compiled(source: str, folder: Path) -> Path:
-    """Compile one of the C programs; says what is missing where it can't."""
+    """Compile one of the C programs; says what is missing if that is impossible."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise SystemExit("the load benchmarks need a C compiler: apt-get install gcc libc6-dev")
@@ -44,12 +44,12 @@ def compiled(source: str, folder: Path) -> Path:
 
 
 def pinned(core: int) -> list[str]:
-    """What stands before a command to keep it on one core, where there are several."""
+    """Return the words that pin a command to one core, if there are several."""
     return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > 1 and shutil.which("taskset") else []
 
 
 class Server:
-    """Something that listens and sends events when told. ``orders``: its standard input."""
+    """Something that listens and sends events on request. ``orders``: its standard input."""
 
     def __init__(self, name: str, process: subprocess.Popen[str], port: int, path: str = "/", key: str = "") -> None:
         self.name = name
@@ -63,7 +63,7 @@ class Server:
         """What a client of it must send after the upgrade."""
 
     def send(self, count: int, size: int) -> None:
-        """Send events to every client; returns before they have come."""
+        """Send events to every client; returns before they have arrived."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"send {self.sequence} {count} {size}\n")
         self.process.stdin.flush()
@@ -82,7 +82,7 @@ class Server:
 
 
 class Daemon(Server):
-    """The whole service, with history and all, in a home of its own."""
+    """The whole service, with history, in its own home."""
 
     def __init__(self, folder: Path, *, arguments: Sequence[str] = ()) -> None:
         self.home = Path(tempfile.mkdtemp(dir=folder, prefix="home-"))
@@ -152,7 +152,7 @@ class Daemon(Server):
 
 
 def peer(name: str, words: Sequence[str], **environment: str) -> Server:
-    """A server that prints its port and takes orders on standard input."""
+    """Run a server that prints its port and takes orders on standard input."""
     process = subprocess.Popen(
         [*pinned(0), *words],
         stdin=subprocess.PIPE,
@@ -173,7 +173,7 @@ def python_peer(name: str, kind: str) -> Server:
 
 
 def node_peer() -> Server | None:
-    """node's ws; None where it isn't installed."""
+    """Run Node.js' ws; None if it isn't installed."""
     node = shutil.which("node")
     found = subprocess.run(["npm", "root", "-g"], check=False, capture_output=True, text=True) if node else None
     root = found.stdout.strip() if found is not None else ""
@@ -186,7 +186,7 @@ def node_peer() -> Server | None:
 
 
 def nats_peer() -> Server | None:
-    """A NATS server with its WebSocket listener; None where it isn't installed."""
+    """Run a NATS server with its WebSocket listener; None if it isn't installed."""
     if shutil.which("nats-server") is None:
         return None
     server = peer("NATS", [sys.executable, str(LOAD / "peer_nats.py")])
@@ -226,18 +226,18 @@ class Receiver:
         self._name = name
 
     def opened(self) -> tuple[float, int]:
-        """Wait until all are open and subscribed: seconds, and how many."""
+        """Wait until all are open and subscribed; return the seconds, and how many."""
         _, seconds, count = self._line().split()
         return float(seconds), int(count)
 
     def expect(self, events: int) -> None:
-        """Begin to wait for so many more events on every connection."""
+        """Begin to wait for this many more events on every connection."""
         self._say(f"count {events}")
         line = self._line()
         assert line.startswith("counting"), line
 
     def counted(self) -> None:
-        """Wait until they have come."""
+        """Wait until they have arrived."""
         line = self._line()
         assert line.startswith("counted"), line
 
@@ -245,7 +245,7 @@ class Receiver:
         self._say("reset")
 
     def stop(self) -> dict[str, Any]:
-        """End it; what it measured."""
+        """End it; return its measurements."""
         self._say("stop")
         found: dict[str, Any] = json.loads(self._line())
         self._process.wait()
@@ -264,7 +264,7 @@ class Receiver:
 
 @contextlib.contextmanager
 def workshop() -> Iterator[Path]:
-    """A folder for what is compiled and written; gone at the end."""
+    """Provide a folder for compiled and written files, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="swim-load-"))
     try:
         yield folder

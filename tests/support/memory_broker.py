@@ -1,4 +1,4 @@
-"""A broker that keeps its events in a list: ids, duplicates and history as the real ones, nothing on disk."""
+"""A broker that keeps its events in a list: ids, duplicates and history like the real ones, nothing on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIRST_MS = 1_768_573_815_123
 
 
 class MemoryBroker:
-    """Each publication is stored, delivered and answered in one go, unless ``fail_next`` is set."""
+    """Stores, delivers and answers each publication at once, unless ``fail_next`` is set."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

@@ -1,4 +1,4 @@
-"""Sessions in memory on virtual time, for what reads streams: each does what its script says."""
+"""Sessions in memory on virtual time, for code that reads streams: each plays its script."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swimctl.errors import DaemonNotRunning
 
 
 class MemorySession:
-    """Hands out its messages in order; an exception among them is raised; then silence."""
+    """Returns its messages in order; an exception among them is raised; then silence."""
 
     def __init__(self, clock: VirtualClock, messages: list[Mapping[str, Any] | Exception]) -> None:
         self.sent: list[Mapping[str, Any]] = []
@@ -47,7 +47,7 @@ class MemorySession:
 
 
 class Dialler:
-    """Opens one scripted session after the other; where there is None, nobody answers."""
+    """Opens one scripted session after the other; None means that nobody answers."""
 
     def __init__(self, sessions: list[MemorySession | Exception | None]) -> None:
         self.attempts = 0
@@ -67,20 +67,20 @@ CONNECTED = {"type": "connected", "timestamp": "t", "data": {"tier": "local", "c
 
 
 def subscribed(newest: int | None = None, *, gap: bool = False) -> dict[str, Any]:
-    """The answer to a subscribe; ``newest`` is the number of the newest stored event."""
+    """Return the answer to a subscribe; ``newest`` is the number of the newest stored event."""
     return {"type": "subscribed", "channels": [], "filters": {}, "last_event_id": id_of(newest), "gap": gap}
 
 
 def event(number: int, type: str = "flight.departed", **data: Any) -> dict[str, Any]:
-    """A numbered event."""
+    """Return a numbered event."""
     return {"type": type, "timestamp": "2026-01-16T14:30:15.000Z", "id": id_of(number), "data": data}
 
 
 def id_of(number: int | None) -> str | None:
-    """The id of a numbered event."""
+    """Return the id of a numbered event."""
     return None if number is None else f"1768573815000-{number}"
 
 
 def lost(code: int | None = 1012, reason: str = "") -> SessionLost:
-    """The end of a connection."""
+    """Return the end of a connection."""
     return SessionLost(code, reason)

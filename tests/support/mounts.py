@@ -1,6 +1,6 @@
-"""Mounts that nobody outside this process and its children sees; the kernel removes them when the last of these ends.
+"""Mounts that only this process and its children see; the kernel removes them when the last of these ends.
 
-So nothing stays mounted, whoever is killed.
+So nothing stays mounted, whichever process is killed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class NoMount(Exception):
 
 @contextmanager
 def mounted(folder: Path, *words: str) -> Iterator[None]:
-    """Mount as ``mount WORDS FOLDER`` does, as long as the context lasts. Raises NoMount.
+    """Mount as ``mount WORDS FOLDER`` does, during the context. Raises NoMount.
 
-    This thread sees it, and so do processes and threads that it starts from now on.
+    Visible to this thread, and to processes and threads that it starts from now on.
     """
     mount(folder, *words)
     try:
@@ -34,7 +34,7 @@ def mounted(folder: Path, *words: str) -> Iterator[None]:
 
 
 def tmpfs(size: str) -> tuple[str, ...]:
-    """What to mount for a small disk in memory; ``size`` as tmpfs(5) has it, more options behind a comma."""
+    """Return the words that mount a small disk in memory; ``size`` as in tmpfs(5), more options after a comma."""
     return "-t", "tmpfs", "-o", f"size={size}", "tmpfs"
 
 
@@ -45,13 +45,13 @@ def mount(folder: Path, *words: str) -> None:
 
 
 def unmount(folder: Path, *, is_lazy: bool = True) -> None:
-    """Let go of it. ``is_lazy``: what is still open stays usable to who has it open; else that raises NoMount."""
+    """Unmount it. ``is_lazy``: open files stay usable; otherwise they raise NoMount."""
     _run("umount", *(["--lazy"] if is_lazy else []), str(folder))
 
 
 @functools.cache
 def _keep_mounts_private(_pid: int) -> None:
-    """Leave the mounts of the machine: what they change is seen here, what is changed here is not seen there."""
+    """Separate from the machine's mounts: their changes are seen here, ours are not seen there."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS) != 0 or libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None) != 0:
         raise NoMount(f"mounts can't be kept private: {os.strerror(ctypes.get_errno())}")

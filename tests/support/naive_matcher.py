@@ -1,4 +1,4 @@
-"""A matcher that looks at every group, and crowds in which the index is held against it."""
+"""A matcher that looks at every group, and random groups with which the index is compared."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CATALOGUE = Catalogue()
 
 
 def event_of(event_type: str, data: dict[str, Any]) -> Event:
-    """An event of which only type and data count."""
+    """Return an event of which only type and data matter."""
     return Event(EventId(1, 0), event_type, b'{"type":"x","data":{}}', data)
 
 
 def index_of(groups: Sequence[Group[Connection]], **settings: int) -> Index[Group[Connection]]:
-    """An index of these groups."""
+    """Return an index of these groups."""
     index: Index[Group[Connection]] = Index(CATALOGUE, **settings)
     for group in groups:
         index.add(group)
@@ -33,14 +33,14 @@ def index_of(groups: Sequence[Group[Connection]], **settings: int) -> Index[Grou
 
 
 def found_by_index(index: Index[Group[Connection]], event: Event) -> dict[Group[Connection], Any]:
-    """The groups that the event passes, each with the data that it is to get."""
+    """Return the groups that the event matches by the index, each with the data it receives."""
     match = Match(event, index)
     found = ((group, match.sift(group.subscription.filters)) for group in match)
     return {group: framed.event.data for group, framed in found if framed is not None}
 
 
 def found_naively(groups: Sequence[Group[Connection]], event: Event) -> dict[Group[Connection], Any]:
-    """The same, from the definition."""
+    """Return the same, by definition."""
     found = {}
     for group in groups:
         channels, filters = group.subscription.channels, group.subscription.filters
@@ -58,7 +58,7 @@ def found_naively(groups: Sequence[Group[Connection]], event: Event) -> dict[Gro
 def compare_with_naive_matcher(
     groups: Sequence[Group[Connection]], index: Index[Group[Connection]], events: Sequence[tuple[str, dict[str, Any]]]
 ) -> int:
-    """Assert that both find the same groups with the same data; return how many of them."""
+    """Assert that both find the same groups with the same data; return how many."""
     receivers = 0
     for event_type, data in events:
         event = event_of(event_type, data)
@@ -70,7 +70,7 @@ def compare_with_naive_matcher(
 
 
 def compare_in_a_random_crowd(seed: int, *, groups: int = 60, events: int = 20) -> int:
-    """Let random groups come and go, and random events meet who is left; return how many receivers there were."""
+    """Add and remove random groups, and match random events; return how many receivers there were."""
     chance, dice = random.Random(seed), Dice(seed)
     crowd: list[Group[Connection]] = [Group(dice.subscription()) for _ in range(groups)]
     index = index_of(crowd, max_joint_sections=chance.choice([0, 3, 64]), few_groups=chance.choice([0, 0, 8]))

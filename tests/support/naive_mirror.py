@@ -1,4 +1,4 @@
-"""A client's mirror of the state, written plainly by what PROTOCOL.md tells clients to do."""
+"""A client's mirror of the state, written plainly according to PROTOCOL.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def id_of(text: str) -> tuple[int, int]:
 
 
 class NaiveMirror:
-    """What one client holds: entries by kind and key."""
+    """What one client has: entries by kind and key."""
 
     def __init__(self, *, has_filters: bool) -> None:
         self.held: dict[str, dict[Any, dict[str, Any]]] = {}
@@ -29,7 +29,7 @@ class NaiveMirror:
         self._staged: dict[str, dict[Any, dict[str, Any]]] = {}
 
     def take(self, message: dict[str, Any]) -> None:
-        """Take one message of the server in."""
+        """Apply one message from the server."""
         kind = message["type"]
         if kind == "state":
             self._take_part(message)

@@ -1,4 +1,4 @@
-"""The state's rules once more, written the slow and plain way; and random histories of a few things that often meet."""
+"""The state's rules again, written slowly and plainly; and random histories of a few things that often interact."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def naive_fold(events: Iterable[tuple[str, str, dict[str, Any]]]) -> dict[str, d
 
 
 def key_of_row(row: dict[str, Any]) -> Any:
-    """Tell which flight a row is about; None: no flight."""
+    """Return the flight that a row is about; None: no flight."""
     uid = row.get("flight_uid")
     if isinstance(uid, int) and not isinstance(uid, bool):
         return uid
@@ -59,7 +59,7 @@ def key_of_row(row: dict[str, Any]) -> Any:
 
 
 def fold_row(flights: dict[Any, dict[str, Any]], event_type: str, timestamp: str, row: dict[str, Any]) -> None:
-    """Change the flights by one event, or one position of a batch."""
+    """Apply one event, or one position of a batch, to the flights."""
     key = key_of_row(row)
     if key is None:
         return
@@ -104,7 +104,7 @@ class HistoryDice:
         self._number = 0
 
     def new_event(self) -> NewEvent:
-        """Give one that is not stored."""
+        """Return one that is not stored."""
         event_type = self.random.choice(self.TYPES)
         if event_type == "flight.positions":
             rows = [self._row("flight.position") for _ in range(self.random.randint(0, 6))]
@@ -112,7 +112,7 @@ class HistoryDice:
         return NewEvent(type=event_type, data=self._row(event_type))
 
     def event(self) -> Event:
-        """Give the next of a history."""
+        """Return the next event of a history."""
         self._number += self.random.randint(1, 3)
         return stamp(self.new_event(), EventId(FIRST_MS + 10 * self._number, self._number % 3))
 

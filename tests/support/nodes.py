@@ -1,4 +1,4 @@
-"""Several daemons, each with a home of its own, on one Redis server and one key database."""
+"""Several daemons, each with its own home, on one Redis server and one key database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START_SECONDS = 120.0
 
 
 class Nodes:
-    """The daemons by number, and the keys that they all know."""
+    """The daemons by number, and the keys that they share."""
 
     def __init__(self, folder: Path, server: RedisServer, count: int, *, config: str = "") -> None:
         self.server = server
@@ -35,7 +35,7 @@ class Nodes:
         self._store: KeyStore | None = None
 
     def config(self, number: int, more: str) -> str:
-        """What a daemon of this number is configured with."""
+        """Return the configuration of the daemon with this number."""
         return (
             f'[broker]\nurl = "{self.server.url}"\nprefix = "{self.prefix}"\n'
             f'[database]\nurl = "sqlite:///{self.database}"\n[cluster]\nnode = "node{number}"\n{more}'
@@ -45,7 +45,7 @@ class Nodes:
         return self.daemons[number]
 
     def start(self) -> None:
-        """Start them, one after the other; several at once make a busy machine busier."""
+        """Start them one after the other; several at once would make a busy machine busier."""
         for daemon in self.daemons:
             daemon.start_seconds = START_SECONDS
         for daemon in self.daemons:
@@ -53,14 +53,14 @@ class Nodes:
 
     @property
     def store(self) -> KeyStore:
-        """The keys that all nodes read."""
+        """The key store that all nodes read."""
         if self._store is None:
             database = open_database(DatabaseConfig(url=f"sqlite:///{self.database}"), self.database)
             self._store = KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
         return self._store
 
     def make_key(self, tier: str = "developer", **fields: Any) -> IssuedKey:
-        """Make a key in the database that all nodes read."""
+        """Create a key in the shared database."""
         return self.store.create(NewKey(tier=Tier(tier), owner_name="a test", **fields), Actor("test", "test"))
 
     def finish(self) -> None:
@@ -72,7 +72,7 @@ class Nodes:
 
 @contextmanager
 def running_nodes(folder: Path, server: RedisServer, count: int = 3, **settings: str) -> Iterator[Nodes]:
-    """Nodes that serve, for the length of a ``with``."""
+    """Run nodes during a ``with``."""
     nodes = Nodes(folder, server, count, **settings)
     try:
         nodes.start()

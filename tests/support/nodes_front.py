@@ -1,4 +1,4 @@
-"""One address before several nodes, as a load balancer is: each connection goes to a node that takes it."""
+"""One address in front of several nodes, like a load balancer: each connection goes to a node that accepts it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CONNECT_SECONDS = 1.0
 
 
 class NodesFront:
-    """Forwards bytes. ``ports`` gives the nodes' ports as they are now; a connection to a dead one tries the next."""
+    """Forwards bytes. ``ports`` returns the nodes' current ports; if one is dead, the next is tried."""
 
     def __init__(self, ports: Callable[[], Sequence[int]]) -> None:
         self._ports = ports

@@ -1,6 +1,6 @@
-"""The real ODBC drivers: Microsoft's, from its wheel, and FreeTDS, from Debian. Installed here where that is possible.
+"""The real ODBC drivers: Microsoft's, from its wheel, and FreeTDS, from Debian. Installed here if possible.
 
-What can't be had is a skipped test with a reason on a developer's machine, and a failure in CI.
+What can't be installed is a skipped test with a reason on a developer's machine, and a failure in CI.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PACKAGES = ("libodbc2", "tdsodbc")
 
 @cache
 def load_pyodbc() -> ModuleType:
-    """Import pyodbc, and install the system's ODBC library first if that is missing and may be done."""
+    """Import pyodbc, first installing the system's ODBC library if missing and permitted."""
     if not (_is_library_there("libodbc.so.2") and _freetds_path()):
         apt_install(*_PACKAGES)
         _freetds_path.cache_clear()
@@ -30,7 +30,7 @@ def load_pyodbc() -> ModuleType:
 
 
 def connection_string(driver: str, port: int, *, user: str = "sa", password: str = "s3cret", **more: str) -> str:
-    """A connection string for a server on this machine."""
+    """Return a connection string for a server on this machine."""
     load_pyodbc()
     fields = {"Database": "swim", "UID": user, "PWD": "{" + password.replace("}", "}}") + "}"} | more
     if driver == "microsoft":
@@ -46,7 +46,7 @@ def connection_string(driver: str, port: int, *, user: str = "sa", password: str
 
 
 def driver_path(driver: str) -> str:
-    """The shared library of a driver."""
+    """Return the shared library of a driver."""
     load_pyodbc()
     return _microsoft_path() if driver == "microsoft" else _freetds()
 

@@ -24,7 +24,7 @@ SIGNALS = ("SIGCONT", "SIGHUP", "SIGKILL", "SIGTSTP", "SIGUSR1", "SIGUSR2", "SIG
 
 
 def hide() -> None:
-    """Hide everything; libraries that need it are imported before."""
+    """Hide everything; libraries that need it must have been imported."""
     import asyncio  # noqa: F401
     import concurrent.futures.thread  # noqa: F401
     import subprocess  # noqa: F401

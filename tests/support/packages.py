@@ -1,6 +1,6 @@
-"""The real neighbours that tests need: Debian packages, npm packages. Installed here where that is possible.
+"""The real neighbours that tests need: Debian packages, npm packages. Installed here if possible.
 
-What can't be had is a skipped test with a reason on a developer's machine, and a failure in CI.
+What can't be installed is a skipped test with a reason on a developer's machine, and a failure in CI.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INSTALL_SECONDS = 600
 
 
 def missing(what: str) -> NoReturn:
-    """Skip, or fail where everything must be there."""
+    """Skip, or fail where everything must be available."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what}; in CI nothing may be missing")
     pytest.skip(what)
@@ -27,7 +27,7 @@ def missing(what: str) -> NoReturn:
 
 @cache
 def require_program(program: str, package: str) -> str:
-    """The path of a program; its Debian package is installed first where that is missing and may be done."""
+    """Return the path of a program, first installing its Debian package if missing and permitted."""
     found = shutil.which(program)
     if found is None:
         apt_install(package)
@@ -36,7 +36,7 @@ def require_program(program: str, package: str) -> str:
 
 
 def apt_install(*packages: str) -> None:
-    """Install Debian packages where that may be done; else nothing happens, and who needs them finds them missing."""
+    """Install Debian packages if permitted; otherwise do nothing, and their users find them missing."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -51,7 +51,7 @@ def apt_install(*packages: str) -> None:
 
 @cache
 def require_npm_package(name: str, version: str) -> Path:
-    """The folder of ``node_modules`` that holds a package, kept from one run to the next."""
+    """Return the folder of ``node_modules`` that contains a package, kept between runs."""
     require_program("node", "nodejs")
     npm = require_program("npm", "npm")
     folder = Path(tempfile.gettempdir()) / f"swim-tests-npm-{os.getuid()}" / f"{name}-{version}"

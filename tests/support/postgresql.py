@@ -22,7 +22,7 @@ USER = "postgres"
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """Run a server for the length of a ``with``; gives its URL for SQLAlchemy. Skips where there is none to be had."""
+    """Run a server during a ``with``; yield its SQLAlchemy URL. Skips if there is none."""
     programs = _programs()
     user = USER if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="swim-pg-"))

@@ -1,15 +1,17 @@
 """A process that has imported ``swimctl`` and forks for each command: the command is real, its imports cost nothing.
 
-As a program: reads a request a line, answers an exit code a line. Started with the ``PYTHONPATH`` of some copy of the
-code; every command runs that copy.
+As a program: reads one request per line, answers with one exit code per line. Started with the ``PYTHONPATH`` of some
+copy of the code; every command runs that copy. The program's arguments are packages that are imported whole, too.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import subprocess
@@ -26,26 +28,29 @@ HEAVY = (
     "sqlalchemy", "packaging.requirements", "websockets.sync.client", "websockets.asyncio.client",
     "rich.console",
 )  # fmt: skip
+END_SECONDS = 10.0
 
 
 class Preloaded:
     """One such process."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *packages: str) -> None:
+        """``packages``: imported whole, beside what doctor needs."""
         self._environ = dict(environ)
+        self._packages = packages
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
         self._mounts = _mount_namespace()
         return subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).absolute())], env=self._environ, text=True,
+            [sys.executable, "-P", str(Path(__file__).absolute()), *self._packages], env=self._environ, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
     def run(
         self, words: Sequence[str], environ: Mapping[str, str], folder: Path, timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, its output in pipes as a script has it. Raises TimeoutExpired."""
+        """Run a command to completion, its output in pipes as in a script. Raises TimeoutExpired."""
         if self._mounts != _mount_namespace():  # it does not see what is mounted for a test
             self.end()
         if self._process.poll() is not None:  # ended just now, or with a command that took too long
@@ -58,6 +63,7 @@ class Preloaded:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             if not select.select([self._process.stdout], [], [], timeout)[0]:
+                self._process.kill()
                 self.end()
                 raise subprocess.TimeoutExpired(["swimctl", *words], timeout)
             code = int(self._process.stdout.readline())
@@ -66,17 +72,50 @@ class Preloaded:
             )
 
     def end(self) -> None:
-        """End it. Idempotent."""
-        self._process.kill()
-        self._process.wait()
+        """End it, after its command if it runs one. Idempotent."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+_idle: dict[str, list[Preloaded]] = {}
+
+
+def run_command(
+    words: Sequence[str], environ: Mapping[str, str], folder: Path, timeout: float
+) -> subprocess.CompletedProcess[str] | None:
+    """Run a command in a fork of a process that has imported all commands; several at once have one each.
+
+    Returns None where a new process would be another one: it differs in more than ``PYTHONPATH`` and the product's own
+    variables from this process.
+    """
+    mine = dict(os.environ)
+    changed = {name for name in mine.keys() | environ.keys() if mine.get(name) != environ.get(name)}
+    if not all(name == "PYTHONPATH" or name.startswith(("SWIM_", "_SWIM")) for name in changed - {"PYTHONWARNINGS"}):
+        return None
+    start = {name: value for name, value in environ.items() if not name.startswith(("SWIM_", "_SWIM"))}
+    idle = _idle.setdefault(json.dumps(start, sort_keys=True), [])
+    runner = idle.pop() if idle else _started(start)
+    try:
+        return runner.run(words, environ, folder, timeout)
+    finally:
+        idle.append(runner)
+
+
+def _started(environ: Mapping[str, str]) -> Preloaded:
+    runner = Preloaded(environ, "swimctl.commands", "swimctl.render", "swim_server.config")
+    atexit.register(runner.end)
+    return runner
 
 
 def _mount_namespace() -> str:
-    """Which mounts a process sees that is started now; empty where there are no such namespaces."""
+    """Return the mount namespace of processes started now; empty if there are none."""
     try:
         return str(Path("/proc/thread-self/ns/mnt").readlink())
     except OSError:
@@ -87,6 +126,9 @@ def main() -> None:
     """Serve requests until the end of standard input."""
     for name in HEAVY:
         importlib.import_module(name)
+    for package in sys.argv[1:]:
+        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(found.name)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -97,7 +139,7 @@ def main() -> None:
 
 
 class Request(TypedDict):
-    """What a command is to be run with. ``files``: of standard output and error."""
+    """How to run a command. ``files``: for standard output and error."""
 
     words: list[str]
     environ: dict[str, str]

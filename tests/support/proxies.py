@@ -1,4 +1,4 @@
-"""The six proxies, as their Debian packages set them up, with the files of ``config/``."""
+"""The six proxies, as their Debian packages configure them, with the files in ``config/``."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ PROXIES: dict[str, type[Proxy]] = {each.name: each for each in (Apache, Nginx, H
 def running_proxy(
     name: str, backend_port: int, *, quiet_seconds: int | None = None, edits: Mapping[str, str] | None = None
 ) -> Iterator[Proxy]:
-    """A proxy that serves, for the length of a ``with``."""
+    """Run a proxy during a ``with``."""
     folder = Path(tempfile.mkdtemp(prefix="swim-proxy-"))
     folder.chmod(0o755)
     try:

@@ -1,6 +1,6 @@
-"""The real proxies, each with the configuration that this project ships for it, on free ports of this machine.
+"""The real proxies, each with the configuration that this project ships, on free ports of this machine.
 
-Of a shipped file only ports, folders and timeouts are replaced, and each replaced text must stand there: a file that
+Only ports, folders and timeouts of a shipped file are replaced, and each replaced text must be there: a file that
 changes without its test is noticed.
 """
 
@@ -36,7 +36,7 @@ BACKEND = "127.0.0.1:8090"
 
 
 class Proxy:
-    """One proxy in front of a service on ``backend_port``; subclasses know how the program wants it."""
+    """One proxy in front of a service on ``backend_port``; subclasses know how to configure the program."""
 
     name = ""
     program = ""
@@ -85,11 +85,11 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where clients connect; the host is this machine's, whatever its name."""
+        """The address for clients; the host is this machine, whatever its name."""
         return f"wss://{HOST}:{self.port}" if self.has_tls else f"ws://{HOST}:{self.port}"
 
     def shipped(self, name: str, changes: Mapping[str, str]) -> str:
-        """The shipped file with other ports, folders and timeouts."""
+        """Return the shipped file with other ports, folders and timeouts."""
         text = (CONFIG / name).read_text("utf-8")
         quiet = dict.fromkeys(self.timeout_text, "") if self.quiet_seconds is not None else {}
         quiet = {old: re.sub(r"\d+", str(self.quiet_seconds), old) for old in quiet}
@@ -104,11 +104,11 @@ class Proxy:
         return path
 
     def command(self) -> list[str]:
-        """Write the configuration; the words that start the program in the foreground."""
+        """Write the configuration; return the words that start the program in the foreground."""
         raise NotImplementedError
 
     def start(self) -> None:
-        """Start it; return once it accepts."""
+        """Start it; return once it accepts connections."""
         with (self.logs / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(
                 self.command(),
@@ -130,7 +130,7 @@ class Proxy:
         return {}
 
     def reload(self) -> None:
-        """Have it read its configuration again, as its package does it."""
+        """Make it reload its configuration, as its package does."""
         raise NotImplementedError
 
     def signal(self, number: signal.Signals) -> None:
@@ -138,7 +138,7 @@ class Proxy:
         self.process.send_signal(number)
 
     def stop(self) -> None:
-        """End it, and every process that it has left."""
+        """End it, and all processes it has left."""
         if self.process is None:
             return
         self.process.terminate()
@@ -155,7 +155,7 @@ class Proxy:
         return "\n".join(f"{path.name}: {path.read_text('utf-8', 'replace')}" for path in files)
 
     def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        """One plain request: status, headers with names in lower case, body."""
+        """Send one plain request; return status, headers with lower-case names, body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         if self.has_tls:
             plain = socket.create_connection(("127.0.0.1", self.port), 10)

@@ -1,4 +1,4 @@
-"""Other Pythons than the one that runs the tests: found on this machine, of a Debian, or fetched by uv."""
+"""Other Pythons than the one that runs the tests: found on this machine, in a Debian, or fetched by uv."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_NEEDED = ("kosoku", "mssql-python-odbc", "mypy", "ruff", "types-")
 
 
 class Interpreter(NamedTuple):
-    """A Python, and how commands are run where it is."""
+    """A Python, and how to run commands where it is."""
 
     prefix: tuple[str, ...]
     """Before every command: what enters its folder; empty on this machine itself."""
@@ -34,7 +34,7 @@ class Interpreter(NamedTuple):
     scratch: str
 
     def run(self, *words: str, seconds: float = INSTALL_SECONDS, cwd: str | None = None) -> str:
-        """Run a command to its end; it must succeed. Answers its output."""
+        """Run a command to completion; it must succeed. Return its output."""
         environ = plain_environ() if self.prefix else dict(os.environ)
         environ = {name: value for name, value in environ.items() if not name.startswith(("SWIM_", "PYTHON", "COV"))}
         there = ["sh", "-c", 'cd "$0" && exec "$@"', cwd or self.scratch, *words]
@@ -46,14 +46,14 @@ class Interpreter(NamedTuple):
         return done.stdout
 
     def environment(self) -> str:
-        """Make a virtual environment; answers its Python."""
+        """Create a virtual environment; return its Python."""
         self.run(self.executable, "-m", "venv", "venv")
         return f"{self.scratch}/venv/bin/python"
 
 
 @contextmanager
 def python_of(version: str) -> Iterator[Interpreter]:
-    """Find a Python, or have one installed; skips where none can be had."""
+    """Find a Python, or install one; skips if that is impossible."""
     with tempfile.TemporaryDirectory(prefix="swim-python-") as scratch:
         found = _local(version)
         if found is None and version not in SUITES:
@@ -77,7 +77,7 @@ def _local(version: str) -> str | None:
 
 
 def _fetched(version: str, folder: Path) -> str:
-    """Have uv fetch one: it knows builds of every version, where the network leads to them."""
+    """Let uv fetch one: it has builds of every version, if the network permits."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder / "uv"), "uv"]
     uv = str(folder / "uv" / "bin" / "uv")
     environ = os.environ | {"UV_PYTHON_INSTALL_DIR": str(folder / "pythons")}
@@ -89,14 +89,14 @@ def _fetched(version: str, folder: Path) -> str:
 
 
 def test_requirements() -> list[str]:
-    """What the tests need beside the project itself."""
+    """Return what the tests need besides the project itself."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         wanted = tomllib.load(file)["project"]["optional-dependencies"]["dev"]
     return [each for each in wanted if not each.startswith(NOT_NEEDED)]
 
 
 def run_tests(python: Interpreter, paths: Sequence[str], *, constraints: Sequence[str] = ()) -> str:
-    """Install the project and what its tests need, and run some of them. Answers what pytest wrote."""
+    """Install the project and its test requirements, and run some tests. Return pytest's output."""
     own = python.environment()
     pip = (own, "-m", "pip", "--disable-pip-version-check", "install", "--quiet")
     projects = ("--editable", python.project, "--editable", f"{python.project}/sdk/python")

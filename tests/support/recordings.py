@@ -27,7 +27,7 @@ BEGAN_MS = 1_768_573_815_000
 
 
 def wire(number: int, *, at: float = 0, type: str = "flight.created", **data: Any) -> bytes:
-    """An event as it goes over the wire, stored ``at`` seconds after the beginning."""
+    """Return an event as sent over the wire, stored ``at`` seconds after the beginning."""
     moment_ms = BEGAN_MS + round(at * 1000)
     body = {"number": number, **data}
     timestamp = format_ms(moment_ms - 250)
@@ -35,7 +35,7 @@ def wire(number: int, *, at: float = 0, type: str = "flight.created", **data: An
 
 
 def recording(wires: Sequence[bytes], *, id: str = "abc", is_finished: bool = True, flush_every: int = 3) -> bytes:
-    """A whole file; without its end mark it is that of a recorder that was killed."""
+    """Return a whole file; without its end mark it is that of a killed recorder."""
     stream = io.BytesIO()
     writer = RecordingWriter(stream, Header(format=FORMAT, id=id, program="swimctl test"), clock=VirtualClock())
     for number, each in enumerate(wires, 1):
@@ -49,7 +49,7 @@ def recording(wires: Sequence[bytes], *, id: str = "abc", is_finished: bool = Tr
 
 
 class Again:
-    """A source with an end that is started again and again, as long as somebody wants it to go on."""
+    """A source with an end that is started again for as long as wanted."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -63,7 +63,7 @@ class Again:
 
 
 class RecordingFileRig:
-    """A recording that somebody replaces by a longer copy of itself."""
+    """A recording that is replaced by longer copies of itself."""
 
     kind = "recording"
 
@@ -96,7 +96,7 @@ class RecordingFileRig:
 
 
 class SnapshotsRig:
-    """A folder of feed snapshots to which snapshots are added; each flight of it is a number."""
+    """A folder of feed snapshots to which snapshots are added; each of its flights is a number."""
 
     kind = "recording"
 
@@ -139,7 +139,7 @@ class SnapshotsRig:
 
 
 def new_source(path: Path, state_path: Path, **settings: Any) -> AnyRecordingSource:
-    """A source that plays what is there once, at once."""
+    """Return a source that plays what is there once, at once."""
     chosen: dict[str, Any] = {
         "catalogue": Catalogue(),
         "speed": 1e6,
@@ -155,7 +155,7 @@ def _number_of_created(event: NewEvent) -> int | None:
 
 
 class _HastyClock(SystemClock):
-    """The machine's, but nobody sleeps long."""
+    """The machine's clock, but no sleep is long."""
 
     @staticmethod
     async def sleep(seconds: float, /) -> None:

@@ -1,4 +1,4 @@
-"""A real Redis server on loopback, or on a Unix socket: started, killed, paused, started again with what it kept."""
+"""A real Redis server on loopback or a Unix socket: started, killed, paused, and started again with its data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_SECONDS = 20.0
 
 
 class RedisServer:
-    """One server with a folder of its own. ``start`` and ``kill`` as often as a test likes; the port stays."""
+    """One server with its own folder. ``start`` and ``kill`` as often as needed; the port stays."""
 
     def __init__(self, folder: Path, *, appendfsync: str = "everysec", options: tuple[str, ...] = ()) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class RedisServer:
         raise AssertionError(f"redis-server did not answer within {START_SECONDS:g} s:\n{self.log}")
 
     def command(self, *words: str) -> bytes:
-        """Send one command; return the answer's first bytes, as they are."""
+        """Send one command; return the first bytes of its reply."""
         encoded = [word.encode() for word in words]
         request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
@@ -88,7 +88,7 @@ class RedisServer:
         self.process.send_signal(signal.SIGCONT)
 
     def forget(self) -> None:
-        """Remove what it kept: it comes back empty."""
+        """Remove its data, so that it comes back empty."""
         for path in self.folder.glob("appendonlydir*"):
             shutil.rmtree(path)
         for path in self.folder.glob("*.rdb"):
@@ -103,7 +103,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(**settings: str) -> Iterator[RedisServer]:
-    """A server for the length of a ``with``, in a folder whose name is short enough for a Unix socket."""
+    """Run a server during a ``with``, in a folder with a name short enough for a Unix socket."""
     with tempfile.TemporaryDirectory(prefix="swim-redis-") as folder:
         server = RedisServer(Path(folder), **settings)  # type: ignore[arg-type]  # appendfsync alone is given so
         try:

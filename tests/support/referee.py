@@ -1,4 +1,4 @@
-"""Knows what should have been announced: from what was true in the snapshots that arrived."""
+"""Knows what should have been announced, from what was true in the delivered snapshots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Fact(NamedTuple):
 
 
 class Known:
-    """What an attentive observer knows of one flight."""
+    """What an attentive observer knows about one flight."""
 
     def __init__(self) -> None:
         self.absences = 0
@@ -47,17 +47,17 @@ class Score(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """The part of what was announced that was true."""
+        """The fraction of announcements that were true."""
         return 1.0 if not self.detected else 1 - self.false / self.detected
 
     @property
     def recall(self) -> float:
-        """The part of what was true that was announced."""
+        """The fraction of facts that were announced."""
         return 1.0 if not self.true else 1 - self.missed / self.true
 
 
 class Referee:
-    """Watches what is delivered and what is announced, and compares at the end."""
+    """Watches what is delivered and announced, and compares at the end."""
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []
@@ -75,18 +75,18 @@ class Referee:
         """Where arrivals are said to have been, and whether diverted."""
 
     def reveal(self, cid: int, truth: Iterable[tuple[str, int]]) -> None:
-        """Tell what a member's flight really did: an announcement of it is not false, even if nobody had to know."""
+        """Reveal what a member's flight really did: announcing it is not false, even if nobody had to know."""
         for kind, at_ms in truth:
             self._really.setdefault((kind, cid), []).append(at_ms)
 
     def reveal_arrivals(self, cid: int, arrivals: Iterable[tuple[int, str | None, bool | None]]) -> None:
-        """Tell where a member's flight really arrived, and whether that was elsewhere than filed."""
+        """Reveal where a member's flight really arrived, and whether it was diverted."""
         self._arrivals.setdefault(cid, []).extend(arrivals)
 
     def misplaced(self) -> tuple[int, list[tuple[Fact, Any, Any]]]:
-        """Count the arrivals whose place is known; tell those announced with another one, or wrongly as diverted.
+        """Count the arrivals at a known place; return those announced with another place, or wrongly as diverted.
 
-        That nobody can tell (None) is never wrong.
+        An unknown place (None) is never wrong.
         """
         known, wrong = 0, []
         for told, place in self._places.items():
@@ -99,7 +99,7 @@ class Referee:
         return known, wrong
 
     def watch(self, delivery: Delivery, events: list[NewEvent], cids: dict[int, int]) -> None:
-        """Take note of a snapshot and of what detection made of it. ``cids``: members by flight number."""
+        """Note a snapshot and what detection made of it. ``cids``: members by flight number."""
         at_ms = delivery.snapshot.update_ms
         self._last_ms = max(self._last_ms, at_ms)
         present = {seen.key: seen for seen in delivery.seen}
@@ -154,16 +154,16 @@ class Referee:
         return [self._score(kind) for kind in ("created", "departed", "arrived", "deleted")]
 
     def wrong(self, kind: str) -> tuple[list[Fact], list[Fact]]:
-        """Tell the facts that were missed and the announcements that were false."""
+        """Return the missed facts and the false announcements."""
         missed, false, _ = self._match(kind)
         return missed, false
 
     def late(self, kind: str) -> list[Fact]:
-        """Tell the facts that were announced late."""
+        """Return the facts that were announced late."""
         return self._match(kind)[2]
 
     def delays_ms(self, kind: str) -> list[int]:
-        """Tell how long after it could be known each announcement came, by the snapshots' stamps."""
+        """Return how long after it could be known each announcement came, by the snapshots' timestamps."""
         return self._delays.get(kind, [])
 
     def _score(self, kind: str) -> Score:
@@ -203,5 +203,5 @@ def _near(times: list[int], at_ms: int) -> int | None:
 
 
 def troubles_of(facts: list[Fact], troubles: dict[tuple[int, str], str]) -> Counter[str]:
-    """Count by what had befallen the flights concerned."""
+    """Count by the troubles of the flights concerned."""
     return Counter(troubles.get(fact.key, "?") for fact in facts)

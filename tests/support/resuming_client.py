@@ -1,4 +1,4 @@
-"""The least client that resumes, for loads: reads frames, keeps the last id, comes back when it is asked to."""
+"""A minimal resuming client for load tests: reads frames, keeps the last id, reconnects when asked to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RETRY = re.compile(rb"retry_ms=(\d+)")
 
 
 class ResumingClient(asyncio.Protocol):
-    """One connection. ``on_event`` is given each event's message; ``closed`` has the code and reason of the end."""
+    """One connection. ``on_event`` receives each event's message; ``closed`` has the final code and reason."""
 
     def __init__(self, url: str, key: str, on_event: Callable[[bytes], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -36,7 +36,7 @@ class ResumingClient(asyncio.Protocol):
 
     @classmethod
     async def open(cls, url: str, key: str, on_event: Callable[[bytes], None]) -> ResumingClient:
-        """Connect and wait for the welcome. Raises OSError; ConnectionError when it is turned away."""
+        """Connect and wait for the greeting. Raises OSError; ConnectionError if refused."""
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
         _, client = await loop.create_connection(lambda: cls(url, key, on_event), parts.hostname or "", parts.port or 0)
@@ -49,7 +49,7 @@ class ResumingClient(asyncio.Protocol):
         self._transport.write(struct.pack("!BBH", 0x81, 0xFE, len(payload)) + MASK + payload)
 
     def hang_up(self) -> None:
-        """End at once."""
+        """Disconnect at once."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,20 +96,20 @@ class ResumingClient(asyncio.Protocol):
 
 
 def event_id(message: bytes) -> str:
-    """The id of an event's message."""
+    """Return the id in an event's message."""
     match = _ID.search(message)
     assert match is not None, message[:200]
     return match[1].decode()
 
 
 def retry_seconds(reason: bytes) -> float:
-    """When a closing server asks this client to come back."""
+    """Return the reconnect delay that a closing server asks for."""
     match = _RETRY.search(reason)
     return int(match[1]) / 1000 if match else 1.0
 
 
 def _frame(buffer: bytearray, place: int) -> tuple[int, int, int] | None:
-    """Opcode, begin and end of the payload of the frame at a place; None: it is not whole yet."""
+    """Return opcode, begin and end of the payload of the frame at an offset; None: it is incomplete."""
     begin = place + 2
     if len(buffer) < begin:
         return None

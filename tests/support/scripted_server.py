@@ -1,4 +1,4 @@
-"""A small real SWIM server that does as it is told: a history, live events, and any close a client may meet."""
+"""A small real SWIM server under the test's control: a history, live events, and any close a client may meet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def id_order(event_id: str) -> tuple[int, int]:
-    """The order of event ids."""
+    """Return the sort key of event ids."""
     milliseconds, _, sequence = event_id.partition("-")
     return int(milliseconds), int(sequence)
 
@@ -42,7 +42,7 @@ class ScriptedConnection:
         self._news.set()
 
     async def sent(self, action: str, count: int = 1) -> dict[str, Any]:
-        """Wait until the client has sent this action so many times; return the last of them."""
+        """Wait until the client has sent this action this many times; return the last message."""
         while True:
             found = [message for message in self.received if message.get("action") == action]
             if len(found) >= count:
@@ -59,7 +59,7 @@ class ScriptedConnection:
         await self.socket.close(code, reason)
 
     def cut(self) -> None:
-        """Break the connection without a word."""
+        """Drop the connection without a close frame."""
         self.socket.transport.abort()
 
     def wants(self, event_type: str) -> bool:
@@ -108,7 +108,7 @@ class ScriptedServer:
         return self
 
     async def start(self, port: int = 0) -> None:
-        """Listen, on the port given or any."""
+        """Listen on the given port, or any."""
         self._server = await serve(
             self._serve,
             "127.0.0.1",
@@ -141,7 +141,7 @@ class ScriptedServer:
         return self.connections[number]
 
     def make_event(self, event_type: str = "flight.departed", **data: Any) -> dict[str, Any]:
-        """Store an event, as the next of the history, and return its message. Nobody is sent it."""
+        """Store an event as the next in history, and return its message. It is sent to nobody."""
         self._next += 1
         event = {"type": event_type, "timestamp": "2026-01-16T14:30:15.123Z", "data": data}
         if self.resumes:
@@ -150,7 +150,7 @@ class ScriptedServer:
         return event
 
     async def publish(self, event_type: str = "flight.departed", **data: Any) -> dict[str, Any]:
-        """Store an event and send it to every connection that wants it."""
+        """Store an event and send it to every subscribed connection."""
         async with self._order:
             event = self.make_event(event_type, **data)
             for connection in self.connections:

@@ -1,4 +1,4 @@
-"""A client of the SDK that notes everything it is handed."""
+"""An SDK client that records everything it receives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY = "swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB"
 
 
 class Listener:
-    """Handlers for everything, and what they were given."""
+    """Handlers for everything, and what they received."""
 
     def __init__(self, url: str, channels: Sequence[str] = ("flight.departed",), **settings: Any) -> None:
         settings = {"api_key": KEY, "reconnect_interval": 0.01, **settings}
@@ -57,12 +57,12 @@ class Listener:
         return [event.get("n") for event in self.events]
 
     async def got(self, count: int) -> None:
-        """Wait until so many events have come."""
+        """Wait until this many events have arrived."""
         await until(lambda: len(self.events) >= count)
 
 
 async def until(condition: Any, seconds: float = 30) -> None:
-    """Wait until the condition holds; fails after so many seconds."""
+    """Wait until the condition holds; fail after this many seconds."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while not condition():

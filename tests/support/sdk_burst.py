@@ -1,4 +1,4 @@
-"""A server with all its frames ready: as fast as whatever reads. One client at a time, in a thread."""
+"""A server with all its frames prepared: as fast as its reader. One client at a time, in a thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def frame(message: dict[str, Any]) -> bytes:
-    """Make a text frame of a message."""
+    """Build a text frame from a message."""
     payload = json.dumps(message, separators=(",", ":")).encode()
     if len(payload) < 126:
         return bytes([0x81, len(payload)]) + payload
@@ -30,7 +30,7 @@ def frame(message: dict[str, Any]) -> bytes:
 
 
 def flight(number: int, **more: Any) -> dict[str, Any]:
-    """Make a flight as events and states have it."""
+    """Build a flight as in events and states."""
     return {
         "callsign": f"DAL{number}", "flight_uid": 1_000_000 + number, "dep": "KJFK", "arr": "EGLL",
         "latitude": 40.6 + number / 1e5, "longitude": -73.8, "altitude_ft": 35_000, "groundspeed_kts": 480,
@@ -39,7 +39,7 @@ def flight(number: int, **more: Any) -> dict[str, Any]:
 
 
 class BurstServer:
-    """``url`` is where the one client connects; it is greeted and subscribed by itself."""
+    """``url`` is the address for its only client, which it greets and subscribes automatically."""
 
     def __init__(self, *, events: int = 0, flights: int = 0) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -147,7 +147,7 @@ class BurstServer:
         return self._link
 
     def burst(self, *, cuts: bool = False) -> None:
-        """Send so many events at once, in the background, as soon as the client is subscribed; ``cuts``: then cut."""
+        """Send this many events at once, in the background, once the client is subscribed; ``cuts``: then drop it."""
         frames = [self._event() for _ in range(self._count)]
         chunks = [b"".join(frames[start : start + CHUNK_EVENTS]) for start in range(0, len(frames), CHUNK_EVENTS)]
         threading.Thread(target=self._burst, args=(chunks, cuts), daemon=True).start()
@@ -163,11 +163,11 @@ class BurstServer:
         self._finished += 1
 
     def finished(self, count: int) -> bool:
-        """Tell whether so many bursts have been written."""
+        """Return True if this many bursts have been written."""
         return self._finished >= count
 
     def trickle(self, count: int, *, per_second: int) -> None:
-        """Send events at an even pace, each with the time in microseconds."""
+        """Send events at a constant rate, each with the time in microseconds."""
         link = self._subscriber()
         began = time.monotonic()
         for number in range(count):
@@ -175,7 +175,7 @@ class BurstServer:
             self._send(link, self._event(sent_us=time.time() * 1e6))
 
     def heartbeats(self, seconds: float, *, every_seconds: float) -> None:
-        """Send nothing but heartbeats for so long."""
+        """Send nothing but heartbeats for this long."""
         link = self._subscriber()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""Inputs of the sources that notice events themselves, for the suite that every source passes."""
+"""Inputs of the sources that detect events themselves, for the contract suite that every source passes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Number = Callable[[NewEvent], int | None]
 
 
 class Numbered:
-    """A source whose events are shown with the number that the test gave them, and without those that have none."""
+    """A source whose events are shown with the number that the test gave them; those without a number are dropped."""
 
     def __init__(self, source: Source, number: Number) -> None:
         self._source = source
@@ -49,7 +49,7 @@ class Numbered:
 
 
 class FakeFeed(HttpFeed):
-    """A feed that lies in memory; ``body`` is what it answers, ``None`` that it can't be reached."""
+    """A feed in memory; ``body`` is its answer, ``None`` means that it can't be reached."""
 
     def __init__(self) -> None:
         super().__init__("http://feed.invalid/", clock=SYSTEM_CLOCK)
@@ -99,7 +99,7 @@ class DropRig:
         self._files += 1
 
     def drop(self, name: str, content: str | bytes) -> None:
-        """Bring a file as providers do: written under another name and renamed in."""
+        """Provide a file as providers do: written under another name and renamed into the folder."""
         written = self.folder / f".{name}.writing"
         written.write_bytes(content.encode() if isinstance(content, str) else content)
         written.rename(self.folder / name)
@@ -212,7 +212,7 @@ class EcfmpRig:
 
 
 class AdlRig:
-    """Initiatives are what is numbered: those in force at the first look are not announced, so it is made first."""
+    """Numbers are initiatives; those in force at the first look are not announced, so it happens in advance."""
 
     kind = "adl"
 
@@ -252,7 +252,7 @@ class AdlRig:
 
 
 class AdlTablesAt(AdlTables):
-    """Tables that exist already."""
+    """Existing tables."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Sources on an input that outlives them, for the suite that every source passes; and a broker's publish to watch."""
+"""Sources on an input that outlives them, for the contract suite of sources; and a broker's publish to watch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from swim_server.sources.source import Source
 
 
 class Recorder:
-    """A ``publish`` that keeps events as a broker does: one with a known ``event_id`` is a duplicate."""
+    """A ``publish`` that stores events like a broker: a known ``event_id`` is a duplicate."""
 
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
@@ -59,7 +59,7 @@ class Recorder:
 
 
 class Running:
-    """A source that runs in the background: ``async with Running(source, publish):``."""
+    """A source running in the background: ``async with Running(source, publish):``."""
 
     def __init__(self, source: Source, publish: Callable[..., Any]) -> None:
         self.task = asyncio.ensure_future(source.run(publish))
@@ -78,32 +78,32 @@ class Running:
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 30) -> None:
-    """Wait until something holds."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)
 
 
 class SourceRig(Protocol):
-    """One input and what is remembered of it."""
+    """One input, and what its source remembers."""
 
     kind: str
 
     def source(self) -> Source:
-        """A source on this input, as a start of the process makes it."""
+        """Return a source on this input, as a start of the process creates it."""
 
     def provide(self, first: int, count: int) -> None:
-        """Let the input hold ``count`` further events whose data has ``number`` from ``first`` on."""
+        """Make the input contain ``count`` more events whose data has ``number`` from ``first`` on."""
 
     def spoil(self) -> None:
-        """Make the input absurd, so that it can't be read."""
+        """Make the input unreadable."""
 
     def mend(self) -> None:
         """Undo ``spoil``."""
 
 
 def entry(number: int, *, type: str = "flight.created", **more: Any) -> dict[str, Any]:
-    """An entry of the event file, as the former provider writes it."""
+    """Return an entry of the event file, as the former provider writes it."""
     received_at = {"_received_at": "2026-01-16T14:30:15Z"}
     return {"type": type, "data": {"number": number}} | received_at | more
 

@@ -1,4 +1,4 @@
-"""Clients for loads of state and streams that count what comes and look at nothing of it."""
+"""Clients for load tests of state and streams that count what arrives without parsing it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLIENT_FRAME = 0x80
 
 
 def masked(payload: bytes) -> bytes:
-    """Frame one text message of a client; a mask of nought is one too."""
+    """Build one text frame of a client; a mask of zero is valid too."""
     head = struct.pack("!BB", 0x81, CLIENT_FRAME | len(payload)) if len(payload) < 126 else (
         struct.pack("!BBH", 0x81, CLIENT_FRAME | 126, len(payload))
     )  # fmt: skip
@@ -21,7 +21,7 @@ def masked(payload: bytes) -> bytes:
 
 
 class CountingClient(asyncio.Protocol):
-    """One connection; waits until a piece of text has come so many times."""
+    """One connection; waits until a text has arrived this many times."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -49,7 +49,7 @@ class CountingClient(asyncio.Protocol):
             self._done.set_exception(ConnectionError("the service has closed the connection"))
 
     def expect(self, marker: bytes, count: int = 1) -> asyncio.Future[float]:
-        """Return when the marker, of two bytes at least, will have come so many times from now on."""
+        """Return when the marker, of at least two bytes, has arrived this many more times."""
         self._marker, self._wanted, self._seen, self._tail = marker, count, 0, b""
         self.bytes, self.first_at = 0, 0.0
         self._done = asyncio.get_running_loop().create_future()
@@ -61,7 +61,7 @@ class CountingClient(asyncio.Protocol):
 
 
 async def open_websocket(url: str, key: str, *, is_compressed: bool = False) -> CountingClient:
-    """Connect as a WebSocket client; the greeting has come."""
+    """Connect as a WebSocket client, greeting included."""
     parts = urlsplit(url)
     extension = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n" if is_compressed else ""
     head = (
@@ -73,7 +73,7 @@ async def open_websocket(url: str, key: str, *, is_compressed: bool = False) -> 
 
 
 async def open_stream(url: str, key: str, query: str) -> CountingClient:
-    """Connect as a client of server-sent events; it is subscribed."""
+    """Connect as a subscribed client of server-sent events."""
     host = urlsplit(url).netloc
     head = f"GET /api/swim/v1/stream?{query} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\r\n"
     return await _open(url, head, b"event: subscribed")
@@ -89,5 +89,5 @@ async def _open(url: str, head: str, marker: bytes) -> CountingClient:
 
 
 def busy() -> str:
-    """Say how busy the machine is."""
+    """Return how busy the machine is."""
     return f"load average {os.getloadavg()[0]:.1f}"

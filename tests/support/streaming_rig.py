@@ -1,4 +1,4 @@
-"""Hub, conversation and connections without sockets: way out, clock, history and the loop's turns are the test's."""
+"""Hub, conversation and connections without sockets: transport, clock, history and the loop's turns are the test's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMIT_BYTES = 1 << 20
 
 
 def read_messages(data: bytes) -> list[dict[str, Any]]:
-    """Take server frames apart: text, unmasked, unfragmented, plain or compressed by themselves."""
+    """Parse server frames: text, unmasked, unfragmented, plain or compressed independently."""
     messages = []
     while data:
         assert data[0] in (0x81, 0xC1), f"one whole text frame, got {data[0]:#x}"
@@ -48,7 +48,7 @@ def read_messages(data: bytes) -> list[dict[str, Any]]:
 
 
 class FakeOutlet:
-    """A way out that takes ``capacity`` bytes until the test reads on; above it, it tells the connection to pause."""
+    """A transport that takes ``capacity`` bytes until the test reads on; above that, it pauses the connection."""
 
     def __init__(self, rig: StreamingRig) -> None:
         self._rig = rig
@@ -97,7 +97,7 @@ class FakeOutlet:
             self.closed = (code, reason)
 
     def read_on(self, capacity: int | None = None) -> None:
-        """The client reads what the transport holds; from now on it takes ``capacity``."""
+        """Let the client read what the transport holds; from now on it takes ``capacity``."""
         self.buffered, self.capacity = 0, capacity
         if self.is_paused:
             self.is_paused = False
@@ -116,12 +116,12 @@ class FakeOutlet:
 
     @property
     def types(self) -> list[str]:
-        """Types of the messages received; for errors the code."""
+        """Types of the messages received; codes for errors."""
         return [message.get("code") or message["type"] for message in self.messages]
 
 
 class FakeBroker:
-    """History in a list. With ``is_gated``, each look into it waits until the test opens a gate."""
+    """History in a list. With ``is_gated``, each read of it waits until the test opens a gate."""
 
     epoch = "e"
 
@@ -153,7 +153,7 @@ class FakeBroker:
         return event
 
     def remove(self, event: Event) -> None:
-        """Let retention take an event."""
+        """Remove an event, as retention does."""
         self.events = [each for each in self.events if each is not event]
         self.gap_up_to[event.type] = max(event.id, self.gap_up_to.get(event.type, ZERO))
 
@@ -216,7 +216,7 @@ class FakeBroker:
             raise BrokerUnavailable("the test asked")
 
     def open_gate(self, number: int = 0) -> None:
-        """Let one of the looks that wait go on: the oldest, or the one with a number."""
+        """Let one of the waiting reads continue: the oldest, or the one with a number."""
         self.gates = deque(gate for gate in self.gates if not gate.done())
         if self.gates:
             gate = self.gates[number % len(self.gates)]
@@ -235,7 +235,7 @@ def _decoded_later(event: Event) -> Event:
 
 
 class StreamingRig:
-    """The rooms of streaming, wired. ``turn`` is the hub's turn of the loop."""
+    """The components of streaming, wired together. ``turn`` is the hub's turn of the loop."""
 
     def __init__(
         self,
@@ -280,7 +280,7 @@ class StreamingRig:
         window_bits: int = 0,
         key: KeyRecord | None = None,
     ) -> FakeOutlet:
-        """An admitted client, from its way out."""
+        """Return an admitted client, by its transport."""
         transport = FakeOutlet(self)
         transport.capacity = capacity
         self._connected += 1
@@ -299,7 +299,7 @@ class StreamingRig:
         return transport
 
     def join(self, transport: FakeOutlet, *channels: str, filters: Filters = EMPTY) -> None:
-        """Let a client receive live, without a word."""
+        """Let a client receive live events without subscribing by message."""
         self.hub.subscribe(self.connection(transport), Subscription(frozenset(channels), filters))
 
     def connection(self, transport: FakeOutlet) -> Connection:
@@ -307,7 +307,7 @@ class StreamingRig:
         return transport.connection
 
     def say(self, transport: FakeOutlet, action: str, **fields: Any) -> None:
-        """What a client sends."""
+        """Send a message as the client."""
         self.conversation.receive(self.connection(transport), json.dumps({"action": action, **fields}).encode())
 
     def publish(self, *events: NewEvent) -> list[Event]:
@@ -317,7 +317,7 @@ class StreamingRig:
         return stored
 
     def turn(self) -> bool:
-        """One turn of the loop for the hub. False when there was nothing to do."""
+        """Run one turn of the loop for the hub; return False if there was nothing to do."""
         if not self.soon:
             return False
         for _ in range(len(self.soon)):
@@ -325,12 +325,12 @@ class StreamingRig:
         return True
 
     def run(self) -> None:
-        """Turns until nothing is left to do."""
+        """Run turns until nothing is left to do."""
         while self.turn():
             pass
 
     async def settle(self) -> None:
-        """Let tasks and the hub go on until all wait for the test."""
+        """Let tasks and the hub run until all wait for the test."""
         ready: deque[Any] = getattr(asyncio.get_running_loop(), "_ready")  # noqa: B009 - asyncio has no public way
         idle_turns = 0
         for _ in range(200):

@@ -1,6 +1,6 @@
 """A scripted SQL Server for tests: TDS 7.4 with TLS, logins and statements, and a hook for each phase.
 
-It understands no SQL: what a hook returns is what the driver gets. One thread a connection.
+It does not understand SQL: a hook's return value is what the driver receives. One thread per connection.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Answer = bytes | Error | Drop | Reset | Silence | None
 
 
 class Statements(Protocol):
-    """What answers statements."""
+    """Answers statements."""
 
     def batch(self, connection: Connection, sql: str) -> Answer: ...
 
@@ -61,7 +61,7 @@ class Statements(Protocol):
 
 
 class NoStatements:
-    """Answers every statement with nothing."""
+    """Answers every statement with an empty result."""
 
     def batch(self, connection: Connection, sql: str) -> Answer:
         return None
@@ -80,7 +80,7 @@ SP_EXECUTE = 12
 
 
 class TdsServer:
-    """Listens on a free port of this machine while it is entered."""
+    """Listens on a free port of this machine while entered."""
 
     def __init__(self, statements: Statements | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.statements: Statements = statements or NoStatements()
@@ -120,7 +120,7 @@ class TdsServer:
         assert not self.faults, self.faults
 
     def drop_all(self) -> None:
-        """Break every connection there is."""
+        """Break every connection."""
         for peer in list(self._sockets):
             with suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
@@ -164,7 +164,7 @@ class Connection:
         self._stream: _Plain | _Tls = _Plain(peer)
 
     def run(self) -> None:
-        """Serve until one of both goes."""
+        """Serve until one side disconnects."""
         if not self._act(self.server.on_accept(), b""):
             return
         login = self._login()
@@ -235,7 +235,7 @@ class Connection:
         self._act(self.server.statements.call(self, call) if scripted is None else scripted, wire.done(token=0xFE))
 
     def _act(self, answer: Answer, success: bytes) -> bool:
-        """Do what the script says; tell whether the connection goes on."""
+        """Do what the script says; return whether the connection continues."""
         if isinstance(answer, Drop):
             raise EOFError
         if isinstance(answer, Reset):

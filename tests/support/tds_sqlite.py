@@ -1,7 +1,7 @@
-"""SQLite behind the scripted SQL Server: statements are answered, with SQL Server's types and error numbers.
+"""SQLite behind the scripted SQL Server: statements are answered with SQL Server's types and error numbers.
 
-It tests how the real drivers bind, convert and fail. It is no judge of T-SQL: what it needs to understand of it, it
-rewrites by a few patterns, and whatever else SQLite takes is taken.
+It tests how the real drivers bind, convert and fail. It does not validate T-SQL: it rewrites what it must with a few
+patterns, and accepts whatever else SQLite accepts.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ _DATATYPE_COLUMNS = (
 
 
 class SqliteStatements:
-    """Answers from a SQLite file. Text is compared without case, as SQL Server does by default."""
+    """Answers from a SQLite file. Text is compared case-insensitively, as SQL Server does by default."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def create_tables(self) -> None:
-        """Make the tables of keys, by the statements that SQLAlchemy makes for SQL Server."""
+        """Create the key tables with the statements that SQLAlchemy generates for SQL Server."""
         dialect = MSDialect_pyodbc()
         self.execute_script(
             ";".join(str(CreateTable(table).compile(dialect=dialect)) for table in metadata.sorted_tables)
         )
 
     def execute_script(self, script: str) -> None:
-        """Run T-SQL statements, separated by semicolons, before any client comes."""
+        """Run T-SQL statements, separated by semicolons, before any client connects."""
         database = sqlite3.connect(self.path)
         database.executescript(rewrite(script))
         database.close()
@@ -147,7 +147,7 @@ class SqliteStatements:
 
 
 def rewrite(sql: str) -> str:
-    """T-SQL as SQLite takes it."""
+    """Convert T-SQL to SQLite's dialect."""
     for pattern, replacement in _REWRITES:
         sql = pattern.sub(replacement, sql)
     if sql.lstrip().upper().startswith("CREATE TABLE"):
@@ -181,7 +181,7 @@ def _kind(declared: str, values: list[Any]) -> wire.Kind:
 
 
 def _list_objects(database: sqlite3.Connection) -> None:
-    """Fill the catalogue that SQLAlchemy asks whether a table exists."""
+    """Fill the catalogue in which SQLAlchemy looks up tables."""
     database.execute("DELETE FROM sys.objects")
     database.execute("INSERT INTO sys.objects SELECT 1, name, 'U' FROM main.sqlite_master WHERE type = 'table'")
 
@@ -200,7 +200,7 @@ def _error(error: sqlite3.Error, statement: str) -> Error:
 
 
 def _datatype_info(number: int) -> bytes:
-    """What pyodbc asks for when it connects; without an answer it cuts fractions of seconds and long texts."""
+    """Return what pyodbc asks for on connecting; without it, pyodbc truncates fractional seconds and long texts."""
     columns = [(name, kind) for name, _, kind in (pair.partition(":") for pair in _DATATYPE_COLUMNS.split())]
     rows = []
     if number in _DATATYPES:

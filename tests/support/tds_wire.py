@@ -24,7 +24,7 @@ _SELECT = 0xC1
 
 
 def packets(message: bytes, kind: int = RESULT) -> bytes:
-    """Cut a message into packets."""
+    """Split a message into packets."""
     size = PACKET_BYTES - 8
     parts = [message[start : start + size] for start in range(0, len(message), size)] or [b""]
     return b"".join(
@@ -34,7 +34,7 @@ def packets(message: bytes, kind: int = RESULT) -> bytes:
 
 
 def option_offsets(options: Sequence[tuple[int, bytes]]) -> bytes:
-    """The body of a PRELOGIN message."""
+    """Build the body of a PRELOGIN message."""
     head, body, start = b"", b"", 5 * len(options) + 1
     for kind, value in options:
         head += struct.pack(">BHH", kind, start + len(body), len(value))
@@ -43,7 +43,7 @@ def option_offsets(options: Sequence[tuple[int, bytes]]) -> bytes:
 
 
 def read_options(body: bytes) -> dict[int, bytes]:
-    """The options of a PRELOGIN message."""
+    """Parse the options of a PRELOGIN message."""
     options, place = {}, 0
     while body[place] != 0xFF:
         kind, start, length = struct.unpack(">BHH", body[place : place + 5])
@@ -54,7 +54,7 @@ def read_options(body: bytes) -> dict[int, bytes]:
 
 @dataclass
 class Login:
-    """What a LOGIN7 message tells."""
+    """The content of a LOGIN7 message."""
 
     user: str
     password: str
@@ -65,7 +65,7 @@ class Login:
 
 
 def read_login(body: bytes) -> Login:
-    """Read a LOGIN7 message; its password is only scrambled."""
+    """Parse a LOGIN7 message; its password is only obfuscated."""
 
     def field(place: int) -> bytes:
         start, length = struct.unpack("<HH", body[place : place + 4])
@@ -80,7 +80,7 @@ def read_login(body: bytes) -> Login:
 
 
 def _token_of(body: bytes) -> str | None:
-    """The security token among the feature extensions of a LOGIN7 message."""
+    """Return the security token among a LOGIN7 message's feature extensions."""
     start = struct.unpack("<H", body[56:58])[0]
     place = struct.unpack("<I", body[start : start + 4])[0]
     while place < len(body) and body[place] != 0xFF:
@@ -97,13 +97,13 @@ def _token_of(body: bytes) -> str | None:
 
 
 def short_text(text: str) -> bytes:
-    """A text with its length in one byte."""
+    """Build a text with a one-byte length."""
     raw = text.encode("utf-16-le")
     return struct.pack("<B", len(raw) // 2) + raw
 
 
 def error(number: int, message: str, severity: int) -> bytes:
-    """An ERROR token and the DONE that ends the answer."""
+    """Build an ERROR token and the DONE that ends the answer."""
     raw = message.encode("utf-16-le")
     body = struct.pack("<iBBH", number, 1, severity, len(raw) // 2) + raw + short_text("tds") + short_text("")
     body += struct.pack("<i", 1)
@@ -111,23 +111,23 @@ def error(number: int, message: str, severity: int) -> bytes:
 
 
 def done(status: int = 0, rows: int = 0, *, token: int = 0xFD, command: int = 0) -> bytes:
-    """A DONE token."""
+    """Build a DONE token."""
     return struct.pack("<BHHQ", token, status, command, rows)
 
 
 def affected(rows: int) -> bytes:
-    """The answer to a statement that changes rows."""
+    """Build the answer to a statement that changes rows."""
     return done(_DONE_COUNT, rows, command=0xC3)
 
 
 def environment_change(kind: int, new: bytes, old: bytes) -> bytes:
-    """An ENVCHANGE token."""
+    """Build an ENVCHANGE token."""
     body = struct.pack("<B", kind) + new + old
     return b"\xe3" + struct.pack("<H", len(body)) + body
 
 
 def welcome(login: Login) -> bytes:
-    """The answer to a login that is let in."""
+    """Build the answer to a successful login."""
     product = b"\x01" + struct.pack(">I", 0x74000004) + short_text("Microsoft SQL Server") + bytes((16, 0, 4, 0))
     answer = environment_change(1, short_text(login.database or "master"), short_text("master"))
     answer += environment_change(7, b"\x05" + COLLATION, b"\x00")
@@ -139,7 +139,7 @@ def welcome(login: Login) -> bytes:
 
 
 def transaction_answer(request: int) -> bytes:
-    """The answer to begin (5), commit (7) and rollback (8)."""
+    """Build the answer to begin (5), commit (7) and rollback (8)."""
     transaction = b"\x08" + b"\x01" * 8
     changes = {5: (8, transaction, b"\x00"), 7: (9, b"\x00", transaction), 8: (10, b"\x00", transaction)}
     return (environment_change(*changes[request]) if request in changes else b"") + done()
@@ -162,7 +162,7 @@ TYPE_INFO: dict[Kind, bytes] = {
 
 
 def table(columns: Sequence[tuple[str, Kind]], rows: Sequence[Sequence[Any]]) -> bytes:
-    """The answer to a query: its columns, its rows, and the DONE."""
+    """Build the answer to a query: its columns, its rows, and the DONE."""
     head = b"".join(struct.pack("<IH", 0, 9) + TYPE_INFO[kind] + short_text(name) for name, kind in columns)
     answer = b"\x81" + struct.pack("<H", len(columns)) + head
     for row in rows:
@@ -171,7 +171,7 @@ def table(columns: Sequence[tuple[str, Kind]], rows: Sequence[Sequence[Any]]) ->
 
 
 def encode(kind: Kind, value: Any) -> bytes:
-    """One value of a row."""
+    """Encode one value of a row."""
     if kind in {"text", "binary"}:
         if value is None:
             return b"\xff\xff"
@@ -199,7 +199,7 @@ def _encode_moment(moment: datetime) -> bytes:
 
 
 def procedure_answer(result: bytes, handle: int | None) -> bytes:
-    """A statement's answer as that of the procedure that ran it: DONE becomes DONEINPROC, then status and handle."""
+    """Build a statement's answer as its procedure gives it: DONE becomes DONEINPROC, then status and handle."""
     last, status = result[:-13], struct.unpack("<H", result[-12:-10])[0] | _DONE_MORE
     answer = last + b"\xff" + struct.pack("<H", status) + result[-10:] + b"\x79" + struct.pack("<i", 0)
     if handle is not None:
@@ -243,7 +243,7 @@ class Reader:
 
 
 def read_call(body: bytes) -> Call:
-    """Read the first call of an RPC message (its headers cut off)."""
+    """Parse the first call of an RPC message, without its headers."""
     reader = Reader(body)
     length = reader.number(2)
     procedure: int | str = reader.number(2) if length == 0xFFFF else reader.take(2 * length).decode("utf-16-le")
@@ -269,7 +269,7 @@ def _fixed(length: int) -> Callable[[Reader], Any]:
 
 
 def _nullable(read: Callable[[Reader, int], Any]) -> Callable[[Reader], Any]:
-    """A type whose information is its longest length, and whose values begin with their own."""
+    """Build a type whose information is its maximum length, and whose values begin with their own."""
 
     def read_value(reader: Reader) -> Any:
         reader.number(1)

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own: what it draws, what is typed, how it leaves the terminal."""
+"""A command on its own terminal: what it draws, what is typed, how it leaves the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-_])")
 
 
 class Terminal:
-    """Runs ``swimctl`` on a pseudo-terminal, as the first process of a session that has it."""
+    """Runs ``swimctl`` on a pseudo-terminal, as the first process of its session."""
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class Terminal:
         through: Sequence[str] = (),
         more: Mapping[str, str] | None = None,
     ) -> None:
-        """No words: a shell, into which is typed. ``through``: a command before it, as ``sh -c 'exec "$@" > FILE'``.
+        """Without words: a shell to type into. ``through``: a command before it, as ``sh -c 'exec "$@" > FILE'``.
 
-        ``more``: variables that its environment has besides.
+        ``more``: additional environment variables.
         """
         self._master, slave = os.openpty()
         self.resize(rows, columns)
@@ -70,7 +70,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What was drawn, without escapes."""
+        """What was drawn, without escape sequences."""
         return _ESCAPE.sub("", self.drawn)
 
     @property
@@ -82,7 +82,7 @@ class Terminal:
         return self.drawn.rfind("\x1b[?25h") >= self.drawn.rfind("\x1b[?25l")
 
     def read_until(self, holds: Callable[[Terminal], bool], seconds: float = 60) -> str:
-        """Read until something holds of what was drawn."""
+        """Read until a condition on what was drawn holds."""
         deadline = time.monotonic() + seconds
         while not holds(self):
             assert time.monotonic() < deadline, f"not drawn within {seconds} s:\n{self.text[-3000:]}"
@@ -90,7 +90,7 @@ class Terminal:
         return self.text
 
     def forget(self) -> None:
-        """Look only at what is drawn from now on."""
+        """Ignore what has been drawn so far."""
         self._read(0.1)
         self.drawn = ""
 

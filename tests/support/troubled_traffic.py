@@ -1,4 +1,4 @@
-"""Simulated flights to which everything happens that happens on the network, and what is true of them all the same."""
+"""Simulated flights with every trouble that occurs on the network, and the truth about them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ACCELERATION = 4
 
 
 class Seen(NamedTuple):
-    """What a snapshot lists of a flight, and what is true of it."""
+    """What a snapshot lists of a flight, and the truth about it."""
 
     pilot: FeedPilot | None
     prefile: FeedPrefile | None
@@ -54,7 +54,7 @@ class Seen(NamedTuple):
 
 
 class TroubledFlight:
-    """A simulated flight and its trouble. The same random numbers, the same trouble."""
+    """A simulated flight and its trouble. The same random numbers give the same trouble."""
 
     def __init__(self, flight: SimulatedFlight, random: Random, other_cid: int) -> None:
         self._flight = flight
@@ -69,11 +69,11 @@ class TroubledFlight:
 
     @property
     def ends_ms(self) -> int:
-        """When it is gone for good."""
+        """When it is gone permanently."""
         return self._flight.ends_ms
 
     def see(self, at_ms: int) -> Seen | None:
-        """Give what a snapshot taken at this moment lists."""
+        """Return what a snapshot taken at this moment lists."""
         prefile = self._flight.prefile(at_ms)
         if prefile is not None:
             return Seen(None, msgspec.structs.replace(prefile, cid=self._cid), False, 0)
@@ -92,7 +92,7 @@ class TroubledFlight:
         return Seen(dressed, None, shows_airborne, self._leap(at_ms))
 
     def _lives_ms(self, at_ms: int) -> int:
-        """Tell which moment of its flight it lives through."""
+        """Return the moment of its flight that it is at."""
         within_ms = max(0, min(at_ms, self._until_ms) - self._from_ms)
         if self.trouble == "set ahead" and at_ms >= self._from_ms:
             return at_ms + self._ahead_ms
@@ -103,7 +103,7 @@ class TroubledFlight:
         return at_ms
 
     def _when_ms(self, lived_ms: int) -> int | None:
-        """Tell when it lived through a moment of its flight; None: it was set past it."""
+        """Return when it was at a moment of its flight; None: it was moved past it."""
         if lived_ms < self._from_ms or self.trouble not in {"set ahead", "paused", "accelerated"}:
             return lived_ms
         if self.trouble == "set ahead":
@@ -117,7 +117,7 @@ class TroubledFlight:
         return lived_ms - (ACCELERATION - 1) * lasted_ms
 
     def truth(self) -> Iterator[tuple[str, int]]:
-        """Tell when it really left the ground and came to it; what it was set past never happened."""
+        """Return when it really took off and landed; what it was moved past never happened."""
         for landing in self._flight.landings:
             for kind, lived_ms in (("departed", landing.off_ms), ("arrived", landing.on_ms)):
                 at_ms = self._when_ms(lived_ms)
@@ -125,7 +125,7 @@ class TroubledFlight:
                     yield kind, at_ms
 
     def arrivals(self) -> Iterator[tuple[int, str | None, bool | None]]:
-        """Tell when it arrived where, and whether that was elsewhere than filed."""
+        """Return when it arrived where, and whether diverted."""
         for landing in self._flight.landings:
             at_ms = self._when_ms(landing.on_ms)
             if at_ms is not None:
@@ -138,7 +138,7 @@ class TroubledFlight:
         return self._cid
 
     def _window(self, random: Random) -> tuple[int, int]:
-        """Choose when the trouble begins and ends: mostly where it hurts, around take-off and landing."""
+        """Choose when the trouble begins and ends: mostly where it matters, around take-off and landing."""
         flight = self._flight
         landing = random.choice(flight.landings) if flight.landings else None
         off_ms, on_ms = (flight.off_ms, flight.on_ms) if landing is None else (landing.off_ms, landing.on_ms)
@@ -160,7 +160,7 @@ class TroubledFlight:
         return any(landing.off_ms < reported_ms <= landing.on_ms for landing in self._flight.landings)
 
     def _shows_airborne(self, pilot: FeedPilot, reported_ms: int) -> bool | None:
-        """Tell what an attentive observer can see: over some hundred feet, or slow on the ground."""
+        """Return what an attentive observer can see: above some hundred feet, or slow on the ground."""
         margin_ms = 40_000 if self._flight.aircraft.is_rotorcraft else 12_000
         landings = self._flight.landings
         if any(landing.off_ms + margin_ms <= reported_ms <= landing.on_ms - margin_ms for landing in landings):
@@ -205,7 +205,7 @@ def _reported(pilot: FeedPilot) -> int:
 
 
 class Delivery(NamedTuple):
-    """A snapshot as it reaches the detection."""
+    """A snapshot as detection receives it."""
 
     snapshot: Snapshot
     seen: list[Seen]
@@ -214,7 +214,7 @@ class Delivery(NamedTuple):
 
 
 def deliver(shots: Iterator[tuple[int, list[Seen]]], random: Random) -> Iterator[Delivery]:
-    """Lose some snapshots on the way, serve some twice, some late, some cut off."""
+    """Lose some snapshots, and deliver some twice, late or truncated."""
     before: Delivery | None = None
     for at_ms, seen in shots:
         pilots = [one.pilot for one in seen if one.pilot is not None]

@@ -1,4 +1,4 @@
-"""Judges statements by a grammar of T-SQL, as no SQL Server can be installed where the tests run."""
+"""Checks statements with a grammar of T-SQL, as no SQL Server can be installed where the tests run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class NotTsql(AssertionError):
 
 
 def check_tsql(sql: str) -> None:
-    """Raise NotTsql for what T-SQL does not have. The parser takes some of it, so the tree is looked at too."""
+    """Raise NotTsql for anything T-SQL lacks. The parser accepts some of it, so the tree is checked too."""
     try:
         trees = sqlglot.parse(sql, read="tsql", error_level=sqlglot.ErrorLevel.RAISE)
     except SqlglotError as error:
@@ -43,7 +43,7 @@ def _fault(tree: exp.Expr) -> str | None:
 
 
 class Statements:
-    """Everything that is run through an engine, as SQL Server would be sent it; each is judged at once."""
+    """All statements run through an engine, as they would be sent to SQL Server; each is checked at once."""
 
     def __init__(self, engine: Engine) -> None:
         self.sent: list[str] = []

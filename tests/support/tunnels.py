@@ -1,4 +1,4 @@
-"""A pool of cheap WebSocket clients, TLS or not: asyncio protocols that count what comes and see how it ends."""
+"""A pool of cheap WebSocket clients, with or without TLS: asyncio protocols that count messages and observe the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
 def masked(opcode: int, payload: bytes) -> bytes:
-    """One short frame of a client; its mask is zero, which changes nothing of the payload."""
+    """Build one short client frame; its mask is zero, so that the payload is unchanged."""
     assert len(payload) < 126
     return bytes((0x80 | opcode, 0x80 | len(payload))) + b"\0\0\0\0" + payload
 
@@ -117,7 +117,7 @@ class TunnelPool:
         await asyncio.gather(*(tunnel.ended for tunnel in self.tunnels))
 
     async def open(self, count: int, *, seconds: float = 30.0) -> int:
-        """Open so many more; how many of these are subscribed when all are, or the time is up."""
+        """Open this many more; return how many are subscribed when all are, or time is up."""
         loop = asyncio.get_running_loop()
         places = asyncio.Semaphore(IN_FLIGHT)
         before = len(self.tunnels)
@@ -147,18 +147,18 @@ class TunnelPool:
         return sum(1 for tunnel in self.tunnels if not tunnel.ended.done())
 
     async def received(self, events: int, *, seconds: float = 15.0) -> Counter[int]:
-        """Wait until each has had so many events, or the time is up: how many have had how many."""
+        """Wait until each has received this many events, or time is up; return how many have received how many."""
         deadline = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < deadline and any(each.events < events for each in self.tunnels):
             await asyncio.sleep(0.02)
         return Counter(each.events for each in self.tunnels)
 
     async def close_codes(self, *, seconds: float = 15.0) -> Counter[int | None]:
-        """Wait until all have ended, or the time is up: with which codes; those still open are not counted."""
+        """Wait until all have ended, or time is up; return their codes, without those still open."""
         await asyncio.wait([tunnel.ended for tunnel in self.tunnels], timeout=seconds)
         return Counter(tunnel.ended.result() for tunnel in self.tunnels if tunnel.ended.done())
 
 
 def _is_open(opened: asyncio.Future[bool]) -> bool:
-    """Tell whether it came to be let in; one that nobody waits for any more is cancelled."""
+    """Return True if it was admitted; one that nobody waits for any more is cancelled."""
     return opened.done() and not opened.cancelled() and opened.result()

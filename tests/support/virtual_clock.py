@@ -1,4 +1,4 @@
-"""A clock that stands still until somebody sleeps or the test moves it."""
+"""A clock that stands still until somebody sleeps or the test advances it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TimeIsUp(Exception):
 
 
 class VirtualClock:
-    """A ``Clock`` whose wall time and steady time move together: by hand, and by every sleep at once."""
+    """A ``Clock`` whose wall and monotonic time advance together: by hand, and at once with every sleep."""
 
     def __init__(self, start: datetime = START, *, seconds: float = 1_000.0, until: float = math.inf) -> None:
         self.wall_ms = start.timestamp() * 1000
@@ -37,7 +37,7 @@ class VirtualClock:
 
     @property
     def now(self) -> datetime:
-        """The wall time."""
+        """Return the wall time."""
         return START + timedelta(milliseconds=self.wall_ms - START.timestamp() * 1000)
 
     def now_ms(self) -> int:
@@ -48,12 +48,12 @@ class VirtualClock:
         return self.seconds
 
     async def sleep(self, seconds: float, /) -> None:
-        """Let the time pass at once. Raises TimeIsUp instead of passing the end."""
+        """Advance at once. Raises TimeIsUp instead of passing the end."""
         self.block(seconds)
         await asyncio.sleep(0)
 
     def block(self, seconds: float, /) -> None:
-        """Let the time pass at once, in a thread."""
+        """Advance at once, in a thread."""
         if self.elapsed + seconds > self.until:
             self.advance(self.until - self.elapsed)
             raise TimeIsUp
@@ -64,13 +64,13 @@ class VirtualClock:
         return self.luck
 
     def advance(self, seconds: float) -> None:
-        """Move both times."""
+        """Advance both times."""
         self.wall_ms += seconds * 1000
         self.seconds += seconds
 
 
 def clock_at(wall_ms: int) -> VirtualClock:
-    """Make a clock whose wall time is so many milliseconds since 1970."""
+    """Create a clock with this wall time in Unix milliseconds."""
     clock = VirtualClock()
     clock.wall_ms = float(wall_ms)
     return clock

@@ -1,4 +1,4 @@
-"""A client of the wire protocol on the library's own asyncio client: a foreign implementation to ours."""
+"""A client of the wire protocol on the library's asyncio client: an implementation independent of ours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WireClient:
         await self.connection.send(json.dumps(message) if isinstance(message, dict) else message)
 
     async def next(self) -> dict[str, Any]:
-        """The next message, whatever it is but a heartbeat."""
+        """Return the next message other than a heartbeat."""
         while True:
             async with asyncio.timeout(SECONDS):
                 message: dict[str, Any] = json.loads(await self.connection.recv())
@@ -35,14 +35,14 @@ class WireClient:
                 return message
 
     async def until(self, type: str) -> dict[str, Any]:
-        """Read on until a message of this type, or an error of this code, comes."""
+        """Read until a message of this type, or an error with this code, arrives."""
         while True:
             message = await self.next()
             if type in (message["type"], message.get("code")):
                 return message
 
     async def ask(self, action: str, **fields: Any) -> dict[str, Any]:
-        """Send one action; return its answer, events passed over."""
+        """Send one action; return its answer, skipping events."""
         await self.send({"action": action, **fields})
         while True:
             message = await self.next()
@@ -55,7 +55,7 @@ class WireClient:
         return answer
 
     async def events(self, count: int) -> list[dict[str, Any]]:
-        """The next events, so many."""
+        """Return the next events."""
         found: list[dict[str, Any]] = []
         while len(found) < count:
             message = await self.next()
@@ -64,7 +64,7 @@ class WireClient:
         return found
 
     async def closed(self) -> tuple[int | None, str]:
-        """Read to the end; return the code and reason of the server's close, None when there was none."""
+        """Read to the end; return code and reason of the server's close, or None."""
         try:
             while True:
                 await self.next()
@@ -73,12 +73,12 @@ class WireClient:
 
     @property
     def codes(self) -> list[str]:
-        """Types of the received messages, codes for errors."""
+        """The types of the received messages, codes for errors."""
         return [message.get("code") or message["type"] for message in self.received]
 
 
 async def open_client(url: str, key: str | None = None, **options: Any) -> WireClient:
-    """Connect, the key in a header; the greeting is not read yet."""
+    """Connect, with the key in a header; the greeting is not read yet."""
     headers = {"Authorization": f"Bearer {key}", **options.pop("headers", {})} if key else options.pop("headers", {})
     connection = await connect(url, additional_headers=headers, proxy=None, open_timeout=SECONDS, **options)
     return WireClient(connection)
@@ -86,7 +86,7 @@ async def open_client(url: str, key: str | None = None, **options: Any) -> WireC
 
 @asynccontextmanager
 async def dial(url: str, key: str | None = None, **options: Any) -> AsyncIterator[WireClient]:
-    """Connect, read the greeting, close at the end."""
+    """Connect, read the greeting, and close at the end."""
     client = await open_client(url, key, **options)
     try:
         assert (await client.next())["type"] == "connected", client.received
@@ -96,7 +96,7 @@ async def dial(url: str, key: str | None = None, **options: Any) -> AsyncIterato
 
 
 async def try_to_connect(url: str, key: str | None = None, **options: Any) -> tuple[list[str], int | None]:
-    """Connect and read: ``["connected"]`` and None when let in (left again at once), else codes and close code."""
+    """Connect and read: return ``["connected"]`` and None if admitted (then disconnect), else codes and close code."""
     client = await open_client(url, key, **options)
     try:
         if (await client.next())["type"] == "connected":

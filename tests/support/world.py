@@ -10,5 +10,5 @@ from swim_server.sources.airports import load_airfields
 
 @cache
 def world() -> Airfields:
-    """All airfields."""
+    """Return all airfields."""
     return load_airfields()

@@ -1,6 +1,6 @@
 """The Python SDK under the control of the conformance runner: commands in, reports out, no expectations.
 
-With the argument ``sync`` it is the synchronous client, whose ``connect`` returns while the stream goes on.
+With the argument ``sync`` it is the client for synchronous code, whose ``connect`` returns while the stream continues.
 """
 
 from __future__ import annotations

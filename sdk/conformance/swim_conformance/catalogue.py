@@ -81,7 +81,7 @@ SDKS: Mapping[str, Callable[[], Sequence[str]]] = {
 }
 """The SDKs by name, JavaScript both in Node.js and in a browser; each raises Unavailable if it can't be run."""
 FACES: Mapping[str, Callable[[], Sequence[str]]] = {"python-sync": _python_sync}
-"""The synchronous face of an SDK, on the same connection code."""
+"""A second interface of an SDK, on the same connection: the client for synchronous code."""
 FOREIGN: Mapping[str, Callable[[], Sequence[str]]] = {
     "websockets": _websockets,
     "aiohttp": _aiohttp,

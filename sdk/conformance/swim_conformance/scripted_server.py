@@ -39,6 +39,7 @@ class ScriptedServer:
         self.order = asyncio.Lock()
         """Held while events are sent, so that no live event overtakes one from history."""
         self._on_entry = on_entry
+        self._is_stopped = False
         self._attempts = 0
         self._signals: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,6 +82,7 @@ class ScriptedServer:
 
     async def stop(self) -> None:
         """Cut every connection and stop listening."""
+        self._is_stopped = True
         for task in list(self._tasks):
             task.cancel()
         for connection in self.connections:
@@ -149,6 +151,9 @@ class ScriptedServer:
         ]
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_stopped:  # accepted just before: nobody would ever close it
+            writer.transport.abort()
+            return
         connection = Connection(self, reader, writer)
         self.connections.append(connection)
         self._spawn(connection.run())

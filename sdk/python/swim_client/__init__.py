@@ -10,6 +10,8 @@ def on_departure(event, timestamp):
 
 client.subscribe(["flight.departed"], airports=["KJFK"])
 client.run()
+
+For synchronous code that loops over events, or does other work beside the stream: ``swim_client.sync``.
 """
 
 from swim_client.client import ClientBase, SWIMClient

@@ -1,4 +1,4 @@
-"""Whether to connect again after a connection's end, and when. Pure: time and chance come in as arguments."""
+"""Whether to reconnect after a connection has ended, and when. Pure: time and randomness are arguments."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Callable, NamedTuple, Optional
 from swim_client.errors import AuthenticationError, ProtocolError, RequestRefused, SwimError
 
 STABLE_SECONDS = 60.0
-"""A connection that lasted so long was a good one: the next failure counts as the first."""
+"""A connection that lasted this long was stable: the next failure counts as the first."""
 LONGEST_ADVICE_SECONDS = 3600.0
-"""However long a server asks to wait, nobody waits longer."""
+"""Upper limit of the wait that a server may ask for."""
 NORMAL = 1000
 ABNORMAL = 1006
 """The connection broke without a word."""
@@ -32,7 +32,7 @@ _RETRY_MS = re.compile(r"\bretry_ms=([0-9]{1,9})\b", re.ASCII)
 class Backoff:
     """Exponential backoff with full jitter: the n-th wait is a random part of ``first * 2**n``, up to a maximum.
 
-    Full jitter spreads thousands of clients that lost the same server evenly over the whole span.
+    Full jitter spreads thousands of clients that lost the same server evenly over the whole interval.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Backoff:
         self._random = random
 
     def set_limits(self, first_seconds: float, max_seconds: float) -> None:
-        """Let the waits to come lie between other limits."""
+        """Set the limits of the following waits."""
         self._first_seconds, self._max_seconds = first_seconds, max_seconds
 
     def ended(self, lasted_seconds: float) -> None:
-        """Take note of a connection's end. Only one that was stable lets the waits begin from the start again."""
+        """Record the end of a connection. Only a stable one resets the waits."""
         if lasted_seconds >= self._stable_seconds:
             self.failures = 0
 
@@ -66,27 +66,27 @@ class Backoff:
         return self._random() * ceiling
 
     def wait_after_session_seconds(self) -> float:
-        """Return how long to wait after a connection that the server had admitted: not long, as the server is there.
+        """Return the wait after a connection that the server had admitted: short, as the server is there.
 
-        Counts as a failure all the same: if the next attempt fails, the waits continue to grow.
+        It still counts as a failure: if the next attempt fails, the waits continue to grow.
         """
         self.failures += 1
         return self._random() * min(self._first_seconds, self._max_seconds)
 
     def wait_as_told_seconds(self, retry_after_seconds: float) -> float:
-        """Return how long to wait after a refusal with ``Retry-After``: that and a little more, to spread clients."""
+        """Return the wait after a refusal with ``Retry-After``: a little more, as many clients were told the same."""
         advice = min(retry_after_seconds, LONGEST_ADVICE_SECONDS)
         return advice + self._random() * self._first_seconds
 
 
 def retry_ms(reason: str) -> Optional[float]:
-    """Read ``retry_ms=…`` from a close reason, in seconds. The server gives each client a different one."""
+    """Parse ``retry_ms=…`` in a close reason, in seconds. The server gives each client a different one."""
     match = _RETRY_MS.search(reason)
     return min(int(match[1]) / 1000, LONGEST_ADVICE_SECONDS) if match else None
 
 
 def retry_after(header: Optional[str], now_seconds: float) -> Optional[float]:
-    """Read a ``Retry-After`` header, seconds or a date (RFC 9110, section 10.2.3), in seconds from now."""
+    """Parse a ``Retry-After`` header, seconds or a date (RFC 9110, section 10.2.3), in seconds from now."""
     if header is None:
         return None
     text = header.strip()
@@ -130,7 +130,7 @@ class Ending(NamedTuple):
     """Why the server refused the only subscription: nothing would ever come."""
 
     def final_error(self) -> Optional[SwimError]:
-        """Return the error with which the client stops for good; None: it connects again."""
+        """Return the error with which the client stops permanently; None: it reconnects."""
         reason = self.error_message or self.reason
         if self.refused is not None:
             return self.refused
@@ -148,7 +148,7 @@ class Ending(NamedTuple):
         return min(self.error_retry_ms / 1000, LONGEST_ADVICE_SECONDS)
 
     def told_reason(self) -> str:
-        """Return the reason in the server's words, also where the close that had it was lost."""
+        """Return the server's reason, even if the close frame that had it was lost."""
         return self.reason or (self.error_message or "" if self.error_code == RESTARTING else "")
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
-"""The client: what a program registers, asks for and runs.
+"""The client: what a program configures and runs.
 
-``ClientBase`` is what both faces have, ``SWIMClient`` the one for async code; the one for plain code is in ``sync``.
+``ClientBase`` is what both interfaces share, ``SWIMClient`` the one for async code; the one for synchronous code is in
+``sync``.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ _log = logging.getLogger("swim_client")
 
 
 class ClientBase:
-    """What a client has in async and in plain code alike: handlers, subscriptions, requests, settings, ``run``.
+    """What async and synchronous clients share: handlers, subscriptions, requests, settings, ``run``.
 
-    ``subscribe``, ``unsubscribe``, ``ping``, ``status``, ``publish`` and ``stop`` return at once and may be called
-    from any thread and from handlers. Handlers run one after the other, in the thread that runs the client.
+    ``subscribe``, ``unsubscribe``, ``ping``, ``status``, ``publish`` and ``stop`` return at once and may be called from
+    any thread and from handlers. Handlers run one after the other, in the thread that runs the client.
     """
 
     DEFAULT_URL = DEFAULT_URL
@@ -73,13 +74,13 @@ class ClientBase:
         ssl: Optional[ssl_module.SSLContext] = None,
         unix_path: Union[str, os.PathLike[str], None] = None,
     ) -> None:
-        """Prepare a client; nothing is connected yet. Raises ValueError for a missing key or a wrong setting.
+        """Configure a client without connecting. Raises ValueError for a missing key or an invalid setting.
 
-        ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. ``reconnect``: False
-        ends the run with the first connection. ``resume_file``: where to remember the last event handled, so that a
-        restarted program goes on from there. ``resume=False``: after a break, go on with what happens then. ``debug``:
-        tell each step on standard error. ``max_message_bytes``: no message to this program is longer; 4,096 or more.
-        ``unix_path``: connect to a Unix socket, which needs no key. Times in seconds.
+        ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. ``reconnect``: if
+        False, the run ends with the first connection. ``resume_file``: where to store the last event handled, so that a
+        restarted program continues from there. ``resume=False``: after a break, continue with live events only.
+        ``debug``: log each step to standard error. ``max_message_bytes``: receive no longer messages; 4,096 or more.
+        ``unix_path``: connect to a Unix socket, which needs no key. Times are in seconds.
         """
         self._settings = Settings(
             reconnect=reconnect,
@@ -102,7 +103,7 @@ class ClientBase:
         self._handlers = Handlers()
         self._subscriptions = Subscriptions()
         self.flights = FlightMirror(self._subscriptions.has_filters, self._is_handlers_thread)
-        """The flights that there are now, where the program has subscribed with ``state=True``."""
+        """The current flights, if the program has subscribed with ``state=True``."""
         self._handled: Optional[EventId] = None
         self._running: Optional[ClientRun] = None
         self._state_lock = threading.Lock()
@@ -127,8 +128,8 @@ class ClientBase:
     def on(self, event_type: Union[str, EventType]) -> Callable[[_F], _F]:
         """Register the decorated function, sync or async, for a type, ``family.*``, or ``*`` (every event).
 
-        It is called with ``(event, timestamp)``; with fewer if it takes fewer, and with the type as a third argument
-        if it takes three. Beside the server's types there are ``connected``, ``disconnected``, ``reconnected``,
+        It is called with ``(event, timestamp)``; with fewer arguments if it accepts fewer, and with the type as a third
+        one if it requires three. Besides the server's types there are ``connected``, ``disconnected``, ``reconnected``,
         ``gap``, ``error``, ``subscribed``, ``unsubscribed``, ``pong`` and ``status``.
         """
 
@@ -139,11 +140,11 @@ class ClientBase:
         return register
 
     def add_handler(self, event_type: Union[str, EventType], handler: Callable[..., Any]) -> None:
-        """Register a handler, as ``on`` does."""
+        """Register a handler, like ``on``."""
         self._handlers.add((_name(event_type),), handler)
 
     def remove_handler(self, event_type: Union[str, EventType], handler: Optional[Callable[..., Any]] = None) -> None:
-        """Take a handler of this type away, or all of them."""
+        """Remove a handler of this type, or all of them."""
         self._handlers.remove(_name(event_type), handler)
 
     # What to hear of.
@@ -167,15 +168,15 @@ class ClientBase:
         last: Optional[int] = None,
         state: bool = False,
     ) -> Answer:
-        """Add channels and filters, now and over every reconnect. Before or while connected, from any thread.
+        """Add channels and filters, now and after every reconnect. Before or while connected, from any thread.
 
-        Channels add up. Filters hold for the whole connection and merge by kind: a kind named again replaces its
-        value, ``[]`` clears it. ``bbox``: ``{north, south, east, west}`` or those four in this order. ``filters``:
-        kinds that have no argument here. One of ``after`` (an event id), ``since`` (a time, ``"10m"`` or a timedelta)
-        and ``last`` (a number) asks for history first; only possible with the first subscription. ``state``: send the
-        world as it is now first, and keep ``client.flights`` up to date. The answer is the server's; a refused
-        subscription is logged, told to the handlers of ``error``, and raised where the answer is awaited. If nothing
-        is left to which the client could subscribe at its start, ``run`` ends with the reason.
+        Channels add up. Filters apply to the whole connection and merge by kind: a kind named again replaces its value,
+        ``[]`` clears it. ``bbox``: ``{north, south, east, west}`` or those four in this order. ``filters``: kinds that
+        have no argument here. One of ``after`` (an event id), ``since`` (a time, ``"10m"`` or a timedelta) and ``last``
+        (a number) requests history first; only possible with the first subscription. ``state``: send the current state
+        first, and keep ``client.flights`` up to date. The answer is the server's; a refused subscription is logged,
+        passed to the handlers of ``error``, and raised where the answer is awaited. If every subscription is refused at
+        the start, ``run`` ends with the reason.
         """
         named = {
             "airports": airports,
@@ -205,11 +206,11 @@ class ClientBase:
         return answer
 
     def _has_begun(self) -> bool:
-        """Tell whether the stream has a beginning already: history can't be put before it any more."""
+        """Return True if the stream has already begun, so that no history can precede it."""
         return self.last_event_id is not None or (self.connected and bool(self._subscriptions))
 
     def unsubscribe(self, channels: Optional[Channels] = None) -> Answer:
-        """Take channels away; none named: all of them, and the filters."""
+        """Remove channels; without arguments, all channels and the filters."""
         names = read_channels(channels) if channels is not None else []
         version = self._subscriptions.remove(names)
         answer = self._new_answer()
@@ -223,19 +224,19 @@ class ClientBase:
     # Requests.
 
     def ping(self) -> Answer:
-        """Ask for a ``pong``. Fails when there is no connection."""
+        """Ask for a ``pong``. Fails without a connection."""
         return self._ask("ping", "pong")
 
     def status(self) -> Answer:
-        """Ask what the server knows of this connection. Fails when there is no connection."""
+        """Ask what the server knows about this connection. Fails without a connection."""
         return self._ask("status", "status")
 
     def publish(self, channel: str, data: Mapping[str, Any], event_id: Optional[str] = None) -> Answer:
-        """Put an event in; needs a key of the system tier. The answer, a dict with its ``id``, means: stored.
+        """Publish an event; needs a key of the system tier. The answer, a dict with its ``id``, means: stored.
 
-        Without a connection it waits for one. It is sent again if a connection ends before the answer, always under
-        the same ``event_id``, which makes that harmless: the event is published once. Raises TypeError or ValueError
-        for data that is no JSON.
+        Without a connection it waits for one. If a connection ends before the answer, the event is sent again under the
+        same ``event_id``, so that it is published only once. Raises TypeError or ValueError for data that JSON can't
+        express.
         """
         if self._running is None:
             raise ConnectionLost("the client isn't running: publish while it runs")
@@ -275,7 +276,7 @@ class ClientBase:
 
     @property
     def api_key(self) -> Optional[str]:
-        """The key; None where none is needed."""
+        """The key; None if none is needed."""
         return self._opener.key.reveal() if self._opener.key is not None else None
 
     @api_key.setter
@@ -284,7 +285,7 @@ class ClientBase:
 
     @property
     def reconnect(self) -> bool:
-        """Whether to connect again after a connection's end."""
+        """Whether to reconnect after a connection ends."""
         return self._settings.reconnect
 
     @reconnect.setter
@@ -311,7 +312,7 @@ class ClientBase:
 
     @property
     def ping_interval(self) -> float:
-        """How often to make sure that the server is still there, in seconds."""
+        """How often to check that the server is still there, in seconds."""
         return self._settings.ping_interval
 
     @ping_interval.setter
@@ -322,18 +323,18 @@ class ClientBase:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection that the server has greeted."""
+        """Whether there is a connection that the server has accepted."""
         return self.client_id is not None
 
     @property
     def client_id(self) -> Optional[str]:
-        """The server's name for the connection at hand; None while there is none."""
+        """The server's id for the current connection; None without one."""
         running = self._running
         return running.client_id if running is not None else None
 
     @property
     def last_event_id(self) -> Optional[str]:
-        """From where a later run would resume: everything up to this id has been handled."""
+        """Where a later run would resume: everything up to this id has been handled."""
         running = self._running
         handled = running.handled if running is not None else self._handled
         return None if handled is None else str(handled)
@@ -343,9 +344,9 @@ class ClientBase:
     def run(self) -> None:
         """Run until stopped. Blocks; handlers are called in this thread, the network has a thread of its own.
 
-        Returns after ``stop()`` and after Ctrl-C. Raises AuthenticationError when the key is refused, RequestRefused
-        when all it is to subscribe to is refused, ProtocolError when the server gives up on this client,
-        ConnectionLost with ``reconnect=False``.
+        Returns after ``stop()`` and after Ctrl-C. Raises AuthenticationError if the key is refused, RequestRefused if
+        every subscription is refused, ProtocolError if the server gives up on this client, ConnectionLost with
+        ``reconnect=False``.
         """
         if current_task() is not None:
             raise RuntimeError("run() blocks; in async code use: await client.run_async()")
@@ -358,9 +359,9 @@ class ClientBase:
             raise error.with_traceback(None) from None
 
     def stop(self) -> Answer:
-        """Close the connection for good and let the run end; events that wait are not handled. From any thread.
+        """Close the connection permanently and end the run; queued events are not handled. From any thread.
 
-        The answer, which need not be awaited, means: closed.
+        The answer, which need not be awaited, means that the connection is closed.
         """
         with self._state_lock:
             running = self._running
@@ -438,16 +439,16 @@ class ClientBase:
 
 
 class SWIMClient(ClientBase):
-    """Listens to SWIM; stays connected, resumes where it was, and hands each event over once and in order.
+    """Listens to SWIM: stays connected, resumes after a break, and delivers each event once and in order.
 
-    For async code, and for plain code that has handlers and nothing else to do: ``run()``. Plain code that loops over
-    events, or goes on beside the stream, takes ``swim_client.sync.SWIMClient``.
+    For async code, and for synchronous code that has only handlers: ``run()``. Synchronous code that loops over events,
+    or continues beside the stream, uses ``swim_client.sync.SWIMClient``.
     """
 
     _background: Optional[asyncio.Task[None]] = None
 
     async def run_async(self) -> None:
-        """Run until stopped or cancelled; raises as ``run`` does. Handlers must not block the loop."""
+        """Run until stopped or cancelled; raises what ``run`` raises. Handlers must not block the loop."""
         if self._background is not None and not self._background.done():
             await self._background
         else:
@@ -477,11 +478,11 @@ class SWIMClient(ClientBase):
     async def events(
         self, channels: Optional[Channels] = None, *args: Any, **filters: Any
     ) -> AsyncGenerator[Event, None]:
-        """Subscribe as ``subscribe`` does, and yield the events of these channels; without channels, every event.
+        """Subscribe like ``subscribe``, and yield the events of these channels; without channels, every event.
 
-        The loop must run beside the client: inside ``async with client``, or while ``run_async`` runs. It ends when
-        the client is stopped, and raises what ends the client otherwise. While its body works, no further event is
-        handed over to anybody. An event counts as handled when the loop asks for the next one, or ends.
+        The loop must run beside the client: inside ``async with client``, or while ``run_async`` runs. It ends when the
+        client is stopped, and raises the error that ends the client otherwise. While its body runs, no other event is
+        delivered to any handler. An event counts as handled when the loop asks for the next one, or ends.
         """
         patterns = tuple(read_channels(channels)) if channels is not None else ("*",)
         feed = EventQueue()
@@ -507,7 +508,7 @@ class SWIMClient(ClientBase):
             feed.close()
 
     async def snapshot(self, channels: Channels = "flight.*", *args: Any, **filters: Any) -> List[FlightEvent]:
-        """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
+        """Return the current flights; accepts channels and filters like ``subscribe``.
 
         The client must be connected. It stays subscribed, and ``client.flights`` is kept up to date from then on.
         """
@@ -518,9 +519,9 @@ class SWIMClient(ClientBase):
         return self.flights.where()
 
     def stop(self) -> Answer:
-        """Close the connection for good and let the run end; events that wait are not handled. From any thread.
+        """Close the connection permanently and end the run; queued events are not handled. From any thread.
 
-        The answer, which need not be awaited, means: closed.
+        The answer, which need not be awaited, means that the connection is closed.
         """
         background = self._background
         if self._running is None and background is not None and not background.done():
@@ -557,7 +558,7 @@ def _name(event_type: Union[str, EventType]) -> str:
 
 
 def _log_to_stderr() -> None:
-    """Tell each step, unless the program has set up its logging itself."""
+    """Log each step to standard error, unless the program has configured logging itself."""
     _log.setLevel(logging.DEBUG)
     if not _log.hasHandlers():
         handler = logging.StreamHandler()

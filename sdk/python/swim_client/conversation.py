@@ -1,6 +1,6 @@
-"""What one connection is asked for: all wishes in one subscribe, then each request of the program in turn.
+"""What one connection sends: all subscriptions in one message, then each of the program's requests in turn.
 
-One request is under way at a time: an error that comes belongs to the one that waits for its answer.
+Only one request is pending at a time, so that an error belongs to the one that waits for its answer.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ _log = logging.getLogger("swim_client")
 
 
 class RateLimiter:
-    """Lets at most so many through in any second; the rest wait their turn."""
+    """Limits requests to a number per second; further ones wait."""
 
     def __init__(self, per_second: int = 8, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._sent: Deque[float] = deque(maxlen=per_second)
         self._monotonic = monotonic
 
     def wait_seconds(self) -> float:
-        """Return how long the next one must wait from now."""
+        """Return how long the next request has to wait."""
         if len(self._sent) < (self._sent.maxlen or 1):
             return 0.0
         return max(0.0, self._sent[0] + WINDOW_SECONDS - self._monotonic())
 
     async def turn(self) -> None:
-        """Wait for the turn of one request, and take it."""
+        """Wait until one request may be sent, and count it."""
         wait = self.wait_seconds()
         if wait:
             await asyncio.sleep(wait)
@@ -65,7 +65,7 @@ class Refusal(NamedTuple):
 
     @classmethod
     def read(cls, message: Mapping[str, Any], redact: Callable[[str], str]) -> Refusal:
-        """Code and text stand at the top or in ``data``; the key, should it be in them, is taken out."""
+        """Parse code and text, at the top or in ``data``; the key is removed if it occurs in them."""
         data = message.get("data")
         data = data if isinstance(data, dict) else {}
         return cls(
@@ -75,12 +75,12 @@ class Refusal(NamedTuple):
         )
 
     def error(self) -> RequestRefused:
-        """Return the same as an exception for the program that asked."""
+        """Return the refusal as an exception for the program."""
         return RequestRefused(self.code, self.message, self.data)
 
 
 class Requests:
-    """Sends, and waits for the answer. The session tells what it reads."""
+    """Sends a request and waits for its answer, which the session passes in."""
 
     def __init__(self, socket: ClientConnection, *, inbox: Inbox, messages_per_second: int) -> None:
         self._socket = socket
@@ -91,12 +91,12 @@ class Requests:
         self._hides_refusal = False
 
     def answered(self, kind: str, message: Dict[str, Any]) -> None:
-        """Take an answer."""
+        """Accept an answer."""
         if self._waiter is not None and not self._waiter.done() and kind == self._awaited:
             self._waiter.set_result(message)
 
     def refused(self, refusal: Refusal) -> bool:
-        """Take an error. Returns whether it is dealt with here, so that nobody else needs to hear of it."""
+        """Accept an error. Returns True if it is handled here and need not be reported elsewhere."""
         if self._waiter is None or self._waiter.done():
             return False
         self._waiter.set_result(refusal)
@@ -105,9 +105,9 @@ class Requests:
     async def ask(
         self, message: Dict[str, Any], answer_type: str, *, hides_refusal: bool = False, may_overflow: bool = False
     ) -> Union[Refusal, Dict[str, Any], None]:
-        """Send one request and wait for its answer; None when there is none. Repeats what was rate limited.
+        """Send one request and wait for its answer; None if there is none. Repeats requests that were rate limited.
 
-        ``may_overflow``: a handler may be what waits for it; so when the inbox is full for long, it is held open.
+        ``may_overflow``: a handler may be waiting for it, so if the inbox stays full, it is allowed to grow.
         """
         while True:
             await self._pace.turn()
@@ -129,7 +129,7 @@ class Requests:
     async def _answer(
         self, waiter: asyncio.Future[Union[Refusal, Dict[str, Any]]], *, may_overflow: bool
     ) -> Union[Refusal, Dict[str, Any], None]:
-        """Wait for the answer. Time in which nothing is read, because the handlers are slow, hardly counts."""
+        """Wait for the answer. Time during which nothing is read, because handlers are slow, hardly counts."""
         waited, held_up, is_open = 0, 0, False
         try:
             while waited < ANSWER_SECONDS and held_up < HELD_UP_SECONDS:
@@ -150,7 +150,7 @@ class Requests:
 
 
 class Silent(SwimError):
-    """The server took the connection and says nothing."""
+    """The server accepted the connection but says nothing."""
 
 
 class First(NamedTuple):
@@ -163,7 +163,7 @@ class First(NamedTuple):
 
 
 class Conversation:
-    """Sends what the program asks for. ``run`` is its life; the session calls the rest for what it reads."""
+    """Sends the program's requests. ``run`` is its life; the session calls the other methods as it reads."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class Conversation:
         max_message_bytes: Optional[int],
     ) -> None:
         self.is_probing = False
-        """While subscriptions are tried one by one, what comes is not taken in."""
+        """While subscriptions are tried one by one, events are ignored."""
         self._requests = requests
         self._is_held_up = is_held_up
         self._progress = progress
@@ -196,24 +196,24 @@ class Conversation:
         self._refused: Optional[RequestRefused] = None
         """The last refusal of a subscription."""
         self._version = 0
-        """Of the subscriptions that this connection was told as a whole."""
+        """The version of the subscriptions that this connection has sent completely."""
 
     # Called by the session, in the order of what comes in.
 
     def greeted(self, data: Mapping[str, Any]) -> None:
-        """Go on once the server knows the key."""
+        """Continue now that the server has accepted the key."""
         self._greeting = data
         self._is_greeted.set()
 
     def take_first(self) -> Optional[First]:
-        """Return how the subscribe now answered was sent, if it is the connection's first; otherwise None."""
+        """Return how the subscribe now answered was sent, if it was the connection's first; otherwise None."""
         first, self._first = self._first, None
         return first
 
     # The life of the conversation.
 
     async def run(self) -> None:
-        """Wait for the greeting, subscribe to everything at once, then send what the program asks for."""
+        """Wait for the greeting, subscribe to everything at once, then send the program's requests."""
         await self._await_greeting()
         if self._first_greeting_handled is not None:
             await self._let_handlers_subscribe(self._first_greeting_handled)
@@ -228,7 +228,7 @@ class Conversation:
                 raise
 
     def _check_anything_is_left(self) -> None:
-        """Raise RequestRefused when the server refused everything: the program would wait for ever."""
+        """Raise RequestRefused if the server refused every subscription: the program would wait forever."""
         if self._refused is not None and not self._subscriptions:
             raise self._refused
 
@@ -244,7 +244,7 @@ class Conversation:
             greeted.cancel()
 
     async def _let_handlers_subscribe(self, handled: Signal) -> None:
-        """Give the handlers of ``connected`` time, so that all they subscribe to is resumed in one go."""
+        """Give the handlers of ``connected`` time, so that everything they subscribe to is resumed at once."""
         ran, asked = asyncio.ensure_future(handled.wait()), asyncio.ensure_future(self._commands.wait())
         try:
             await asyncio.wait({ran, asked}, timeout=HANDLERS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -264,7 +264,7 @@ class Conversation:
             _bring(command, answer)
 
     def _interrupted(self, command: Command) -> None:
-        """Handle a connection that ended before the server had answered."""
+        """Handle a connection that ended before the server answered."""
         if command.is_repeatable or command.version:
             self._commands.put_back(command)
         else:
@@ -294,7 +294,7 @@ class Conversation:
             await self._settle(wish, await self._requests.ask(message, "subscribed"))
 
     async def _subscribe_to_all(self) -> None:
-        """Tell the server every wish in one message, with the id after which to resume."""
+        """Send all subscriptions in one message, with the id after which to resume."""
         snapshot = self._subscriptions.snapshot()
         self._version = snapshot.version
         wishes = [wish for wish in snapshot.wishes if wish.channels]
@@ -313,7 +313,7 @@ class Conversation:
             await self._find_refused(wishes)
 
     async def _find_refused(self, wishes: List[PendingSubscription]) -> None:
-        """Try each alone, as one was refused and all with it; then begin again with those that are granted."""
+        """Find the subscription that made the server refuse all: try each alone, then start over with those granted."""
         self.is_probing = True
         granted = []
         for wish in wishes:
@@ -329,7 +329,7 @@ class Conversation:
             await self._subscribe_to_all()
 
     async def _ask_for_state(self, wishes: List[PendingSubscription], answer: Optional[Dict[str, Any]]) -> None:
-        """Ask for the state where it could not be asked for together with history, or none has come as a whole."""
+        """Request the state if that was impossible together with history, or if none arrived completely."""
         is_there = answer is None or "state_as_of" in answer or self._progress.has_state
         if not is_there and self._progress.server_resumes and self._subscriptions.wants_state():
             await self._requests.ask({**self._subscribe_message(wishes), "state": True}, "subscribed")
@@ -386,7 +386,7 @@ class Conversation:
 
 
 def _bring(command: Command, answer: Union[Refusal, Dict[str, Any], None]) -> None:
-    """Hand an answer, a refusal, or the lack of either to the one who asked."""
+    """Complete an answer with a reply, a refusal, or an error for the lack of both."""
     if answer is None:
         command.answer.fail(NoAnswer(command.action, ANSWER_SECONDS))
     elif isinstance(answer, Refusal):

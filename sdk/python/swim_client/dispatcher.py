@@ -1,7 +1,7 @@
-"""Takes messages out of the inbox, gives each to the program's handlers, and remembers how far it came.
+"""Takes messages from the inbox, calls the program's handlers, and remembers its position.
 
-No handler can stop the stream by what it raises. An ``async for`` loop is one of them: events are handed over one by
-one, each handled when the loop comes back.
+An error raised by a handler never stops the stream. An ``async for`` loop counts as a handler: an event is handled when
+the loop asks for the next one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from swim_client.resume import EventId, ResumeFile
 Handler = Callable[..., Any]
 SAVE_SECONDS = 1.0
 TURN_SECONDS = 0.01
-"""After so long without a pause the loop's other tasks get a turn."""
+"""After this long without a pause, the loop's other tasks get a turn."""
 _MAX_CACHED_TYPES = 1000
 _LAST_WORDS = frozenset({"disconnected", "error"})
 
@@ -29,7 +29,7 @@ _log = logging.getLogger("swim_client")
 
 
 class NotHandled(BaseException):
-    """Raised by a handler of ours that could not hand its event over: it doesn't count as handled."""
+    """Raised by an internal handler that could not deliver its event: the event does not count as handled."""
 
 
 class Registration:
@@ -41,12 +41,12 @@ class Registration:
         self._arguments = count_arguments(handler, is_wildcard=any(pattern.endswith("*") for pattern in patterns))
 
     def call(self, event: Event) -> Any:
-        """Call the handler with the event, its timestamp and its type, as many of them as it takes."""
+        """Call the handler with event, timestamp and type, or as many of these as it accepts."""
         return self.handler(*(event, event.timestamp, event.type)[: self._arguments])
 
 
 class Handlers:
-    """All handlers, called in the order in which they were registered. Any thread may register."""
+    """All handlers, called in order of registration. Any thread may register."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ class Handlers:
         self._cache: Dict[str, Tuple[Registration, ...]] = {}
 
     def add(self, patterns: Tuple[str, ...], handler: Handler) -> Registration:
-        """Register a handler, called once for a message that any of the patterns takes in. Raises TypeError."""
+        """Register a handler, called once for a message that any of the patterns includes. Raises TypeError."""
         if not callable(handler):
             raise TypeError(f"a handler is a function, not {handler!r}")
         registration = Registration(patterns, handler)
@@ -64,11 +64,11 @@ class Handlers:
         return registration
 
     def remove(self, pattern: str, handler: Optional[Handler] = None) -> None:
-        """Take a handler away, or all of a pattern."""
+        """Remove a handler, or all handlers of a pattern."""
         self._keep(lambda r: r.patterns != (pattern,) or (handler is not None and r.handler != handler))
 
     def discard(self, registration: Registration) -> None:
-        """Take one registration away."""
+        """Remove one registration."""
         self._keep(lambda kept: kept is not registration)
 
     def _keep(self, is_kept: Callable[[Registration], bool]) -> None:
@@ -77,7 +77,7 @@ class Handlers:
             self._cache = {}
 
     def of(self, event_type: str) -> Tuple[Registration, ...]:
-        """Return the handlers that a message of this type goes to."""
+        """Return the handlers of a message type."""
         cache = self._cache
         found = cache.get(event_type)
         if found is None:
@@ -87,7 +87,7 @@ class Handlers:
         return found
 
     async def hand_over(self, event: Event) -> None:
-        """Call each handler in turn. What one raises is logged, and the next is called."""
+        """Call each handler in turn. If one raises, log it and call the next."""
         for registration in self.of(event.type):
             try:
                 result = registration.call(event)
@@ -102,9 +102,10 @@ class Handlers:
 
 
 def count_arguments(handler: Handler, *, is_wildcard: bool) -> int:
-    """Return how many of event, timestamp and type a handler gets: two, unless it takes fewer or asks for the third.
+    """Return how many of event, timestamp and type a handler is called with.
 
-    One that takes any number gets the type if it was registered for a wildcard.
+    Two, unless it accepts fewer or requires three. One with variable arguments gets the type if it was registered for a
+    wildcard.
     """
     try:
         parameters = list(inspect.signature(handler).parameters.values())
@@ -122,21 +123,21 @@ def count_arguments(handler: Handler, *, is_wildcard: bool) -> int:
 
 
 def _is_being_cancelled() -> bool:
-    """Tell whether the task that runs the handlers is to end, rather than something the handler awaited."""
+    """Return True if the task that runs the handlers is cancelled, rather than something the handler awaited."""
     task = asyncio.current_task()
     cancelling = getattr(task, "cancelling", None)  # Python 3.11 and later; before, it can't be told apart
     return cancelling is None or cancelling() > 0
 
 
 class Feed(Protocol):
-    """A loop over events, in async or in plain code."""
+    """A loop over events, async or synchronous."""
 
     def end(self, error: Optional[BaseException] = None) -> None:
-        """Let the loop end, with an error where there is one."""
+        """End the loop, with an error if given."""
 
 
 class EventQueue:
-    """Between the dispatcher, which waits for the loop's body, and the loop. Lives in one asyncio loop."""
+    """Between the dispatcher, which waits for the loop's body, and the loop. Belongs to one asyncio loop."""
 
     def __init__(self) -> None:
         self._offered: Optional[Event] = None
@@ -157,7 +158,7 @@ class EventQueue:
             raise NotHandled
 
     async def take(self) -> Optional[Event]:
-        """Give back the event before, as handled, and take the next; None at the end, or the error that ended it."""
+        """Mark the previous event as handled and return the next; None, or the error, at the end."""
         self._give_back(is_handled=True)
         while self._offered is None:
             if self._error is not None:
@@ -170,7 +171,7 @@ class EventQueue:
         return event
 
     def end(self, error: Optional[BaseException] = None) -> None:
-        """Let the loop end, with an error where there is one."""
+        """End the loop, with an error if given."""
         if not self._has_ended:
             self._has_ended = True
             self._error = error
@@ -180,7 +181,7 @@ class EventQueue:
             self._news.set()
 
     def close(self) -> None:
-        """End the loop: what it had in hand counts as handled."""
+        """End the loop; its current event counts as handled."""
         self.end()
         self._give_back(is_handled=True)
 
@@ -190,7 +191,7 @@ class EventQueue:
 
 
 class Dispatcher:
-    """Hands each event over exactly once, in order. The program's handlers run in the thread that runs this."""
+    """Delivers each event exactly once, in order. The program's handlers run in the thread that runs this."""
 
     def __init__(
         self,
@@ -203,11 +204,11 @@ class Dispatcher:
         on_connected: Callable[[], None],
     ) -> None:
         self.handled = handled
-        """From where to resume: everything up to it has been handled."""
+        """Where to resume: everything up to it has been handled."""
         self.task: Optional[asyncio.Task[object]] = None
         """The task that runs the handlers."""
         self.is_stopping = False
-        """Set from any thread: events that still wait are dropped, not handled."""
+        """Set from any thread: queued events are dropped, not handled."""
         self._inbox = inbox
         self._handlers = handlers
         self._flights = flights

@@ -1,4 +1,4 @@
-"""What can go wrong for a program that listens. No text here ever holds a key."""
+"""Errors for programs that use this package. Their texts never contain a key."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, Dict, Optional
 
 
 class SwimError(Exception):
-    """The base of every error of this package."""
+    """The base class of this package's errors."""
 
 
 class AuthenticationError(SwimError):
-    """The key was refused for good: a person must act. Reconnecting would not help, so the client doesn't."""
+    """The key was refused permanently. The client does not reconnect, as that would not help."""
 
     def __init__(self, reason: str, code: Optional[int] = None) -> None:
         self.reason = reason
@@ -26,7 +26,7 @@ class AuthenticationError(SwimError):
 
 
 class ProtocolError(SwimError):
-    """The server closed with 4003: it could not read what this client sent, again and again. A bug; it stops."""
+    """The server closed with 4003: it repeatedly could not parse this client's messages. A bug; the client stops."""
 
     def __init__(self, reason: str, code: int = 4003) -> None:
         self.reason = reason
@@ -38,7 +38,7 @@ class ProtocolError(SwimError):
 
 
 class ConnectionLost(SwimError):
-    """There is no connection: it ended or could not be made, and nothing will bring what was asked for back."""
+    """There is no connection: it ended or could not be opened, and the pending request will not be repeated."""
 
     def __init__(self, reason: str, code: Optional[int] = None) -> None:
         self.reason = reason
@@ -51,14 +51,14 @@ class ConnectionLost(SwimError):
 
 
 class ClientStopped(ConnectionLost):
-    """The client was stopped before the answer came."""
+    """The client was stopped before the answer arrived."""
 
     def __init__(self) -> None:
         super().__init__("the client was stopped")
 
 
 class NoAnswer(SwimError):
-    """The server is there but did not answer a request in time."""
+    """The server is connected but did not answer a request in time."""
 
     def __init__(self, action: str, seconds: float) -> None:
         self.action = action
@@ -70,7 +70,7 @@ class NoAnswer(SwimError):
 
 
 class RequestRefused(SwimError):
-    """The server answered one request with an error. The connection goes on."""
+    """The server answered one request with an error. The connection stays open."""
 
     def __init__(self, code: str, message: str, data: Optional[Dict[str, Any]] = None) -> None:
         self.code = code
@@ -85,7 +85,7 @@ class RequestRefused(SwimError):
 
 
 class ResumeFileError(SwimError):
-    """The resume file can't be used. Going on without it would lose events silently, so the client doesn't."""
+    """The resume file can't be used. The client stops, as continuing without it would silently lose events."""
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path

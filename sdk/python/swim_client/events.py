@@ -1,6 +1,6 @@
-"""What handlers are given: each message's ``data`` as a dict, and the fields that the protocol names as attributes.
+"""What handlers receive: each message's ``data`` as a dict, with the protocol's fields as attributes.
 
-Nothing a server sends makes this raise: absent fields have their defaults, unknown ones are in the dict.
+Nothing a server sends makes this raise: absent fields have defaults, unknown ones are in the dict.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NOTHING: Mapping[str, Callable[[Any], Any]] = MappingProxyType({})
 
 
 class EventType(str, Enum):
-    """The names that ``on`` and ``subscribe`` take; plain strings do as well."""
+    """The names that ``on`` and ``subscribe`` accept; plain strings work too."""
 
     CONNECTED = "connected"
     SUBSCRIBED = "subscribed"
@@ -64,7 +64,7 @@ class Event(Dict[str, Any]):
 
     @property
     def time(self) -> Optional[datetime]:
-        """The timestamp as an aware datetime; None where it is no RFC 3339 time."""
+        """The timestamp as an aware datetime; None if it is not an RFC 3339 time."""
         return parse_time(self.timestamp)
 
     @classmethod
@@ -86,7 +86,7 @@ class Event(Dict[str, Any]):
 
 
 class _Field:
-    """An attribute that is read from the data when it is asked for: most of a stream's fields never are."""
+    """An attribute that is converted from the data on access, as most fields of a stream are never read."""
 
     def __init__(self, name: str, default: Callable[[], Any], convert: Optional[Callable[[Any], Any]]) -> None:
         self._name = name
@@ -106,7 +106,7 @@ class _Field:
 
 
 def _typed(converts: Mapping[str, Callable[[Any], Any]] = _NOTHING) -> Callable[[Type[_E]], Type[_E]]:
-    """Let the fields of a dataclass be those of the data, converted where a function is given."""
+    """Make the fields of a dataclass attributes of the data, converted by a function if one is given."""
 
     def make(made: Type[_E]) -> Type[_E]:
         for each in fields(made):  # type: ignore[arg-type]  # only dataclasses are decorated
@@ -122,7 +122,7 @@ def _constant(value: Any) -> Callable[[], Any]:
 
 
 def _number(value: Any) -> float:
-    """Read a number as the former server may send it, also as text; 0 for anything else."""
+    """Convert a number that the former server may send as text; 0 for anything else."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -131,7 +131,7 @@ def _number(value: Any) -> float:
 
 
 def _integer(value: Any) -> int:
-    """Read a whole number likewise."""
+    """Convert a whole number likewise."""
     return int(_number(value))
 
 
@@ -237,7 +237,7 @@ class PositionBatch(Event):
 
 
 class _Positions:
-    """Makes a batch's positions when they are first asked for."""
+    """Creates a batch's positions on first access."""
 
     def __get__(self, batch: Optional[PositionBatch], owner: Type[PositionBatch]) -> Any:
         if batch is None:
@@ -358,7 +358,7 @@ class Reconnection(Event):
     """``reconnected``: there is a connection again, and what could be recovered was handed over."""
 
     recovered: Optional[int] = None
-    """How many missed events came from history; None: it can't be known."""
+    """How many missed events were recovered from history; None: unknown."""
     after: Optional[str] = None
     """The id after which the stream was resumed."""
     disconnected_seconds: float = 0.0
@@ -388,9 +388,9 @@ class ErrorMessage(Event):
 
 
 def matches(pattern: str, event_type: str) -> bool:
-    """Tell whether a pattern (a type, ``family.*``, or ``*`` for every event) takes in a message's type.
+    """Return True if a pattern (a type, ``family.*``, or ``*`` for every event) includes a message's type.
 
-    ``*`` means events, which have a dot in their type, not the connection's own news such as ``connected``.
+    ``*`` means events, which have a dot in their type, not the client's own notices such as ``connected``.
     """
     if pattern == "*":
         return "." in event_type
@@ -400,7 +400,7 @@ def matches(pattern: str, event_type: str) -> bool:
 
 
 def parse_time(text: str) -> Optional[datetime]:
-    """Read an RFC 3339 time; None where it is none. One without an offset is taken as UTC."""
+    """Parse an RFC 3339 time; None for anything else. A time without an offset is taken as UTC."""
     head, _, rest = text.strip().replace("z", "Z").replace("Z", "+00:00").partition(".")
     digits = len(rest) - len(rest.lstrip("0123456789"))
     fraction = f".{rest[:digits][:6]:0<6}" if digits else ""
@@ -412,7 +412,7 @@ def parse_time(text: str) -> Optional[datetime]:
 
 
 _WHOLE = frozenset({"error", "subscribed", "unsubscribed", "pong", "publish_ack"})
-"""Messages whose fields stand at the top, not in ``data``."""
+"""Messages whose fields are at the top, not in ``data``."""
 
 _CLASSES: Dict[str, Type[Event]] = {
     "connected": ConnectionInfo,
@@ -427,7 +427,7 @@ _FAMILIES: Dict[str, Type[Event]] = {"flight": FlightEvent, "tmi": TMIEvent, "sp
 
 
 def decode(message: Mapping[str, Any]) -> Event:
-    """Make a typed event of a decoded message. Never raises for a message that is a JSON object."""
+    """Create a typed event from a decoded message. Never raises for a JSON object."""
     kind = str(message.get("type", ""))
     content: Any = message if kind in _WHOLE else message.get("data")
     content = content if isinstance(content, dict) else {}
@@ -443,7 +443,7 @@ def decode(message: Mapping[str, Any]) -> Event:
 
 
 def _error_content(message: Mapping[str, Any]) -> Dict[str, Any]:
-    """Code and text stand at the top or in ``data``: put them at the top."""
+    """Move code and text to the top: they may also be in ``data``."""
     data = message.get("data")
     inner = data if isinstance(data, dict) else {}
     content = dict(message)

@@ -1,4 +1,4 @@
-"""The flights that there are now: the state that the server sends, kept up to date by the events that follow."""
+"""The current flights: the state sent by the server, kept up to date by the events that follow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIELDS = (
     "groundspeed_kts", "heading_deg", "vertical_rate_fpm", "current_artcc", "current_fir", "current_sector", "phase",
     "off_utc", "in_utc", "first_seen_at", "updated_at",
 )  # fmt: skip
-"""What every flight has; None where it is not known."""
+"""The fields of every flight; None if unknown."""
 MAX_FIELDS = 64
 _NOT_OF_A_FLIGHT = frozenset({"changed", "count", "positions", "first_seen_at"})
 _ALIASES = {"lat": "latitude", "lon": "longitude"}
@@ -29,13 +29,14 @@ _log = logging.getLogger("swim_client")
 
 
 class FlightMirror(Mapping[Key, FlightEvent]):
-    """Flights by uid (by callsign where the server knows no uid). Any thread may read; each value is a copy.
+    """Flights by uid (by callsign if the server has no uid). Any thread may read; each value is a copy.
 
-    Right across reconnects, restarts and gaps: after a break the server says what was missed, or sends the state anew.
+    It stays correct across reconnects, restarts and gaps: after a break the server sends what was missed, or the state
+    again.
     """
 
     def __init__(self, has_filters: Callable[[], bool], is_own_thread: Callable[[], bool] = lambda: False) -> None:
-        """Begin empty; ``is_own_thread`` tells whether the caller's thread is the one that processes messages."""
+        """Begin empty; ``is_own_thread`` says whether the calling thread applies the messages, so can't wait for them."""
         self._has_filters = has_filters
         self._is_own_thread = is_own_thread
         self._lock = threading.Lock()
@@ -47,7 +48,7 @@ class FlightMirror(Mapping[Key, FlightEvent]):
         self._changes: List[Change] = []
         self._waiters: List[Answer] = []
         self.is_complete = False
-        """Whether a whole state has come, and all that followed it."""
+        """Whether a whole state has arrived, and everything that followed it."""
 
     # Reading.
 
@@ -64,12 +65,12 @@ class FlightMirror(Mapping[Key, FlightEvent]):
 
     @property
     def as_of(self) -> Optional[str]:
-        """The last event that is part of it; None before the first state has come."""
+        """The last event included; None before the first state has arrived."""
         found = self._last
         return None if found is None else str(found)
 
     def by_callsign(self, callsign: str) -> Optional[FlightEvent]:
-        """Find a flight; of several with one callsign, the one that was updated last."""
+        """Return the flight with this callsign; if there are several, the one updated last."""
         with self._lock:
             keys = self._by_callsign.get(callsign.strip().upper(), ())
             found = [self._flights[key] for key in keys]
@@ -78,7 +79,7 @@ class FlightMirror(Mapping[Key, FlightEvent]):
         return FlightEvent.from_dict(max(found, key=lambda flight: str(flight.get("updated_at"))))
 
     def where(self, predicate: Optional[Callable[[FlightEvent], bool]] = None, **fields: Any) -> List[FlightEvent]:
-        """List the flights whose fields have these values, and that the predicate lets pass."""
+        """List the flights whose fields have these values and that the predicate accepts."""
         with self._lock:
             rows = [
                 dict(flight)
@@ -89,22 +90,22 @@ class FlightMirror(Mapping[Key, FlightEvent]):
         return [flight for flight in flights if predicate(flight)] if predicate is not None else flights
 
     def snapshot(self) -> Tuple[Optional[str], List[Dict[str, Any]]]:
-        """Return the id of the last event that is part of it, and a copy of every flight, of one moment."""
+        """Return the id of the last event included, and a copy of every flight, as of one moment."""
         with self._lock:
             return self.as_of, [dict(flight) for flight in self._flights.values()]
 
     def on_change(self, handler: Change) -> Change:
         """Call ``handler(what, flight)`` for each change: ``added``, ``changed`` or ``removed``. Also a decorator.
 
-        It is called where the handlers of events are, before them.
+        It is called in the same thread as event handlers, before them.
         """
         self._changes = [*self._changes, handler]
         return handler
 
     def complete(self) -> Answer:
-        """Tell when a whole state has come: ``await`` it, or call ``result(timeout)``.
+        """Return an answer for the arrival of a whole state: ``await`` it, or call ``result(timeout)``.
 
-        Fails with what ends the client, should it end before.
+        It fails with the error that ends the client, if the client ends first.
         """
         waiter = Answer(self._is_own_thread)
         with self._lock:
@@ -117,7 +118,7 @@ class FlightMirror(Mapping[Key, FlightEvent]):
     # What comes. Called in the order of the messages, by whoever hands events over.
 
     def take(self, message: Mapping[str, Any]) -> bool:
-        """Take a message in. Returns whether it was about the state alone, and no event."""
+        """Apply a message. Returns True if it was only about the state, not an event."""
         kind: str = message["type"]
         if kind.startswith("state") and kind.partition(".")[0] == "state":
             if message.get("kind") == "flights":
@@ -137,7 +138,7 @@ class FlightMirror(Mapping[Key, FlightEvent]):
         return False
 
     def ended(self, error: Optional[BaseException]) -> None:
-        """Let go of who waits for a state: the client has ended, with an error where there is one."""
+        """Fail everything that waits for a state, as the client has ended, with an error if given."""
         with self._lock:
             waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -229,7 +230,7 @@ class FlightMirror(Mapping[Key, FlightEvent]):
 
 
 def _folded(flight: Optional[Mapping[str, Any]], kind: str, row: Mapping[str, Any], timestamp: Any) -> Dict[str, Any]:
-    """Change a flight as the server does: what an event names replaces what was known, also by None."""
+    """Apply an event to a flight as the server does: fields in the event, None included, replace former values."""
     found = dict(flight) if flight is not None else {**dict.fromkeys(FIELDS), "first_seen_at": timestamp}
     if kind == "flight.departed":
         found.update({name: None for name in _LEG_ENDED if name in found})

@@ -1,7 +1,7 @@
-"""The bounded hand-over from the network to the handlers, which may run in different threads.
+"""The bounded queue from the network to the handlers, which may run in different threads.
 
-When it is full, the network side waits and reads nothing more, so that TCP slows the server down. The network side
-can tell that it is held up, and keeps the connection alive meanwhile.
+When it is full, the network side stops reading, so that TCP slows the server down. The network side can tell that it is
+waiting, and keeps the connection alive meanwhile.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Deque, Mapping, Optional
 from swim_client.resume import EventId
 
 OVERFLOW_FACTOR = 10
-"""How far past its limits it may fill while a handler waits for an answer, which stands behind unread events."""
+"""How far it may exceed its limits while a handler waits for an answer that stands behind unread events."""
 
 
 class Item:
@@ -31,7 +31,7 @@ class Item:
 
 
 class Signal:
-    """An asyncio.Event of one loop that any thread may set. Made inside that loop."""
+    """An asyncio.Event of one loop that any thread may set. Must be created in that loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -39,7 +39,7 @@ class Signal:
         self._event = asyncio.Event()
 
     def set(self) -> None:
-        """Wake who waits."""
+        """Wake the waiting task."""
         if threading.get_ident() == self._thread:
             self._event.set()
             return
@@ -56,22 +56,22 @@ class Signal:
 class Inbox:
     """A queue with one writer and one reader, each in a loop of its own or both in one.
 
-    For each item only what is atomic anyway is done (an append, a counter of one's own); the lock is for waiting.
+    Per item, only atomic operations are used (an append, a counter with a single writer); the lock is only for waiting.
     """
 
     def __init__(self, max_items: int = 1000, max_bytes: int = 8 * 1024 * 1024) -> None:
         self.is_held_up = False
         """Whether the writer waits for room."""
         self.error: Optional[BaseException] = None
-        """After the end: what ended it, if it was an error."""
+        """After the end: the error that ended it, if any."""
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._items: Deque[Item] = deque()
         self._put_bytes = 0
-        """Counted by the writer alone."""
+        """Written only by the writer."""
         self._taken_bytes = 0
-        """Counted by the reader alone."""
+        """Written only by the reader."""
         self._has_ended = False
         self._is_abandoned = False
         self._waiting_handlers = 0
@@ -80,12 +80,12 @@ class Inbox:
         self._reader_waits = False
 
     async def put(self, item: Item) -> None:
-        """Add an item; waits while there is no room."""
+        """Add an item, waiting while there is no room."""
         await self.room()
         self.put_now(item)
 
     async def room(self) -> None:
-        """Wait until there is room. Only the writer may."""
+        """Wait until there is room. Only the writer may call it."""
         if self._room is None:
             self._room = Signal()
         while True:
@@ -98,13 +98,13 @@ class Inbox:
             await self._room.wait()
 
     def has_room(self) -> bool:
-        """Tell whether the writer may go on."""
+        """Return True if the writer may continue."""
         factor = OVERFLOW_FACTOR if self._waiting_handlers else 1
         size_bytes = self._put_bytes - self._taken_bytes
         return len(self._items) < self._max_items * factor and size_bytes < self._max_bytes * factor
 
     def put_now(self, item: Item) -> None:
-        """Add an item whether there is room or not."""
+        """Add an item even if there is no room."""
         if self._is_abandoned:
             return
         self._put_bytes += item.size_bytes
@@ -119,7 +119,7 @@ class Inbox:
             self._news.set()
 
     def get_now(self) -> Optional[Item]:
-        """Take the oldest item; None where there is none just now."""
+        """Return the oldest item; None if there is none at the moment."""
         try:
             item = self._items.popleft()
         except IndexError:
@@ -131,7 +131,7 @@ class Inbox:
         return item
 
     async def get(self) -> Optional[Item]:
-        """Take the oldest item; waits while there is none. None after the end."""
+        """Return the oldest item, waiting for one if there is none. None after the end."""
         if self._news is None:
             self._news = Signal()
         while True:
@@ -157,7 +157,7 @@ class Inbox:
             self._room.set()
 
     def hold_open(self) -> None:
-        """Make more room until ``release``: a handler waits for an answer, and neither would go on without it."""
+        """Allow more items until ``release``: a handler waits for an answer that stands behind unread events."""
         with self._lock:
             self._waiting_handlers += 1
             self._wake_writer()
@@ -168,7 +168,7 @@ class Inbox:
             self._waiting_handlers -= 1
 
     def end(self, error: Optional[BaseException] = None) -> None:
-        """Accept nothing more. The reader still gets what is there."""
+        """Mark the end: nothing more is added. The reader still gets the remaining items."""
         with self._lock:
             if not self._has_ended:
                 self._has_ended = True
@@ -176,7 +176,7 @@ class Inbox:
                 self._wake_reader()
 
     def abandon(self) -> None:
-        """Drop everything, including what is still put in: nobody reads any more."""
+        """Stop reading: drop everything, including items added later."""
         with self._lock:
             self._is_abandoned = True
             self._items.clear()

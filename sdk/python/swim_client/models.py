@@ -1,4 +1,4 @@
-"""What handlers are given, under the name of the former module."""
+"""What handlers receive, under the former module's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens the WebSocket: address, key header, timeouts, and what each refusal of the upgrade means."""
+"""Opens the WebSocket: address, key header, timeouts, and what each refused upgrade means."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _STATUS_LINE = re.compile(r"\bHTTP/\d\.\d (\d{3})\b")
 
 
 class ApiKey:
-    """A key that no ``repr``, log line or traceback gives away."""
+    """A key that never appears in a ``repr``, log line or traceback."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        """Take a key; blanks around it go. Raises ValueError for what no HTTP header can carry."""
+        """Store a key without surrounding blanks. Raises ValueError if no HTTP header can contain it."""
         stripped = text.strip()
         if not stripped:
             raise ValueError(f"no API key: pass one to SWIMClient(...), or set {ENVIRONMENT_VARIABLE}")
@@ -46,7 +46,7 @@ class ApiKey:
 
     @classmethod
     def find(cls, given: Optional[str]) -> ApiKey:
-        """Use the key given, else the environment's. Raises ValueError when there is neither."""
+        """Use the given key, otherwise the environment's. Raises ValueError if there is neither."""
         return cls(os.environ.get(ENVIRONMENT_VARIABLE, "") if given is None else given)
 
     def reveal(self) -> str:
@@ -54,7 +54,7 @@ class ApiKey:
         return self._text
 
     def redact(self, text: str) -> str:
-        """Take the key out of a text that comes from elsewhere."""
+        """Replace the key in a text from elsewhere."""
         return text.replace(self._text, "[key]")
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ USER_AGENT = f"swim-client/{__version__} Python/{platform.python_version()} webs
 
 
 class NotOpened(SwimError):
-    """No connection could be made; trying again may help."""
+    """The connection could not be opened; trying again may help."""
 
     def __init__(self, reason: str, retry_after_seconds: Optional[float] = None) -> None:
         self.reason = reason
@@ -84,19 +84,19 @@ class NotOpened(SwimError):
 
 
 class Line(ClientConnection):
-    """Hands each text message on as it comes in, to one function: the library's queue costs more than the rest."""
+    """Passes each text message to one function as it arrives: the library's queue costs more than everything else."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.failure: Optional[Exception] = None
-        """What the function raised: a fault of this package, which ended the connection."""
+        """The exception raised by the function: a bug in this package, which ended the connection."""
         self._take: Optional[Callable[[str], None]] = None
         self._early: List[Frame] = []
         self._parts: List[Union[bytes, bytearray, memoryview]] = []
         self._is_text = False
 
     def listen(self, take: Callable[[str], None]) -> None:
-        """Hand over what has come, and from now on what comes."""
+        """Pass on what has arrived, and from now on everything that arrives."""
         self._take = take
         early, self._early = self._early, []
         for frame in early:
@@ -129,32 +129,32 @@ class Line(ClientConnection):
                 self.transport.abort()
 
     def pause(self) -> None:
-        """Read no more until ``go_on``."""
+        """Stop reading until ``go_on``."""
         with contextlib.suppress(AttributeError):  # before Python 3.11 a line over TLS that has ended is None
             self.transport.pause_reading()
 
     def go_on(self) -> None:
-        """Read on."""
+        """Resume reading."""
         with contextlib.suppress(AttributeError):
             self.transport.resume_reading()
 
 
 class _NoRedirects(connect):
-    """The library would follow a redirect and show the key header to whatever host it names."""
+    """Refuses redirects: the library would follow one and send the key header to any host it names."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
 
 
 class _QuietLog(logging.LoggerAdapter):  # type: ignore[type-arg]  # not subscriptable before Python 3.11
-    """The library's log without its debug lines, which would show every header of the handshake, the key's too."""
+    """The library's log without its debug lines, which would show every handshake header, including the key."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
 def check_url(url: str) -> str:
-    """Return the URL if a WebSocket can be opened there. Raises ValueError."""
+    """Return the URL if it is a valid WebSocket URL. Raises ValueError."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError(f"not a WebSocket address: {shown(url)!r}; one looks like {DEFAULT_URL}")
@@ -162,13 +162,13 @@ def check_url(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Return the address without user, password, query and fragment: what may be logged."""
+    """Return the address without user, password, query and fragment: the part that may be logged."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _without_answer(error: BaseException) -> str:
-    """Tell what came in the place of an answer of HTTP/1.1: one of an older HTTP, something else, or nothing."""
+    """Describe what came instead of an HTTP/1.1 response: an older HTTP, something else, or nothing."""
     causes = [each for each in (error, error.__cause__) if each is not None]
     for cause in causes:
         found = _STATUS_LINE.search(str(cause))
@@ -181,7 +181,7 @@ def _without_answer(error: BaseException) -> str:
 
 
 class Opener:
-    """Makes connections to one server with one key."""
+    """Opens connections to one server with one key."""
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class Opener:
         if ssl is not None and not unix_path and not url.startswith("wss:"):
             raise ValueError(f"ssl is for wss:// addresses, not for {shown(url)}")
         self.address = str(unix_path) if unix_path else shown(url)
-        """Where it connects to, as it may be logged."""
+        """The address to connect to, as it may be logged."""
         self._url = url
         self.key = key
         """Used from the next connection on."""
@@ -204,7 +204,7 @@ class Opener:
         self._timeout_seconds = timeout_seconds
 
     def redact(self, text: str) -> str:
-        """Take the key out of a text."""
+        """Replace the key in a text."""
         return self.key.redact(text) if self.key else text
 
     async def open(self) -> Line:

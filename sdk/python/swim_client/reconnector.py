@@ -1,7 +1,7 @@
-"""The life of a client over many connections: connect, serve, wait, connect again, until stopped or refused for good.
+"""The sequence of a client's connections: connect, serve, wait, reconnect, until stopped or permanently refused.
 
-The network side runs in the loop of the handlers, or in a thread of its own, which no handler can block. A
-``ClientRun`` has everything that exists from a run's start to its end, and no longer.
+The network side runs in the handlers' loop, or in a thread of its own that no handler can block. A ``ClientRun`` has
+everything that exists from a run's start to its end, and no longer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swim_client.session import Session, disconnected_notice
 from swim_client.subscriptions import Answer, Command, Commands, Subscriptions
 
 LEAST_MESSAGE_BYTES = 4096
-"""What the server takes as ``max_message_bytes``."""
+"""The least ``max_message_bytes`` that the server accepts."""
 
 _log = logging.getLogger("swim_client")
 
@@ -48,7 +48,7 @@ class Settings:
     max_queued_bytes: int = 8 * 1024 * 1024
     resume: bool = True
     max_message_bytes: Optional[int] = None
-    """The longest message that this program can take; None: whatever the server sends."""
+    """The longest message that this program accepts; None: no limit."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if value is not None and not isinstance(value, bool) and not value > 0:
@@ -59,7 +59,7 @@ class Settings:
 
 
 class Reconnector:
-    """Keeps one client connected. Made and run inside the network's loop; any thread may ``send`` and ``stop``."""
+    """Keeps one client connected. Created and run in the network's loop; any thread may call ``send`` and ``stop``."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Reconnector:
         closed: Answer,
     ) -> None:
         self.session: Optional[Session] = None
-        """The connection at hand."""
+        """The current connection."""
         self.commands = Commands()
         self.first_greeting_handled = Signal()
         """Set once the handlers of the first ``connected`` have run."""
@@ -90,12 +90,12 @@ class Reconnector:
 
     @property
     def client_id(self) -> Optional[str]:
-        """The name of the connection at hand; None while there is none."""
+        """The server's id for the current connection; None without one."""
         session = self.session
         return session.client_id if session is not None else None
 
     def stop(self) -> None:
-        """Close for good. Any thread may call this, more than once."""
+        """Close permanently. Any thread may call this, repeatedly."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stop)
 
@@ -109,11 +109,11 @@ class Reconnector:
         return self._is_stopping
 
     def send(self, command: Command) -> None:
-        """Let the connection at hand, or the next one, send a request."""
+        """Queue a request for the current connection, or the next one."""
         self.commands.put(command)
 
     async def run(self) -> None:
-        """Stay connected. Ends when stopped, or with an error after which nothing can be done; the inbox tells."""
+        """Stay connected. Ends when stopped, or with a permanent error, which the inbox reports."""
         self._task = asyncio.current_task()
         error: Optional[BaseException] = None
         try:
@@ -153,7 +153,7 @@ class Reconnector:
         return wait
 
     async def _serve(self, socket: Line) -> float:
-        """Serve one connection to its end. Returns how long to wait before the next; raises when there is none."""
+        """Serve one connection until it ends. Returns how long to wait before the next; raises if there is none."""
         settings = self._settings
         session = self.session = Session(
             socket,
@@ -184,7 +184,7 @@ class Reconnector:
         return self._ended(ending, was_greeted=session.client_id is not None)
 
     def _look_at_limits(self) -> None:
-        """Keep to what the program may have changed since."""
+        """Apply the settings that the program may have changed."""
         self._backoff.set_limits(self._settings.reconnect_interval, self._settings.max_reconnect_interval)
 
     def _ended(self, ending: Ending, *, was_greeted: bool) -> float:
@@ -217,7 +217,7 @@ class Reconnector:
 
 
 class NetworkTask:
-    """Runs the link as a task of the handlers' loop: for async programs, whose handlers don't block."""
+    """Runs the reconnector as a task in the handlers' loop: for async programs, whose handlers don't block."""
 
     def __init__(self, make_link: Callable[[], Reconnector]) -> None:
         self._make_link = make_link
@@ -226,27 +226,27 @@ class NetworkTask:
         self._thread_id = threading.get_ident()
 
     def is_this_thread(self) -> bool:
-        """Tell whether answers arrive in the thread that asks."""
+        """Return True if answers are delivered in the calling thread."""
         return self._thread_id == threading.get_ident()
 
     async def open(self) -> Reconnector:
-        """Make the link. It does nothing before ``start``."""
+        """Create the reconnector. It does nothing before ``start``."""
         self._link = self._make_link()
         return self._link
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start connecting."""
         assert self._link is not None, "open() comes first"
         self._task = asyncio.ensure_future(self._link.run())
 
     async def ended(self) -> None:
-        """Wait until the link has ended; being cancelled doesn't cancel it."""
+        """Wait until the reconnector has ended; cancelling this does not cancel it."""
         if self._task is not None:
             await asyncio.wait({self._task})
 
 
 class NetworkThread:
-    """Runs the link in a loop and a thread of its own: for plain programs, whose handlers may take their time."""
+    """Runs the reconnector in a loop and thread of its own: for plain programs, whose handlers may be slow."""
 
     def __init__(self, make_link: Callable[[], Reconnector]) -> None:
         self._make_link = make_link
@@ -260,16 +260,16 @@ class NetworkThread:
         self._thread = threading.Thread(target=self._run, name="swim-client-network", daemon=True)
 
     def is_this_thread(self) -> bool:
-        """Tell whether answers arrive in the thread that asks."""
+        """Return True if answers are delivered in the calling thread."""
         return self._thread is threading.current_thread()
 
     async def open(self) -> Reconnector:
-        """Start the thread and make the link in it. It does nothing before ``start``."""
+        """Start the thread and create the reconnector in it. It does nothing before ``start``."""
         self._thread.start()
         return await asyncio.wrap_future(self._opened)
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start connecting."""
         self._is_wanted = True
         self._go_on()
 
@@ -279,7 +279,7 @@ class NetworkThread:
             self._may_start.set()
 
     async def ended(self) -> None:
-        """Wait until the link has ended and the thread with it."""
+        """Wait until the reconnector and its thread have ended."""
         self._go_on()
         await asyncio.shield(asyncio.wrap_future(self._ended))
         self._thread.join()
@@ -304,7 +304,7 @@ NetworkClass = Union[Type[NetworkTask], Type[NetworkThread]]
 
 
 class ClientRun:
-    """Reconnector, inbox and dispatcher of one run. Once open, ``send`` and ``stop`` may be called from any thread."""
+    """Reconnector, inbox and dispatcher of one run. Once open, any thread may call ``send`` and ``stop``."""
 
     def __init__(
         self,
@@ -339,7 +339,7 @@ class ClientRun:
 
     @property
     def client_id(self) -> Optional[str]:
-        """The server's name for the connection at hand; None while there is none."""
+        """The server's id for the current connection; None without one."""
         return self._link.client_id if self._link is not None else None
 
     @property
@@ -348,11 +348,11 @@ class ClientRun:
         return self._dispatcher.handled
 
     def is_network_thread(self) -> bool:
-        """Tell whether this very thread is the one that brings answers."""
+        """Return True if the calling thread is the one that delivers answers."""
         return self._network is not None and self._network.is_this_thread()
 
     async def open(self, network_class: NetworkClass) -> None:
-        """Make the network side; it does nothing before ``run``."""
+        """Create the network side; it does nothing before ``run``."""
         self._network = network_class(self._make_link)
         self._link = await self._network.open()
 
@@ -367,7 +367,7 @@ class ClientRun:
         )
 
     async def run(self) -> None:
-        """Connect, and hand over what comes, until stopped. Raises what ends it otherwise."""
+        """Connect, and deliver what arrives, until stopped. Raises the error that ends it otherwise."""
         assert self._network is not None, "open() comes first"
         self._network.start()
         await self._dispatcher.run()
@@ -384,14 +384,14 @@ class ClientRun:
         self._link.send(command)
 
     def stop(self) -> Answer:
-        """Close for good. The answer means: the connection is closed; a handler that runs still may finish."""
+        """Close permanently. The answer means that the connection is closed; a running handler may finish."""
         self._dispatcher.is_stopping = True
         if self._link is not None:
             self._link.stop()
         return self._closed
 
     async def finish(self) -> None:
-        """Close and let go of everything; what the program still waits for fails. Waits until that is done."""
+        """Close and release everything; pending requests fail. Waits until done."""
         self.stop()
         self._inbox.abandon()
         try:
@@ -411,7 +411,7 @@ class ClientRun:
 
 
 def current_task() -> Optional[asyncio.Task[Any]]:
-    """Return the task that this code runs in; None outside of any loop."""
+    """Return the task that this code runs in; None outside an event loop."""
     try:
         return asyncio.current_task()
     except RuntimeError:

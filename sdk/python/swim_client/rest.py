@@ -26,7 +26,7 @@ _ENDED = frozenset({"ARRIVED"})
 
 
 class NotServed(SwimError):
-    """The former service had this, and this one does not."""
+    """The former service offered this, but this one does not."""
 
     def __init__(self, name: str, instead: str) -> None:
         self.name = name
@@ -38,12 +38,12 @@ class NotServed(SwimError):
 
 
 class SWIMRestClient:
-    """Asks for the state as it is now. Raises AuthenticationError, RequestRefused, ConnectionLost."""
+    """Requests the current state. Raises AuthenticationError, RequestRefused, ConnectionLost."""
 
     def __init__(
         self, api_key: Optional[str] = None, base_url: Optional[str] = None, timeout: float = 30.0, debug: bool = False
     ) -> None:
-        """Take the key (default ``SWIM_API_KEY``) and the address (default: that of ``SWIM_URL``, over HTTP)."""
+        """Set the key (default ``SWIM_API_KEY``) and the address (default: that of ``SWIM_URL``, over HTTP)."""
         self._key = ApiKey.find(api_key)
         self.base_url = (base_url or _http_url(os.environ.get("SWIM_URL") or DEFAULT_URL)).rstrip("/")
         self.timeout = timeout
@@ -85,7 +85,7 @@ class SWIMRestClient:
     def get_flight(
         self, gufi: Optional[str] = None, flight_key: Union[str, int, None] = None, format: str = "legacy"
     ) -> Document:
-        """Return one flight by its uid or its callsign, given as ``flight_key``."""
+        """Return one flight by its uid or callsign, given as ``flight_key``."""
         if flight_key is None:
             _not_served("gufi", "ask by flight_key: the flight_uid or the callsign")
         return dict(self._get(f"/flights/{urllib.parse.quote(str(flight_key), safe='')}", {"format": "json"}))
@@ -139,41 +139,41 @@ class SWIMRestClient:
         return {**shown, "summary": {name: len(rows) for name, rows in shown.items()}}
 
     def get_tmi_controlled(self, airport: Optional[str] = None, program_type: Optional[str] = None) -> NoReturn:
-        """Say that this is not served."""
+        """Raise NotServed."""
         _not_served("get_tmi_controlled", "use get_tmi_programs, and the flights of its airports")
 
     def ingest_flights(self, flights: Any) -> NoReturn:
-        """Say that this is not served."""
+        """Raise NotServed."""
         _not_served("ingest_flights", "SWIMClient.publish('flight.updated', …) or POST /events, with a system key")
 
     def ingest_tracks(self, tracks: Any) -> NoReturn:
-        """Say that this is not served."""
+        """Raise NotServed."""
         _not_served("ingest_tracks", "SWIMClient.publish('flight.positions', …) or POST /events, with a system key")
 
     def get_api_info(self) -> Document:
-        """Return the description of the service: OpenAPI."""
+        """Return the OpenAPI description of the service."""
         return dict(self._get("/openapi.json", {}))
 
     # The same in async code, in a thread of the loop's pool.
 
     async def get_flights_async(self, *args: Any, **more: Any) -> Document:
-        """Return what ``get_flights`` does."""
+        """Return what ``get_flights`` returns."""
         return await _in_thread(self.get_flights, *args, **more)
 
     async def get_flight_async(self, *args: Any, **more: Any) -> Document:
-        """Return what ``get_flight`` does."""
+        """Return what ``get_flight`` returns."""
         return await _in_thread(self.get_flight, *args, **more)
 
     async def get_positions_async(self, *args: Any, **more: Any) -> Document:
-        """Return what ``get_positions`` does."""
+        """Return what ``get_positions`` returns."""
         return await _in_thread(self.get_positions, *args, **more)
 
     async def get_tmi_programs_async(self, *args: Any, **more: Any) -> Document:
-        """Return what ``get_tmi_programs`` does."""
+        """Return what ``get_tmi_programs`` returns."""
         return await _in_thread(self.get_tmi_programs, *args, **more)
 
     async def get_api_info_async(self) -> Document:
-        """Return what ``get_api_info`` does."""
+        """Return what ``get_api_info`` returns."""
         return await _in_thread(self.get_api_info)
 
     # The wire.
@@ -208,7 +208,7 @@ class SWIMRestClient:
         """Do nothing: each request has a connection of its own."""
 
     async def close_async(self) -> None:
-        """Do nothing likewise."""
+        """Do nothing: each request has a connection of its own."""
 
     def __enter__(self) -> SWIMRestClient:
         return self
@@ -228,7 +228,7 @@ class SWIMRestClient:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The key is shown to nobody else: a redirect is an answer like any other."""
+    """Refuses redirects, so that the key is sent to no other host."""
 
     def redirect_request(self, *args: Any, **more: Any) -> None:
         return None
@@ -243,7 +243,7 @@ async def _in_thread(work: Callable[..., Document], *args: Any, **more: Any) -> 
 
 
 def _http_url(url: str) -> str:
-    """Make the HTTP address of a WebSocket address: the same host and path, without the endpoint's last part."""
+    """Derive the HTTP address from a WebSocket address: the same host and path, without the last path segment."""
     parts = urllib.parse.urlsplit(url)
     scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
     path = parts.path.rstrip("/")
@@ -259,7 +259,7 @@ def _filters(dept_icao: Names, dest_icao: Names, artcc: Names, phase: Names) -> 
 
 
 def _is_leg(flight: Document, dept_icao: Names, dest_icao: Names) -> bool:
-    """Tell whether a flight leaves and arrives where it should; the service's own filter asks for either."""
+    """Return True if a flight departs and arrives as asked; the service's own filter accepts either airport."""
     departures, arrivals = _list(dept_icao), _list(dest_icao)
     return (not departures or flight.get("dep") in departures) and (not arrivals or flight.get("arr") in arrivals)
 

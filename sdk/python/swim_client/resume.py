@@ -1,10 +1,10 @@
-"""Where this client stands in the order of all events, and the file that remembers it.
+"""The client's position in the order of all events, and the file that remembers it.
 
 ``Progress`` is pure: messages and times in, decisions out. Two positions are kept. The *baseline* is the last event
-taken in: nothing at or before it is handed over again. The *point* is where to resume: every event up to it that was
-asked for has come. It is the last event's id, or, on a quiet subscription, a later one that the server named; else a
-client that heard nothing for days would be told of a gap that is none, because history no longer reaches back to its
-last event.
+received: nothing at or before it is delivered again. The *point* is where to resume: every requested event up to it has
+been received. It is the last event's id, or, on a quiet subscription, a later id named by the server; otherwise a
+client that received nothing for days would be told of a gap that does not exist, because history no longer reaches back
+to its last event.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from zlib import crc32
 from swim_client.errors import ResumeFileError
 
 SETTLED_SECONDS = 600.0
-"""A replay that was silent for so long is over, even where no event has shown it."""
+"""A replay that was silent for this long is over, even if no event has shown it."""
 _MAX_BYTES = 4096
 
 
 class EventId(NamedTuple):
-    """``<unix-ms>-<seq>``; compares like the order in which events were stored."""
+    """``<unix-ms>-<seq>``; compares in the order in which events were stored."""
 
     milliseconds: int
     sequence: int
@@ -34,7 +34,7 @@ class EventId(NamedTuple):
 
 
 def parse_id(text: object) -> Optional[EventId]:
-    """Read an event id; None for anything that is none."""
+    """Parse an event id; None for anything else."""
     if not isinstance(text, str) or not text.isascii():
         return None
     milliseconds, _, sequence = text.partition("-")
@@ -44,39 +44,39 @@ def parse_id(text: object) -> Optional[EventId]:
 
 
 class Progress:
-    """What has come, and from where to go on. Lives over many connections."""
+    """What has arrived, and where to resume. Lives across connections."""
 
     def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True, lost: Optional[str] = None) -> None:
-        """Begin after an event; with ``lost``, the reason why the position is unknown, the stream begins with a gap."""
+        """Begin after an event; with ``lost``, why its position is unknown, the stream begins with a gap."""
         self.baseline = after
         self.point = after
         self.asked: Optional[EventId] = None
-        """Where this connection's subscription was to go on from; tells a gap's beginning."""
+        """Where this connection's subscription was to resume; a gap begins there."""
         self.has_state = False
-        """A whole state has come, and nothing that would have changed it was missed since."""
+        """A whole state has arrived, and nothing that would have changed it was missed since."""
         self.server_resumes = False
         self.can_resume = False
-        """Whether the server at hand keeps history for its clients; the former one doesn't."""
+        """Whether the current server keeps history for its clients; the former service doesn't."""
         self.epoch: Optional[str] = None
-        """The name of the order that ``point`` belongs to; None: the server named none."""
+        """The epoch that ``point`` belongs to; None: the server named none."""
         self._epoch_now: Optional[str] = None
-        """The same of the server at hand."""
+        """The current server's epoch."""
         self._is_enabled = is_enabled
         self._lost = lost
         self._is_subscribed = False
         self._is_live = False
-        """Whether everything missed has come: what the server says of its newest event holds for us then."""
+        """Whether everything missed has arrived: then the server's newest id applies to this client too."""
         self._target: Optional[EventId] = None
         """The newest event when the replay began: one beyond it is live."""
         self._last_event_at = 0.0
         self._heartbeat: Optional[EventId] = None
         self._gap_told = False
         self._begun_at: Optional[EventId] = None
-        """The newest event when the last few were asked for: where to resume if none of them ever came."""
+        """The newest event when the last few were requested: where to resume if none of them arrives."""
 
     @property
     def after(self) -> Optional[EventId]:
-        """What to send as ``after``; None: nothing was seen, or this server can't resume."""
+        """Return the value to send as ``after``; None: nothing was received, or this server can't resume."""
         return (self.point or self._begun_at) if self.can_resume else None
 
     def connected(self, data: Mapping[str, Any]) -> None:
@@ -91,19 +91,19 @@ class Progress:
             self.epoch = self._epoch_now
 
     def begins_after(self, event_id: Optional[EventId]) -> None:
-        """Begin after the last event that the program knows; what was seen since counts more."""
+        """Begin after the last event that the program knows; events received since take precedence."""
         if self.point is None and event_id is not None:
             self.baseline = self.point = event_id
 
     def awaits_from(self, last_event_id: object) -> None:
-        """Owe the program what comes after this id, if nothing older is owed: it wants the stream from now on."""
+        """Expect the events after this id, if nothing older is expected: the program wants the stream from here."""
         if self.point is None and self.can_resume:
             self.point = parse_id(last_event_id)
 
     def subscribed(
         self, answer: Mapping[str, Any], *, asked: Optional[EventId], history: Mapping[str, Any], now: float
     ) -> Optional[str]:
-        """Take in the answer to this connection's first ``subscribe``.
+        """Process the answer to this connection's first ``subscribe``.
 
         ``asked`` was sent as its ``after``; ``history`` has the ``since`` or ``last`` that was sent instead. Returns
         why there is a gap, or None.
@@ -157,13 +157,13 @@ class Progress:
         return None
 
     def history_unavailable(self) -> Optional[str]:
-        """Take in HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; None if that was told."""
+        """Handle HISTORY_UNAVAILABLE: live events follow. Returns why there is a gap; None if that was reported."""
         self.baseline = None
         self.has_state = False
         return self._tell_once("history does not hold the last event that this client saw")
 
     def no_history(self) -> Optional[str]:
-        """Note that the server can't resume. Returns why there is a gap, or None when nothing was owed."""
+        """Note that the server can't resume. Returns why there is a gap, or None if nothing was missing."""
         if not self._is_enabled or self.point is None or self.can_resume:
             return None
         self.point = None
@@ -174,7 +174,7 @@ class Progress:
         self.point = newest or self.point
 
     def received(self, event_id: Optional[EventId], *, now: float) -> bool:
-        """Take in an event. Returns whether it is new; one without an id always is."""
+        """Note an event. Returns True if it is new; an event without an id always is."""
         if event_id is None:
             return True
         if self.baseline is not None and event_id <= self.baseline:
@@ -188,9 +188,9 @@ class Progress:
         return True
 
     def heartbeat(self, last_event_id: object, *, now: float) -> None:
-        """Take in a heartbeat's ``last_event_id``.
+        """Note a heartbeat's ``last_event_id``.
 
-        The one before it counts: whatever was stored up to then had a whole interval to come.
+        The previous heartbeat's counts: whatever was stored up to then has had a whole interval to arrive.
         """
         if not self._is_subscribed or not self.can_resume:
             return
@@ -203,13 +203,13 @@ class Progress:
         self._heartbeat = parse_id(last_event_id)
 
     def unsubscribed_from_all(self) -> None:
-        """Forget the position: a later subscription begins with the live stream."""
+        """Expect nothing any more: a later subscription begins with the live stream."""
         self._is_subscribed = self._is_live = False
         self.point = None
 
 
 class Recovery:
-    """Counts the events that come from history after a reconnect, up to the one that was newest then."""
+    """Counts the events that arrive from history after a reconnect, up to the newest one at that time."""
 
     def __init__(self, target: Optional[EventId], after: Optional[EventId]) -> None:
         self.after = after
@@ -219,28 +219,28 @@ class Recovery:
 
     @property
     def is_over_at_once(self) -> bool:
-        """Nothing was missed, or it can't be known what."""
+        """Whether nothing was missed, or it can't be known what."""
         return self._target is None or self.after is None or self._target <= self.after
 
     def is_over_before(self, event_id: Optional[EventId]) -> bool:
-        """Tell whether this event is already a live one."""
+        """Return True if this event is already live."""
         return event_id is not None and self._target is not None and event_id > self._target
 
     def count(self) -> None:
-        """Count an event from history."""
+        """Count one more event from history."""
         if self.recovered is not None:
             self.recovered += 1
 
     def is_over_after(self, event_id: Optional[EventId]) -> bool:
-        """Tell whether this event was the newest one when the replay began."""
+        """Return True if this event was the newest one when the replay began."""
         return event_id is not None and event_id == self._target
 
 
 class ResumeFile:
-    """One event id on disk: every event up to it was handed over, and its handlers have returned.
+    """One event id on disk: every event up to it was delivered, and its handlers have returned.
 
-    Written whole and renamed into place, so it is never torn. It carries a checksum: a digit that rotted would be
-    another place. A file without one, of an earlier version or written by hand, is believed.
+    Written completely and renamed into place, so it is never torn. It has a checksum, as a corrupted digit would be
+    another position. A file without one, from an earlier version or written by hand, is accepted.
     """
 
     def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
@@ -251,9 +251,9 @@ class ResumeFile:
         """What was wrong with the file when it was read: where the program stood is not known any more."""
 
     def load(self) -> Optional[EventId]:
-        """Read the id; None when there is no file yet, or when it has rotted: ``fault`` says so then.
+        """Read the id; None if there is no file yet, or if it is corrupted: ``fault`` then says so.
 
-        Raises ResumeFileError for a file that is none of ours, and for a place where none can be written.
+        Raises ResumeFileError for a file that is not a resume file, and if none can be written there.
         """
         self.fault = None
         try:
@@ -294,7 +294,7 @@ class ResumeFile:
             raise ResumeFileError(str(self.path), f"the folder {folder} can't be written to")
 
     def save(self, event_id: EventId) -> None:
-        """Write the id; blocks until it is on disk. Raises OSError, and the file is as before then."""
+        """Write the id; blocks until it is on disk. Raises OSError, leaving the file unchanged."""
         text = json.dumps({"last_event_id": str(event_id), "crc32": _checksum(str(event_id))}) + "\n"
         descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
         try:
@@ -316,14 +316,14 @@ def _checksum(last_event_id: str) -> str:
 
 
 def _fits(document: dict[str, object]) -> bool:
-    """Tell whether the checksum matches the id; an earlier version wrote none."""
+    """Return True if the checksum is that of the id; an unreadable one counts as an earlier version's."""
     if len(document) == 1 and "last_event_id" in document:
         return True
     return document.get("crc32") == _checksum(str(document.get("last_event_id")))
 
 
 def _keep_mode(descriptor: int, path: Path) -> None:
-    """Give the new file the mode of the one in whose place it comes."""
+    """Give the new file the mode of the one it replaces."""
     try:
         mode = path.stat().st_mode & 0o777
     except OSError:
@@ -333,7 +333,7 @@ def _keep_mode(descriptor: int, path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the new name is on the disk too, where a folder can be synced."""
+    """Wait until the new name is on disk too, if the system can sync folders."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,4 @@
-"""One connection, from the greeting to its end: reads, answers, keeps alive, and resumes."""
+"""One connection, from the greeting to its end: reads, answers, keeps alive, resumes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def _notice(kind: str, data: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def gap_notice(after: Optional[EventId], reason: str) -> Dict[str, Any]:
-    """Events after ``after`` may be missing."""
+    """Build the notice that events after ``after`` may be missing."""
     return _notice("gap", {"after": None if after is None else str(after), "reason": reason})
 
 
 def reconnected_notice(recovered: Optional[int], after: Optional[EventId], seconds: float) -> Dict[str, Any]:
-    """Return the notice that what could be recovered after a break has been."""
+    """Build the notice that what could be recovered after a break has been delivered."""
     shown = None if after is None else str(after)
     return _notice("reconnected", {"recovered": recovered, "after": shown, "disconnected_seconds": round(seconds, 3)})
 
 
 def disconnected_notice(code: int, reason: str, retry_in_seconds: Optional[float]) -> Dict[str, Any]:
-    """Return the notice that a connection ended; None for the seconds: there won't be another."""
+    """Build the notice that a connection ended; None for the seconds: there won't be another."""
     return _notice(
         "disconnected",
         {
@@ -50,7 +50,7 @@ def disconnected_notice(code: int, reason: str, retry_in_seconds: Optional[float
 
 
 QUIET_SECONDS = 1.0
-"""A replay from which nothing came for so long is taken as over, when its last event did not pass the filters."""
+"""A replay that was silent for this long counts as over, in case its last event did not pass the filters."""
 _CLOSING_ERRORS = frozenset({"AUTH_FAILED", "AUTH_UNAVAILABLE", "CONNECTION_LIMIT"})
 _ANSWERS = frozenset({"subscribed", "unsubscribed", "pong", "status", "publish_ack"})
 
@@ -59,7 +59,7 @@ _log = logging.getLogger("swim_client")
 
 
 class Session:
-    """One open WebSocket. Reads on while the handlers are slow, up to what the inbox holds, then not at all."""
+    """One open WebSocket. Keeps reading while handlers are slow, until the inbox is full."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Session:
         first_greeting_handled: Optional[Signal] = None,
     ) -> None:
         self.client_id: Optional[str] = None
-        """The name that the server gave this connection; None before its greeting."""
+        """The id that the server gave this connection; None before its greeting."""
         self._socket = socket
         self._inbox = inbox
         self._progress = progress
@@ -131,7 +131,7 @@ class Session:
             await self._socket.close(NORMAL)
 
     async def _read(self) -> Ending:
-        """Take in what comes, until the connection ends."""
+        """Process what arrives, until the connection ends."""
         try:
             self._socket.listen(self._receive)
             while True:
@@ -179,7 +179,7 @@ class Session:
             self._room_task = asyncio.ensure_future(self._read_on())
 
     async def _read_on(self) -> None:
-        """Read on once the handlers have made room."""
+        """Resume reading once the handlers have made room."""
         await self._inbox.room()
         self._room_task = None
         self._socket.go_on()
@@ -226,7 +226,7 @@ class Session:
         self._requests.answered(kind, message)
 
     def _told_state(self, message: Dict[str, Any], size: int) -> None:
-        """Hand on a part of the state, or what came into or left the filters: in its place among the events."""
+        """Pass on a part of the state, or an entry that entered or left the filters, in its place among the events."""
         if self._conversation.is_probing:
             return
         self._put(message, size)
@@ -284,7 +284,7 @@ class Session:
             self._inbox.put_now(Item(reconnected_notice(recovery.recovered, recovery.after, seconds)))
 
     async def _keep_alive(self) -> None:
-        """Notice a server that is gone without a word; let one that we don't read from know that we are there."""
+        """Detect a server that is gone without a close; let one that we are not reading from know that we are alive."""
         while True:
             await asyncio.sleep(self._ping_interval_seconds)
             if self._inbox.is_held_up:
@@ -298,7 +298,7 @@ class Session:
 
 
 def _read_json(text: str) -> Any:
-    """Read JSON. Raises ValueError. The common case is that of a text that is JSON and nothing else."""
+    """Parse JSON. Raises ValueError. Optimised for a text that is JSON and nothing else."""
     try:
         value, end = _scan(text, 0)
     except StopIteration:
@@ -307,7 +307,7 @@ def _read_json(text: str) -> Any:
 
 
 async def _end(tasks: Set[asyncio.Future[Any]]) -> None:
-    """Cancel, and again where a cancellation was swallowed, until all have ended."""
+    """Cancel tasks, again if a cancellation was swallowed, until all have ended."""
     waiting = tasks
     while waiting:
         for task in waiting:

@@ -1,6 +1,6 @@
 """What the program asks for: its subscriptions, its other requests on their way to the network, and their answers.
 
-Any thread may ask. One message tells the server all subscriptions that the program has made.
+Any thread may ask. All subscriptions of the program are sent to the server in one message.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Answer:
-    """What ``subscribe``, ``ping``, ``status``, ``publish`` return at once; the answer comes later, or an error.
+    """What ``subscribe``, ``ping``, ``status`` and ``publish`` return at once; the answer, or an error, follows later.
 
-    ``await answer`` in async code; ``answer.result(timeout)`` elsewhere. It may as well be ignored.
+    ``await answer`` in async code; ``answer.result(timeout)`` elsewhere. It may also be ignored.
     """
 
     def __init__(self, is_own_thread: Callable[[], bool] = lambda: False) -> None:
@@ -55,7 +55,7 @@ class Answer:
         return asyncio.wrap_future(self._future).__await__()
 
     def result(self, timeout: Optional[float] = None) -> Any:
-        """Block until the answer is there. Raises the request's error, or TimeoutError after ``timeout`` seconds."""
+        """Block until the answer has arrived. Raises the request's error, or TimeoutError after ``timeout`` seconds."""
         if not self.done() and self._is_own_thread():
             raise RuntimeError("the answer comes through this very thread: await it instead")
         try:
@@ -64,24 +64,24 @@ class Answer:
             raise TimeoutError(f"no answer within {timeout} s") from None
 
     def done(self) -> bool:
-        """Tell whether the answer, or an error, is there."""
+        """Return True if the answer, or an error, has arrived."""
         return self._future.done()
 
     def add_done_callback(self, callback: Callable[[Answer], None]) -> None:
-        """Call ``callback(answer)`` once it is there, in the thread that brings it."""
+        """Call ``callback(answer)`` when it is done, in the thread that completes it."""
         self._future.add_done_callback(lambda _: callback(self))
 
     def error(self) -> Optional[BaseException]:
-        """Return the request's error, once it is done; None if it went well."""
+        """Return the request's error, once done; None if it succeeded."""
         return self._future.exception(0)
 
     def resolve(self, value: Any = None) -> None:
-        """Bring the answer. The first one counts."""
+        """Set the answer. Only the first one counts."""
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             self._future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
-        """Bring an error instead."""
+        """Set an error instead."""
         with contextlib.suppress(concurrent.futures.InvalidStateError):
             self._future.set_exception(error)
 
@@ -90,7 +90,7 @@ class Answer:
 
 
 class Command:
-    """One request, and where its answer goes."""
+    """One request, and the answer to complete."""
 
     def __init__(
         self,
@@ -117,14 +117,14 @@ class Command:
 
 
 class TooManyRequests(SwimError):
-    """The program asks faster than the server may be asked."""
+    """The program sends requests faster than the server permits."""
 
     def __str__(self) -> str:
         return f"{MAX_WAITING} requests wait already; await their answers"
 
 
 class Commands:
-    """A bounded queue. Any thread puts in; the network's loop, in which it is made, takes out."""
+    """A bounded queue. Any thread may put; only the loop in which it was created takes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -133,7 +133,7 @@ class Commands:
         self._signal = Signal()
 
     def put(self, command: Command) -> None:
-        """Add a request. Its answer fails at once when there is no room, or nobody left to send it."""
+        """Add a request. Its answer fails at once if the queue is full or closed."""
         with self._lock:
             error = self._closed_with or (TooManyRequests() if len(self._waiting) >= MAX_WAITING else None)
             if error is None:
@@ -144,13 +144,13 @@ class Commands:
             command.answer.fail(error)
 
     def put_back(self, command: Command) -> None:
-        """Let a request that was interrupted be the next one."""
+        """Make an interrupted request the next one."""
         with self._lock:
             self._waiting.appendleft(command)
         self._signal.set()
 
     async def get(self) -> Command:
-        """Take the oldest; waits while there is none."""
+        """Return the oldest request, waiting for one if there is none."""
         while True:
             with self._lock:
                 if self._waiting:
@@ -159,14 +159,14 @@ class Commands:
             await self._signal.wait()
 
     async def wait(self) -> None:
-        """Wait until there is one."""
+        """Wait until there is a request."""
         while not self._waiting:
             self._signal.clear()
             if not self._waiting:
                 await self._signal.wait()
 
     def close(self, error: SwimError) -> None:
-        """Fail all that wait, and all that come."""
+        """Fail all pending and future requests."""
         with self._lock:
             self._closed_with = error
             waiting, self._waiting = self._waiting, deque()
@@ -189,7 +189,7 @@ class SubscriptionFilters:
     dep_window_end: Union[str, datetime, None] = None
 
     def to_dict(self) -> Dict[str, Any]:
-        """Return the kinds that are given."""
+        """Return the kinds that are set."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -216,33 +216,33 @@ class PendingSubscription:
 
 
 class Snapshot(NamedTuple):
-    """The wishes at one moment."""
+    """The subscriptions at one moment."""
 
     wishes: List[PendingSubscription]
     version: int
 
 
 class Subscriptions:
-    """All wishes, over every connection. Any thread may change them."""
+    """All subscriptions, across connections. Any thread may change them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wishes: List[PendingSubscription] = []
         self._version = 0
-        """Counts the changes: a change that a connection's first message included isn't sent again."""
+        """Counts changes: a change that a connection's first message included isn't sent again."""
 
     def __bool__(self) -> bool:
         return bool(self._wishes)
 
     def add(self, wish: PendingSubscription) -> int:
-        """Remember a wish. Returns the version of this change."""
+        """Add a subscription. Returns the version of this change."""
         with self._lock:
             self._wishes.append(wish)
             self._version += 1
             return self._version
 
     def remove(self, channels: Sequence[str]) -> int:
-        """Take channels away, none named: all. When none is left, the filters go too. Returns the version."""
+        """Remove channels; if none are named, all. With the last channel the filters go too. Returns the version."""
         gone = set(channels)
         with self._lock:
             for wish in self._wishes:
@@ -253,12 +253,12 @@ class Subscriptions:
             return self._version
 
     def snapshot(self) -> Snapshot:
-        """Give the wishes as they are now."""
+        """Return the current subscriptions."""
         with self._lock:
             return Snapshot(list(self._wishes), self._version)
 
     def confirm(self, wishes: Iterable[PendingSubscription]) -> None:
-        """Merge what the server granted into one, so that a program that subscribes often keeps a short list."""
+        """Merge the granted subscriptions, so that the list stays short in a program that subscribes often."""
         with self._lock:
             for wish in wishes:
                 wish.is_confirmed = True
@@ -274,22 +274,22 @@ class Subscriptions:
                 self._wishes = [whole] + [wish for wish in self._wishes if not wish.is_confirmed]
 
     def refuse(self, wish: PendingSubscription) -> None:
-        """Forget what the server refused, so that it can't spoil the others after a reconnect."""
+        """Drop what the server refused, so that it does not spoil the others after a reconnect."""
         with self._lock:
             self._wishes = [kept for kept in self._wishes if kept is not wish]
 
     def wants_state(self, *, granted_only: bool = False) -> bool:
-        """Tell whether any wish, or any that was granted, is to begin with the state."""
+        """Return True if any subscription, pending or granted, is to begin with the state."""
         with self._lock:
             return any(wish.state for wish in self._wishes if wish.is_confirmed or not granted_only)
 
     def has_filters(self) -> bool:
-        """Tell whether some events are filtered out."""
+        """Return True if filters exclude some events."""
         with self._lock:
             return any(value not in (None, [], {}) for value in merge(self._wishes)[1].values())
 
     def covers(self, wish: PendingSubscription) -> bool:
-        """Tell whether what was granted already includes this wish."""
+        """Return True if what was granted already includes this subscription."""
         with self._lock:
             channels, filters, _ = merge([granted for granted in self._wishes if granted.is_confirmed])
         if wish.state and not self.wants_state(granted_only=True):
@@ -300,7 +300,7 @@ class Subscriptions:
 
 
 def merge(wishes: Iterable[PendingSubscription]) -> Tuple[List[str], Dict[str, Any], Dict[str, Any]]:
-    """Make one of several wishes: channels add up, filters merge by kind, the first history asked for counts."""
+    """Merge subscriptions: channels add up, filters merge by kind, the first requested history counts."""
     channels: Dict[str, None] = {}
     filters: Dict[str, Any] = {}
     history: Dict[str, Any] = {}
@@ -312,7 +312,7 @@ def merge(wishes: Iterable[PendingSubscription]) -> Tuple[List[str], Dict[str, A
 
 
 def read_channels(channels: Channels) -> List[str]:
-    """Take a name, or several, plain or as EventType. Raises TypeError or ValueError for what is no channel."""
+    """Convert a name or several, plain or EventType, to a list. Raises TypeError, ValueError for an invalid channel."""
     given = [channels] if isinstance(channels, str) else list(channels)
     names = [name.value if isinstance(name, Enum) else name for name in given]
     for name in names:
@@ -324,7 +324,7 @@ def read_channels(channels: Channels) -> List[str]:
 
 
 def read_filters(given: Mapping[str, Any]) -> Dict[str, Any]:
-    """Bring filters into the form of the wire; a kind that is None wasn't mentioned. Their values the server checks."""
+    """Convert filters to the wire format; kinds that are None are omitted. The server validates their values."""
     return {kind: _filter_value(kind, value) for kind, value in given.items() if value is not None}
 
 
@@ -347,9 +347,9 @@ def _filter_value(kind: str, value: Any) -> Any:
 def read_history(
     after: Optional[str], since: Union[str, datetime, timedelta, None], last: Optional[int]
 ) -> Dict[str, Any]:
-    """Bring a wish for history into the form of the wire. Raises ValueError when more than one is given.
+    """Convert the requested history to the wire format. Raises ValueError if more than one is given.
 
-    ``since`` as a span (``"10m"``, a timedelta) means: so long before now.
+    A duration in ``since`` (``"10m"``, a timedelta) counts back from now.
     """
     if isinstance(since, str):
         since = read_span(since) or since
@@ -366,6 +366,6 @@ def read_history(
 
 
 def read_span(text: str) -> Optional[timedelta]:
-    """Read a span such as ``90s``, ``10m``, ``2h`` or ``1d``; None for anything else."""
+    """Parse a duration such as ``90s``, ``10m``, ``2h`` or ``1d``; None for anything else."""
     match = _SPAN.fullmatch(text.strip().lower())
     return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None

@@ -1,9 +1,9 @@
-"""The client for plain code: the names of ``swim_client``, without ``async``.
+"""The client for synchronous code: the names of ``swim_client``, without ``async``.
 
 from swim_client.sync import SWIMClient
 
 with SWIMClient("your-key") as client:
-    for event in client.events(["flight.*"], airports=["KJFK"]):
+    for event in client.events(["flight.departed", "flight.arrived"], airports=["KJFK"]):
         print(event.type, event.callsign)
 """
 
@@ -34,10 +34,10 @@ _log = logging.getLogger("swim_client")
 
 
 class SWIMClient(ClientBase):
-    """Listens to SWIM from plain code: ``with`` and ``for`` instead of ``async with`` and ``async for``.
+    """Listens to SWIM from synchronous code: ``with`` and ``for`` instead of ``async with`` and ``async for``.
 
-    The network and the handlers have a thread each in the background: a handler, or the body of a loop, may take its
-    time. Any thread may use the client. The arguments are those of ``swim_client.SWIMClient``.
+    Network and handlers each have a thread in the background: a handler, or a loop's body, may be slow. Any thread may
+    use the client. The arguments are those of ``swim_client.SWIMClient``.
     """
 
     _thread: Optional[threading.Thread] = None
@@ -48,8 +48,8 @@ class SWIMClient(ClientBase):
     def connect(self, timeout: Optional[float] = None) -> bool:
         """Start in the background and wait until connected. Raises what ``run`` raises.
 
-        ``timeout``: stop, and raise TimeoutError, after so many seconds. Without it a server that is not there yet is
-        waited for.
+        ``timeout``: after this many seconds, stop and raise TimeoutError. Without it, wait for a server that is not
+        there yet.
         """
         if self.connected:
             return True
@@ -71,7 +71,7 @@ class SWIMClient(ClientBase):
         return True
 
     def run(self) -> None:
-        """Run until stopped, or, after ``connect``, wait for the end. Returns and raises as the async client's."""
+        """Run until stopped, or, after ``connect``, wait for the end. Returns and raises like the async client's."""
         self._must_not_be_a_handler("run")
         try:
             self._await_end()
@@ -88,12 +88,12 @@ class SWIMClient(ClientBase):
     def events(
         self, channels: Optional[Channels] = None, *args: Any, timeout: Optional[float] = None, **filters: Any
     ) -> Generator[Event, None, None]:
-        """Subscribe as ``subscribe`` does, and yield the events of these channels; without channels, every event.
+        """Subscribe like ``subscribe``, and yield the events of these channels; without channels, every event.
 
-        The client must run: inside ``with client``, after ``connect``, or while another thread is in ``run``. The loop
-        ends when the client is stopped, or when nothing came for ``timeout`` seconds; it raises what ends the client
-        otherwise. While its body works, no further event is handed over to anybody. An event counts as handled when
-        the loop asks for the next one, or ends.
+        The client must be running: inside ``with client``, after ``connect``, or while another thread is in ``run``.
+        The loop ends when the client is stopped, or when nothing has arrived for ``timeout`` seconds; it raises the
+        error that ends the client otherwise. While its body runs, no other event is delivered to any handler. An event
+        counts as handled when the loop asks for the next one, or ends.
         """
         self._must_not_be_a_handler("a loop over events")
         patterns = tuple(read_channels(channels)) if channels is not None else ("*",)
@@ -124,9 +124,9 @@ class SWIMClient(ClientBase):
     def snapshot(
         self, channels: Channels = "flight.*", *args: Any, timeout: Optional[float] = None, **filters: Any
     ) -> List[FlightEvent]:
-        """Return the flights that there are now; takes channels and filters as ``subscribe`` does.
+        """Return the current flights; accepts channels and filters like ``subscribe``.
 
-        The client must run. It stays subscribed, and ``client.flights`` is kept up to date from then on. Raises
+        The client must be running. It stays subscribed, and ``client.flights`` is kept up to date from then on. Raises
         TimeoutError after ``timeout`` seconds.
         """
         self._must_not_be_a_handler("snapshot")
@@ -158,7 +158,7 @@ class SWIMClient(ClientBase):
     # The run in the background.
 
     def _begin(self) -> concurrent.futures.Future[None]:
-        """Start the thread of the handlers, unless it runs."""
+        """Start the handlers' thread unless it is running."""
         with self._state_lock:
             outcome = self._outcome
             if outcome is not None and not outcome.done():
@@ -189,7 +189,7 @@ class SWIMClient(ClientBase):
             thread.join(LOOK_SECONDS)
 
     def _raise_why_it_ended(self) -> None:
-        """Raise the error that ended the last run in the background, where one did."""
+        """Raise the error that ended the last run in the background, if any."""
         outcome, self._is_outcome_told = self._outcome, True
         error = outcome.exception() if outcome is not None and outcome.done() else None
         if isinstance(error, SwimError):
@@ -203,7 +203,7 @@ class SWIMClient(ClientBase):
 
 
 class _ThreadFeed:
-    """Between the handlers' thread, whose loop goes on meanwhile, and a ``for`` loop in another thread."""
+    """Between the handlers' thread, whose loop runs on meanwhile, and a ``for`` loop in another thread."""
 
     def __init__(self) -> None:
         self._thread_id = threading.get_ident()
@@ -215,7 +215,7 @@ class _ThreadFeed:
         self._error: Optional[BaseException] = None
 
     def is_of_this_thread(self) -> bool:
-        """Tell whether the loop runs in the thread that asks."""
+        """Return True if the loop runs in the calling thread."""
         return self._thread_id == threading.get_ident()
 
     async def deliver(self, event: Event, _timestamp: str) -> None:
@@ -231,7 +231,7 @@ class _ThreadFeed:
             raise NotHandled
 
     def take(self, timeout: Optional[float]) -> Optional[Event]:
-        """Give back the event before, as handled, and take the next; None at the end, or the error that ended it."""
+        """Mark the previous event as handled and return the next; None, or the error, at the end."""
         end = _end(timeout)
         with self._news:
             self._give_back(is_handled=True)
@@ -246,7 +246,7 @@ class _ThreadFeed:
             return event
 
     def end(self, error: Optional[BaseException] = None) -> None:
-        """Let the loop end, with an error where there is one."""
+        """End the loop, with an error if given."""
         with self._news:
             if not self._has_ended:
                 self._has_ended, self._error = True, error
@@ -256,7 +256,7 @@ class _ThreadFeed:
                 self._news.notify()
 
     def close(self) -> None:
-        """End the loop: what it had in hand counts as handled."""
+        """End the loop; its current event counts as handled."""
         self.end()
         with self._news:
             self._give_back(is_handled=True)
@@ -279,7 +279,7 @@ def _end(timeout: Optional[float]) -> Optional[float]:
 
 
 def _wait(answer: Answer, end: Optional[float]) -> None:
-    """Wait for an answer so that Ctrl-C is noticed everywhere. Raises its error, or TimeoutError."""
+    """Wait for an answer in a way that Ctrl-C interrupts everywhere. Raises its error, or TimeoutError."""
     while not answer.done():
         left = LOOK_SECONDS if end is None else end - time.monotonic()
         if left <= 0:

@@ -56,8 +56,9 @@ class Layers:
             self._note(item, (*path, key), origin)
 
     def _forget(self, path: Path) -> None:
-        for known in [known for known in self.origins if known[: len(path)] == path]:
-            del self.origins[known]
+        if path in self.origins:  # what stands in it is noted with it
+            for known in [known for known in self.origins if known[: len(path)] == path]:
+                del self.origins[known]
 
 
 def always(origin: Origin) -> Callable[[Path], Origin]:

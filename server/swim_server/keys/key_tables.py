@@ -111,7 +111,8 @@ class KeyTables:
             self._tell(record, "a key's row is not as our last change left it: damaged, or changed by hand")
         elif self._ended is not None and refusal(record, now) is None and self._ended.is_ended(record, now):
             record = msgspec.structs.replace(record, is_altered=True, is_active=False)
-            self._tell(record, "a key is good in the key database though it was ended: an older copy was put back")
+            what = "a key is good in the key database though it was ended: an older copy was put back, or the clock is"
+            self._tell(record, f"{what} behind")
         return record
 
     def _tell(self, record: KeyRecord, what: str) -> None:
@@ -147,7 +148,7 @@ class KeyTables:
         some = None if is_first else api_keys.c.id.between(min(key_ids), max(key_ids))
         rows = [row for row in self.rows(some) if is_first or row["id"] in key_ids]
         try:
-            self._ended.note(map(record_of, rows))
+            self._ended.note(map(record_of, rows), utc_now(self._clock))
         except OSError as error:
             _log().warning("when keys end can't be put down beside the key database", reason=str(error))
 

@@ -159,7 +159,7 @@ class Catalogue:
         return bool(self._open_ended(type)) and _EVENT_TYPE.fullmatch(type) is not None
 
     def keys(self, type: str) -> tuple[str, ...]:
-        """Return what ``expand`` may contain for channels that select this type: it and the open-ended ones around it."""
+        """Return what ``expand`` may contain for channels with this type: it and the open-ended ones around it."""
         return self._keys.get(type) or (type, *self._open_ended(type))
 
     def _open_ended(self, type: str) -> list[str]:

@@ -69,7 +69,7 @@ def count_connections(pid: int, port: int) -> int | None:
 
 
 async def proxies_here(context: DoctorContext) -> list[ProxyProcess] | None:
-    """List the processes of proxies on this machine, as ``proxy_processes`` does. Raises CannotAsk."""
+    """List the proxy processes on this machine, like ``proxy_processes``. Raises CannotAsk."""
     pid, port = (await status(context)).pid, Target.parse(await service_url(context)).port
     return await context.fact(
         "kernel.proxy-processes", lambda: asyncio.to_thread(proxy_processes, pid, port), "/proc",
@@ -103,7 +103,7 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
 
 
 def _descriptors_of(pid: int) -> int | None:
-    """Return how many descriptors a process may have open; None: unseen, or without a limit."""
+    """Return how many descriptors a process may have open; None if hidden or unlimited."""
     try:
         limits = (_PROC / str(pid) / "limits").read_text("ascii")
     except OSError:

@@ -1,4 +1,4 @@
-"""Plain HTTP requests to the public address, as from a client without WebSockets, and who answers them."""
+"""Plain HTTP at the public address: what a client without WebSockets requests, and which proxy answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = "/api/swim/v1"
 MAX_HEAD_BYTES = 16_384
 PROXIES = ("nginx", "apache", "caddy", "lighttpd", "varnish", "haproxy")
 NAMING = ("server:", "via:", "x-varnish:")
-"""The headers in which they name themselves; HAProxy does in none."""
+"""The headers in which proxies name themselves; HAProxy uses none."""
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ async def _exchange(target: Target, request: bytes) -> bytes:
 
 
 async def proxy_name(context: DoctorContext) -> str | None:
-    """Return the proxy's name, as the headers of one of its pages tell it; None: they don't. Raises NoFront."""
+    """Return the proxy's name from the headers of one of its pages; None if they don't say. Raises NoFront."""
     target = await target_of(context)
     seconds = context.within(STEP_SECONDS)
     where = f"the headers of GET / at {target.host}:{target.port}"
@@ -108,7 +108,7 @@ async def _named_by(target: Target, seconds: float) -> str | None:
 
 
 def proxy_in(head: str) -> str | None:
-    """Find a proxy's name in the head of an answer. Pure."""
+    """Find a proxy's name in the head of a response. Pure."""
     told = [line for line in head.lower().split("\r\n") if line.startswith(NAMING)]
     return next((name for name in PROXIES if any(name in line for line in told)), None)
 

@@ -12,12 +12,12 @@ from swim_client import SWIMClient
 
 
 def tell(**fields: Any) -> None:
-    """Write one line."""
+    """Print one line."""
     print(json.dumps(fields), flush=True)
 
 
 def main() -> None:
-    """Run one client; end with standard input."""
+    """Run one client until standard input ends."""
     mode, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     client = SWIMClient("swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB", url, reconnect_interval=0.05)
     seen, first, latencies = 0, 0.0, []

@@ -1,3 +1,1 @@
-"""Third-party client libraries against a real daemon: installed, run, and how each shows every kind of end, in
-a table.
-"""
+"""Third-party client libraries against a real daemon: installed, run, and a table of how each shows every end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import json
 import os
@@ -71,6 +72,16 @@ def sync(path: Path) -> None:
     os.close(descriptor)
 
 
+def sync_file_system(path: Path) -> None:
+    """Wait until everything on the file system of a folder is on its disk; the machine's other disks may be busy."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs", str(path))
+    finally:
+        os.close(descriptor)
+
+
 def append_to_event_file(root: Path, rows: Sequence[Mapping[str, object]], sync: Callable[[Path], None]) -> None:
     """Append as the provider does: read the whole file, append, write another, rename it over."""
     path = root / EVENT_FILE
@@ -119,9 +130,7 @@ def stored_events(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def stored_places(content: bytes, table: str, column: str, rows: int) -> list[tuple[int, int]]:
-    """Return where a column's values are in a database, including indexes: offset and length, for about this
-    many rows.
-    """
+    """Return offset and length of about this many of a column's values in a database, including indexes."""
     with _opened(content) as connection:
         values = [value for (value,) in connection.execute(f"SELECT {column} FROM {table}")]
     places = []

@@ -1,4 +1,4 @@
-"""What can be drawn of home, configuration, code and keys: files deleted, renamed, replaced, given away, emptied."""
+"""Random faults of home, configuration, code and keys: files deleted, renamed, replaced, given away, emptied."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def once(act: Callable[[World], object]) -> Produce:
-    """Make a fault of something that is done and stays."""
+    """Turn an action whose effect stays into a fault."""
 
     @contextmanager
     def produce(world: World) -> Iterator[None]:
@@ -48,7 +48,7 @@ def once(act: Callable[[World], object]) -> Produce:
 
 
 def ids(text: str) -> frozenset[str]:
-    """Read the names of checks."""
+    """Split the names of checks."""
     return frozenset(text.split())
 
 
@@ -73,7 +73,7 @@ def _do(path: Path, operation: str) -> None:
 
 
 def _home(name: str, operation: str, roots: str, **more: bool) -> Element:
-    """Something done to a file of the home."""
+    """Return a fault that changes a file of the home."""
     act = once(lambda world: _do(world.patient.home / name, operation))
     return Element(name=f"{name} {operation}", slot=f"home {name}", produce=act, roots=ids(roots), **more)
 
@@ -99,7 +99,7 @@ def _history_frozen(world: World) -> Iterator[None]:
 
 
 def files_of_the_home() -> list[Element]:
-    """Return what can be done to the files of the home."""
+    """Return the faults of the home's files."""
     mended = {"is_healed": True, "is_visible": False}
     found = [
         *(_home("swim.lock", each, "process.lock", **mended) for each in ("deleted", "replaced", "renamed")),
@@ -125,7 +125,7 @@ def files_of_the_home() -> list[Element]:
 
 
 def _configured(name: str, roots: str, change: Callable[[str], str], **more: bool) -> Element:
-    """Something written to the configuration file."""
+    """Return a fault that changes the configuration file."""
 
     def act(world: World) -> None:
         world.patient.configure(change(world.config))
@@ -145,7 +145,7 @@ def _database_of_another(world: World) -> None:
 
 
 def configuration() -> list[Element]:
-    """Return what can be done to the configuration: its file, the local one, variables, options."""
+    """Return the faults of the configuration: its files, variables, options."""
     return [
         _configured("unknown setting", "config.valid", lambda text: f'{text}[logging]\nlevle = "info"\n'),
         _configured("no TOML", "config.valid", lambda text: f"{text}[logging\n"),
@@ -175,7 +175,7 @@ def configuration() -> list[Element]:
 
 
 def _code(name: str, roots: str, act: Callable[[Path], object]) -> Element:
-    """Something done to a source file."""
+    """Return a fault that changes a source file."""
 
     def change(world: World) -> None:
         act(world.patient.source("swim_server/sources/simulator/source.py"))
@@ -186,7 +186,7 @@ def _code(name: str, roots: str, act: Callable[[Path], object]) -> Element:
 
 
 def code() -> list[Element]:
-    """Return what can be done to the files of the installation."""
+    """Return the faults of the installation's files."""
     return [
         _code("source edited", "code.process-is-disk", lambda path: path.write_text(f"{path.read_text()}# x\n")),
         _code("source gone", "code.process-is-disk", Path.unlink),
@@ -211,7 +211,7 @@ def _changed_by_hand(statement: str) -> Produce:
 
 
 def keys() -> list[Element]:
-    """Return what can be done to the key database."""
+    """Return the faults of the key database."""
     return [
         Element(name="database locked", slot="database", produce=_database_locked, roots=ids("database.writable")),
         Element(

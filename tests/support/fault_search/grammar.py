@@ -1,4 +1,4 @@
-"""The grammar of faults: what can be done to which thing, what a user would notice of it, where its root is."""
+"""The grammar of faults: what can be done to what, what a user would notice, and the root cause."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAIRS = 0.3
 
 
 class Draw(msgspec.Struct, frozen=True):
-    """What was drawn with one seed."""
+    """The faults drawn with one seed."""
 
     seed: int
     elements: tuple[Element, ...]
@@ -32,12 +32,12 @@ class Draw(msgspec.Struct, frozen=True):
 
     @property
     def is_silent(self) -> bool:
-        """Nothing need be told: it is no fault, or the daemon mends it."""
+        """Nothing need be reported: it is not a fault, or the daemon repairs it."""
         return not self.roots or all(each.is_healed for each in self.elements)
 
 
 def draw(seed: int) -> Draw:
-    """Draw a fault, or two at a time on different things."""
+    """Draw one fault, or two on different things."""
     random = Random(seed)  # a seed that repeats is what is wanted
     everything = grammar()
     first = random.choice(everything)

@@ -1,4 +1,4 @@
-"""A whole search: draws one after the other or side by side, kept as they come, summed up at the end."""
+"""A whole search: draws tried one by one or concurrently, saved as they complete, summed up at the end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def outcome_of(seed: int) -> Outcome:
 
 
 def tried(path: Path) -> dict[int, Outcome]:
-    """Read what an earlier run kept; a draw that the grammar makes otherwise today is tried anew."""
+    """Read what an earlier run saved; a draw that today's grammar makes differently is tried again."""
     found = {}
     with contextlib.suppress(FileNotFoundError):
         for line in path.read_bytes().splitlines():
@@ -49,7 +49,7 @@ def tried(path: Path) -> dict[int, Outcome]:
 
 
 def search(seeds: Iterable[int], jobs: int, keep: Path | None) -> Iterator[Outcome]:
-    """Try draws, some at a time; each outcome is kept before it is answered. Ctrl-C ends it after those under way."""
+    """Try draws, several at a time; each outcome is saved before it is returned. Ctrl-C finishes those in progress."""
     method = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, method, _begin_worker) as pool:
         futures = [pool.submit(outcome_of, seed) for seed in seeds]
@@ -65,7 +65,7 @@ def search(seeds: Iterable[int], jobs: int, keep: Path | None) -> Iterator[Outco
 
 
 def _begin_worker() -> None:
-    """Finish the draw under way when the search is interrupted, and leave nothing behind when it is killed."""
+    """Finish the current draw when the search is interrupted, and leave nothing behind when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM, 0, 0, 0)
@@ -76,7 +76,7 @@ def _end(*_: object) -> NoReturn:
 
 
 def rates(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """Sum a run up."""
+    """Summarise a run."""
     outcomes = [each for each in outcomes if each.not_tried is None]
     visible = [each for each in outcomes if each.is_visible]
     rooted = [each for each in outcomes if each.has_root]
@@ -93,7 +93,7 @@ def rates(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def misses(outcomes: Sequence[Outcome]) -> list[list[object]]:
-    """Return the draws that did not come out as they should."""
+    """Return the draws with the wrong outcome."""
     return [
         [
             each.seed, each.name, "" if each.is_found or not each.is_visible else "not found",

@@ -1,4 +1,4 @@
-"""What can be drawn of the process and what is around it: signals, clocks, limits, neighbours, sources, the front."""
+"""Random faults of the process and its surroundings: signals, clocks, limits, neighbours, sources, the proxy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _stopped(world: World) -> Iterator[None]:
 
 @contextmanager
 def _doubled(world: World) -> Iterator[None]:
-    """A second daemon was started in another home, with the same configuration: both take from one event file."""
+    """Start a second daemon in another home with the same configuration: both read one event file."""
     twin = Patient(world.patient.folder / "twin", world.patient.code, config=world.config)
     try:
         twin.start(port=0)
@@ -49,7 +49,7 @@ def _doubled(world: World) -> Iterator[None]:
 
 
 def _renamed(world: World) -> None:
-    """It runs under another name than its program's: no fault at all."""
+    """Run it under another name than its program's: not a fault at all."""
     folder = world.patient.folder / "names"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(RENAME, "utf-8")
@@ -57,7 +57,7 @@ def _renamed(world: World) -> None:
 
 
 def process() -> list[Element]:
-    """Return what can be done to the process, and what it may use."""
+    """Return the faults of the process and its limits."""
     return [
         Element(name="stopped", slot="process", produce=_stopped, roots=ids("process.answers")),
         Element(
@@ -77,7 +77,7 @@ def process() -> list[Element]:
 
 
 def _clock(name: str, before: int, after: int, roots: str) -> Element:
-    """A daemon whose clock is some seconds ahead at its start, and then others, of libfaketime."""
+    """Start a daemon with a clock some seconds ahead, and later others, with libfaketime."""
 
     def act(world: World) -> None:
         offset = world.patient.folder / "clock"
@@ -93,7 +93,7 @@ def _clock(name: str, before: int, after: int, roots: str) -> Element:
 
 
 def clocks() -> list[Element]:
-    """Return what can be done to a clock, where it can be."""
+    """Return the faults of the clock, if possible here."""
     if not FAKE_CLOCK.exists():
         apt_install("libfaketime")
     return [
@@ -105,7 +105,7 @@ def clocks() -> list[Element]:
 
 @contextmanager
 def _neighbour(world: World) -> Iterator[None]:
-    """Another program listens somewhere: no fault at all."""
+    """Let another program listen somewhere: not a fault at all."""
     with program(LISTEN_AND_WAIT):
         yield
 
@@ -128,7 +128,7 @@ def _neighbour_at_socket(world: World) -> Iterator[None]:
 
 
 def neighbours() -> list[Element]:
-    """Return whom it may have beside it."""
+    """Return the neighbours it may have."""
     return [
         Element(name="a neighbour", slot="neighbour", produce=_neighbour, roots=frozenset(), is_visible=False),
         Element(name="a neighbour on ::1", slot="neighbour", produce=_neighbour_on_six, roots=ids("process.port")),
@@ -155,7 +155,7 @@ def _nonsense(world: World) -> None:
 
 
 def _folder(name: str, operation: str) -> Element:
-    """Something done to the folder that the provider writes to."""
+    """Return a fault that changes the folder the provider writes to."""
 
     def act(world: World) -> None:
         folder = world.event_file.parent
@@ -177,14 +177,14 @@ def _feed(name: str, roots: str, fault: int | str) -> Element:
 
 
 def _said(name: str, document: bytes) -> Element:
-    """A feed that goes on saying one thing."""
+    """Make the feed repeat one answer."""
     return Element(
         name=name, slot="feed", produce=once(lambda world: world.feed_says(document)), roots=ids("stream.sources")
     )
 
 
 def sources() -> list[Element]:
-    """Return what can be wrong with what events come from."""
+    """Return the faults of the sources' inputs."""
     old = feed_document(datetime.now(UTC) - timedelta(seconds=1500))
     found = [
         Element(
@@ -219,7 +219,7 @@ def _front(name: str, roots: str, **switches: object) -> Element:
 
 
 def fronts() -> list[Element]:
-    """Return what can be wrong with the proxy."""
+    """Return the faults of the proxy."""
     silence = "front.upgrade front.key-header front.answers"
     return [
         _front("front leads elsewhere", "front.upgrade", target_port=9),

@@ -1,4 +1,4 @@
-"""One draw, tried: found? the root first? does the first advice mend it, or harm? By what a client sees."""
+"""One draw, tried: was it found, root cause first? Does the first advice help or harm, as a client sees it?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVED_SECONDS = 10.0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a draw."""
+    """The outcome of a draw."""
 
     seed: int
     name: str
@@ -45,7 +45,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attempt(draw: Draw, folder: Path) -> Outcome:
-    """Produce a draw and look; produce it anew, paste the first advice, and look at the world."""
+    """Produce a draw and examine it; produce it again, paste the first advice, and examine the world."""
     with _produced(draw, folder / "one") as world:
         pid = _pid(world)
         document = _look(world, draw)
@@ -74,7 +74,7 @@ def attempt(draw: Draw, folder: Path) -> Outcome:
 
 @contextlib.contextmanager
 def _produced(draw: Draw, folder: Path, port: int | None = None) -> Any:
-    """A world with all that was drawn."""
+    """Set up a world with everything that was drawn."""
     world = World(folder, has_own_code=any(each.has_own_code for each in draw.elements), port=port)
     with contextlib.ExitStack() as stack:
         stack.enter_context(world.running())
@@ -85,7 +85,7 @@ def _produced(draw: Draw, folder: Path, port: int | None = None) -> Any:
 
 
 def _pid(world: World) -> int | None:
-    """The process that the lockfile names, whatever became of it."""
+    """Return the process that the lockfile names, in any state."""
     info = world.patient.lockfile.read()
     return None if info is None else info.pid
 
@@ -95,7 +95,7 @@ def _kind(result: dict[str, Any]) -> str | None:
 
 
 def _look(world: World, draw: Draw) -> dict[str, Any]:
-    """Run doctor until it tells a root, for a while: some faults need their time."""
+    """Run doctor until it reports a root cause, for a while: some faults need time."""
     deadline = time.monotonic() + LOOK_AGAIN_SECONDS
     while True:
         document = world.doctor()
@@ -105,7 +105,7 @@ def _look(world: World, draw: Draw) -> dict[str, Any]:
 
 
 def _paste(world: World, draw: Draw, command: str) -> tuple[bool, str | None]:
-    """Paste a command; say whether that mends it, and what it harms."""
+    """Paste a command; return whether it helps, and what it harms."""
     was_there, was_served = world.process(), world.is_served(SERVED_SECONDS)
     world.patient.paste(command)
     is_served = world.is_served(2 * SERVED_SECONDS if was_served else SERVED_SECONDS)
@@ -117,7 +117,7 @@ def _paste(world: World, draw: Draw, command: str) -> tuple[bool, str | None]:
 
 
 def _of_this_world(command: str, former: int | None, pid: int | None) -> str:
-    """Put this world's process in the place of the other's: a pid is another one in each."""
+    """Replace the other world's pid with this one's."""
     return command if former is None or pid is None else re.sub(rf"\b{former}\b", str(pid), command)
 
 

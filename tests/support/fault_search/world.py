@@ -34,14 +34,14 @@ FEED_SECONDS = 2.0
 
 
 class ProcessSeen(msgspec.Struct, frozen=True):
-    """What a daemon is, from outside."""
+    """A daemon as seen from outside."""
 
     user: int
     arguments: tuple[str, ...]
 
 
 class Listener:
-    """A client of the SDK in a thread: it stays connected, resumes, and remembers what it was told."""
+    """An SDK client in a thread: it stays connected, resumes, and records what it receives."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self.numbers: list[int] = []
@@ -73,7 +73,7 @@ class Listener:
 
 
 class World:
-    """One daemon and all that is around it. ``numbers`` of events that were taken are remembered."""
+    """One daemon and everything around it. ``numbers`` of acknowledged events are recorded."""
 
     def __init__(self, folder: Path, *, has_own_code: bool, port: int | None = None) -> None:
         folder.mkdir(parents=True)
@@ -93,7 +93,7 @@ class World:
 
     @property
     def config(self) -> str:
-        """The configuration as it should be."""
+        """Return the correct configuration."""
         front = SMALL.replace("port = 0", f'port = {self.port}\npublic_url = "{self.proxy.url}"')
         return (
             f'{front}[[sources]]\nkind = "file"\npath = "{self.event_file}"\n'
@@ -102,7 +102,7 @@ class World:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Start everything; a client listens and has been told of an event."""
+        """Start everything; a client is connected and has received an event."""
         with feed_server(feed_document(datetime.now(UTC))) as feed, FrontProxy() as proxy:
             self.feed, self.proxy, proxy.target_port = feed, proxy, self.port
             self.patient.configure(self.config)
@@ -127,12 +127,12 @@ class World:
             self.feed.documents = [feed_document(datetime.now(UTC))]
 
     def feed_says(self, document: bytes) -> None:
-        """Have the feed say one thing from now on."""
+        """Make the feed answer with this from now on."""
         self._feed_is_left.set()
         self.feed.documents = [document]
 
     def start_again(self, variables: Mapping[str, str], port: int | None = None) -> None:
-        """Start the daemon again, with other variables or another port than its configuration has."""
+        """Start the daemon again, with variables or a port that differ from its configuration."""
         self.patient.stop()
         kept = dict(self.patient.environ)
         self.patient.environ.update(variables)
@@ -158,11 +158,11 @@ class World:
         return None
 
     def note(self) -> None:
-        """Remember as whom and with what the process runs now, if it does."""
+        """Record the process's user and arguments, if it is running."""
         self.before = self.process() or self.before
 
     def process(self) -> ProcessSeen | None:
-        """Look at the process that answers in the home; None: none does."""
+        """Return the process that answers in the home; None if there is none."""
         document = self.ask("status")
         if document is None:
             return None
@@ -173,7 +173,7 @@ class World:
         return None
 
     def publish(self) -> bool:
-        """Put one event in; whether it was taken."""
+        """Publish one event; return whether it was acknowledged."""
         number = len(self.taken)
         if self.ask("status") is None:
             return False  # asked of a process that is stopped, it would be taken when nobody expects it any more
@@ -184,7 +184,7 @@ class World:
         return False
 
     def is_served(self, seconds: float = SETTLE_SECONDS) -> bool:
-        """Whether an event that is put in now comes out at the client, and all before it, once and in order."""
+        """Return True if a new event reaches the client, and all before it, once and in order."""
         deadline = time.monotonic() + seconds
         while not self.publish():
             if time.monotonic() > deadline:
@@ -197,22 +197,22 @@ class World:
         return self.listener.numbers == self.taken
 
     def is_lossless(self) -> bool:
-        """Whether the client was told everything that was taken, once and in order, as far as it was told anything."""
+        """Return True if the client received all acknowledged events, once and in order, as far as it received any."""
         told = self.listener.numbers
         return told == self.taken[: len(told)]
 
     def doctor(self) -> dict[str, Any]:
-        """Run doctor as anybody would."""
+        """Run doctor as any user would."""
         _, document = self.patient.doctor()
         return document
 
 
 def feed_document(moment: datetime) -> bytes:
-    """A feed of some moment without anybody in it."""
+    """Return an empty feed of some moment."""
     general = {"version": 3, "update_timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.0000000Z")}
     return json.dumps({"general": general, "pilots": [], "prefiles": []}).encode()
 
 
 def is_root() -> bool:
-    """Whether files can be given away."""
+    """Return True if files can be given away."""
     return os.geteuid() == 0

@@ -71,6 +71,14 @@ class RestartRefused(HandoverFailed):
         return self.reason
 
 
+def _own_program(wanted: Program | None) -> str:
+    """Name the command of this process's program, where another one was typed, which its user can't run perhaps."""
+    own = Path(sys.executable).with_name("swimctl")
+    if wanted is None or Path(wanted.executable) == Path(sys.executable) or not own.exists():
+        return ""
+    return f" (a restart starts the swimctl that is typed; this daemon's own: {own} restart)"
+
+
 class OtherProgram(Exception):
     """The new process is not the program that was to be started."""
 
@@ -89,7 +97,8 @@ async def hand_over(service: Predecessor, wanted: Program | None = None) -> tupl
         except OSError as error:
             ours.close()
             where = f"{error.filename}: " if error.filename else ""
-            raise HandoverFailed(f"can't be started: {where}{error.strerror}", None, []) from None
+            reason = f"can't be started: {where}{error.strerror}{_own_program(wanted)}"
+            raise HandoverFailed(reason, None, []) from None
     channel = await Channel.open(ours)
     try:
         async with asyncio.timeout(PREPARE_SECONDS):

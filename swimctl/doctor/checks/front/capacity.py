@@ -29,7 +29,7 @@ USUAL_DESCRIPTORS = 1024
 LIGHTTPD_DESCRIPTORS = (1024, 4096)
 
 
-class Room(NamedTuple):
+class ProxyLimits(NamedTuple):
     """The limits that a proxy has where nobody has changed them."""
 
     limits: tuple[int, ...]
@@ -45,7 +45,7 @@ LINES = {
     "lighttpd": "server.max-fds = 16384; server.max-connections = 5000",
 }
 WHY = {
-    "apache": "a WebSocket takes one of MaxRequestWorkers: whoever comes then waits for ever, pages too",
+    "apache": "a WebSocket takes one of MaxRequestWorkers: later requests wait, those for pages too",
     "nginx": "a tunnel takes two of worker_connections, one to each side",
     "lighttpd": "a tunnel takes two descriptors, and server.max-connections is a third of server.max-fds",
 }
@@ -62,14 +62,14 @@ async def check_capacity(context: DoctorContext) -> Answer:
         return judge(proxy, sum(each.connections for each in processes), room_here(proxy, processes))
     peer = await busiest_proxy(context)
     if peer is None:
-        return skip(EXPECTED, "no connection comes through one of [server] trusted_proxies")
+        return skip(EXPECTED, "no client comes through one of [server] trusted_proxies")
     name = await proxy_name(context)
     if name is None:
         return skip(EXPECTED, f"what stands at {peer.address} does not name itself, by Server header or otherwise")
     return judge(name, peer.connections, room_elsewhere(name))
 
 
-def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> Room | None:
+def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> ProxyLimits | None:
     """Conclude what a proxy on this machine carries; None: it has been given more room, or needs none."""
     taking = [each for each in processes if each.is_listening]
     descriptors = min((each.descriptors for each in taking if each.descriptors is not None), default=None)
@@ -77,22 +77,22 @@ def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> Room | None:
         children = [each for each in taking if each.threads > 1]
         most_busy = max((each.connections for each in children), default=0)
         workers = max(sum(each.threads for each in children) / APACHE_THREADS, len(children) * most_busy)
-        return Room((APACHE_WORKERS,), WHY[proxy], LINES[proxy], True) if workers <= APACHE_WORKERS else None
+        return ProxyLimits((APACHE_WORKERS,), WHY[proxy], LINES[proxy], True) if workers <= APACHE_WORKERS else None
     if proxy == "nginx" and descriptors is not None and descriptors <= USUAL_DESCRIPTORS:
         workers = max(len(taking) - 1, 1)  # the others' parent listens too
-        return Room((workers * NGINX_PER_WORKER,), WHY[proxy], LINES[proxy])
+        return ProxyLimits((workers * NGINX_PER_WORKER,), WHY[proxy], LINES[proxy])
     if proxy == "lighttpd" and descriptors is not None:
-        return Room((descriptors // 3,), WHY[proxy], LINES[proxy])
+        return ProxyLimits((descriptors // 3,), WHY[proxy], LINES[proxy])
     return None
 
 
-def room_elsewhere(proxy: str) -> Room | None:
+def room_elsewhere(proxy: str) -> ProxyLimits | None:
     """Return what a proxy on another machine carries by default, where that does not depend on the machine."""
     limits = {"apache": (APACHE_WORKERS,), "lighttpd": tuple(each // 3 for each in LIGHTTPD_DESCRIPTORS)}.get(proxy)
-    return Room(limits, WHY[proxy], LINES[proxy]) if limits is not None else None
+    return ProxyLimits(limits, WHY[proxy], LINES[proxy]) if limits is not None else None
 
 
-def judge(proxy: str, connections: int, room: Room | None) -> Answer:
+def judge(proxy: str, connections: int, room: ProxyLimits | None) -> Answer:
     """Conclude from the number of connections: beyond a default limit, it has been raised."""
     seen = f"{connections:,} through {proxy}"
     limit = next((each for each in room.limits if connections <= each), None) if room is not None else None

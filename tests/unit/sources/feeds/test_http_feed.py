@@ -36,6 +36,12 @@ def test_a_bomb_is_not_inflated() -> None:
         inflate(BODY, 1_000)
 
 
+def test_a_body_is_held_to_32_mib_unless_told_otherwise() -> None:
+    packed = gzip.compress(bytes(32 * 1024 * 1024 + 1), 1)
+    with pytest.raises(FeedTrouble, match="too large"):
+        inflate(packed)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
