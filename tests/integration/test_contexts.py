@@ -1,4 +1,4 @@
-"""Contexts: which service a command is for, by name; what works on a distant one; keys that are never shown."""
+"""Contexts: which service a command uses, by name; what works on a remote one; keys that are never shown."""
 
 from __future__ import annotations
 

@@ -251,7 +251,6 @@ class Rig:
             conversation=Conversation(
                 self.hub,
                 self.broker,
-                catalogue,
                 self.tasks,
                 clock=self.clock,
                 heartbeat_seconds=config.heartbeat_seconds,

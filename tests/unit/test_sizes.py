@@ -24,12 +24,12 @@ MAX_FUNCTION_LINES = 60
 FOLDERS = ("server", "swimctl", "sdk")
 NO_VERBS = frozenset({
     "a", "about", "all", "also", "although", "an", "and", "another", "any", "as", "at", "because", "before", "both",
-    "but", "by", "can", "during", "each", "either", "every", "few", "for", "from", "how", "if", "in", "into", "it",
-    "its", "less", "many", "may", "more", "most", "must", "neither", "never", "no", "nobody", "none", "nor", "not",
-    "nothing", "now", "of", "off", "often", "on", "once", "one", "only", "or", "other", "our", "same", "several",
-    "should", "since", "so", "some", "such", "that", "the", "their", "then", "there", "these", "they", "this", "those",
-    "to", "twice", "two", "under", "until", "what", "whatever", "when", "where", "whether", "which", "while", "who",
-    "whoever", "whose", "why", "with", "within", "without", "your",
+    "but", "by", "can", "during", "each", "either", "every", "everybody", "everything", "few", "for", "from", "how",
+    "if", "in", "into", "it", "its", "less", "many", "may", "more", "most", "must", "neither", "never", "no", "nobody",
+    "none", "nor", "not", "nothing", "now", "of", "off", "often", "on", "once", "one", "only", "or", "other", "our",
+    "same", "several", "should", "since", "so", "some", "such", "that", "the", "their", "then", "there", "these",
+    "they", "this", "those", "to", "twice", "two", "under", "until", "what", "whatever", "when", "where", "whether",
+    "which", "while", "who", "whoever", "whose", "why", "with", "within", "without", "your",
 })  # fmt: skip
 """Words of which none is a verb's imperative; ``ruff`` (D401) finds verbs in another form."""
 

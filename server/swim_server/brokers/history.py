@@ -16,10 +16,10 @@ from swim_server.brokers.history_file import FileOptions, transaction
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.origin import Hole
 from swim_server.brokers.recovery.names import rebuild_names
+from swim_server.brokers.recovery.writable_file import WritableFile
 from swim_server.brokers.retention import Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import unavailable
-from swim_server.brokers.writable_file import WritableFile
 from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import EventId

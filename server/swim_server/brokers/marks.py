@@ -76,9 +76,7 @@ class Marks:
         self._write(lambda _: self._mark.write(self._made(newest)))
 
     def look_after(self, newest: EventId) -> None:
-        """Restore the mark if a process of an earlier version overwrote it before it ended; update the witness now and
-        then.
-        """
+        """Restore the mark if an ended process of an earlier version overwrote it; update the witness now and then."""
         now = self._clock.monotonic()
         if now >= self._look_at and self._is_ours():
             self._look_at = now + LOOK_SECONDS

@@ -19,6 +19,7 @@ from swim_server.detection.feed import (
     InvalidSnapshot,
     Snapshot,
 )
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 MAX_LOOKED_AT = 2 * MAX_PILOTS
@@ -150,7 +151,7 @@ def _why_not_json(document: bytes, error: ValueError) -> InvalidSnapshot:
     return InvalidSnapshot("not JSON", str(error)[:200])
 
 
-def _general(raw: dict[str, Any]) -> FeedGeneral:
+def _general(raw: JsonObject) -> FeedGeneral:
     values = {name: raw[name] for name in FeedGeneral.__struct_fields__ if isinstance(raw.get(name), str)}
     return FeedGeneral(**values)
 
@@ -182,7 +183,7 @@ def _repair(raw: object, entry_type: type[Entry], is_clean: bool) -> Entry | Non
     return None if _has_blank([mended]) else mended
 
 
-def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict[str, Any]:
+def _convertible(raw: JsonObject, struct_type: type[msgspec.Struct]) -> JsonObject:
     """Keep the fields whose value has the right type."""
     kept = {}
     for field in msgspec.structs.fields(struct_type):

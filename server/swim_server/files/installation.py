@@ -1,4 +1,4 @@
-"""The name of one installation, in a file of its home: a file that was brought from another home says another one."""
+"""The name of one installation, in a file of its home: files from another home name another installation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINE = re.compile(r"([0-9a-z]{1,64}) ([0-9a-f]{8})\s*")
 
 
 def read_installation(home: Path) -> str | None:
-    """Read it; None: there is none, or none that is as it was written. Raises OSError when the disk can't read it."""
+    """Read the name; None: there is none, or none that is intact. Raises OSError if the disk can't read it."""
     try:
         with open_to_read(home / FILE_NAME) as file:
             found = _LINE.fullmatch(file.read(_MAX_BYTES).decode("ascii", "replace"))
@@ -25,7 +25,7 @@ def read_installation(home: Path) -> str | None:
 
 
 def write_installation(home: Path, name: str) -> None:
-    """Write it; returns when it is on the disk. Raises OSError."""
+    """Write the name; returns when it is on the disk. Raises OSError."""
     replace_durably(home / FILE_NAME, f"{name} {_checksum(name)}\n".encode("ascii"))
 
 

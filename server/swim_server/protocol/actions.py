@@ -12,7 +12,7 @@ import msgspec
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 from swim_server.protocol.event_id import MAX_MILLISECONDS, MAX_SEQUENCE, EventId, InvalidEventId
-from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.json_data import InvalidData, JsonObject, check_data
 from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
@@ -71,7 +71,7 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag
 
     channel: str
     """The event's type. Whether it exists is checked by the catalogue."""
-    data: dict[str, Any]
+    data: JsonObject
     event_id: str | None = None
     """The publisher's own name for the event."""
 
@@ -83,7 +83,7 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag
     """Id of a stored event; None: type and data are given."""
     type: str | None = None
     """Whether it exists is checked by the catalogue."""
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
 
 
 Action = Subscribe | Unsubscribe | Ping | Status | Publish | Explain
@@ -120,7 +120,7 @@ def binary_frame() -> BadMessage:
     return BadMessage(ErrorCode.INVALID_JSON, "binary frames are not accepted: send JSON in a text frame")
 
 
-def _decode_object(frame: bytes | str) -> dict[str, Any]:
+def _decode_object(frame: bytes | str) -> JsonObject:
     try:
         message = msgspec.json.decode(frame)
         if isinstance(message, dict):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from swim_server.protocol.filters import Filters, excluded_kinds, predicates_of
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
     ARTCC_FIELDS,
@@ -117,7 +118,7 @@ def _explain_batch(filters: Filters, wanted: Mapping[str, object], data: Mapping
     return FilterExplanation(clauses=clauses, passes=passes, positions=len(rows), remaining=remaining)
 
 
-def _wanted(filters: Filters) -> dict[str, Any]:
+def _wanted(filters: Filters) -> JsonObject:
     """Return each clause's value as it is on the wire."""
     wire = filters.to_wire()
     window = {end: wire.pop(end) for end in ("dep_window_start", "dep_window_end") if end in wire}

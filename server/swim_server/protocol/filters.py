@@ -18,6 +18,7 @@ from swim_server.protocol.filter_values import (
     read_codes,
     read_time,
 )
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
     ARTCC_FIELDS,
@@ -119,9 +120,9 @@ class Filters:
             return None
         return data if len(kept) == len(positions) else {**data, "count": len(kept), "positions": kept}
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> JsonObject:
         """Return the filters as a client would send them: the kinds that are set, codes sorted."""
-        wire: dict[str, Any] = {}
+        wire: JsonObject = {}
         for kind, codes in (
             ("airports", self.airports),
             ("artccs", self.artccs),

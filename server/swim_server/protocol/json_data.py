@@ -8,6 +8,8 @@ from typing import Any
 
 MAX_DEPTH = 32
 """Maximum nesting depth of objects and lists."""
+JsonObject = dict[str, Any]
+"""A decoded JSON object: its values are dicts, lists, strings, numbers, booleans and None."""
 _INTEGER_LIMIT = 2**63
 _SHOWN_CHARACTERS = 40
 

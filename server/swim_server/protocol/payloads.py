@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.json_data import InvalidData, JsonObject, check_data
 from swim_server.protocol.positions import POSITION, POSITIONS
 from swim_server.protocol.predicates import place_of
 
@@ -228,7 +228,7 @@ class BadPosition(msgspec.Struct, frozen=True):
     reason: str
 
 
-def part_positions(event_type: str, data: dict[str, Any]) -> tuple[dict[str, Any], list[BadPosition]]:
+def part_positions(event_type: str, data: JsonObject) -> tuple[JsonObject, list[BadPosition]]:
     """Separate the positions of a ``flight.positions`` batch that are wrong or not on earth from the rest.
 
     The rest has its own count. Other data, and a batch without a list of positions, is returned unchanged.

@@ -23,8 +23,7 @@ State = TypeVar("State", bound=msgspec.Struct)
 class StateFile(Generic[State]):
     """Reads and replaces the file. Blocks; without a path it keeps nothing.
 
-    It stands in a folder of a home and repeats which installation that is: places in another one's files are no places
-    in the files here.
+    It is in a folder of a home and names that installation: positions in another one's files mean nothing here.
     """
 
     def __init__(self, path: Path | None, state_type: type[State]) -> None:
@@ -67,7 +66,7 @@ class StateFile(Generic[State]):
             raise _Foreign("belongs to another installation")
 
     def _installation(self) -> str | None:
-        """Name the installation in whose home the file stands; None where there is no home around it."""
+        """Return the installation whose home contains the file; None outside of a home."""
         assert self.path is not None
         return read_installation(self.path.parent.parent)
 
@@ -92,7 +91,7 @@ class StateFile(Generic[State]):
 
 
 class _Owned(msgspec.Struct):
-    """What every state says beside its own."""
+    """What every state has besides its own fields."""
 
     installation: str | None = None
 

@@ -94,7 +94,7 @@ def create_private_file(path: Path) -> None:
             sync_folder(path.parent)
     except OSError as error:
         if error.errno == errno.EROFS and not is_new:
-            return  # it can be read, and a key be ended in the daemon's memory
+            return  # it can be read, and a key can be ended in the daemon's memory
         raise StoreMisconfigured(f"can't open the key database {path}", error.strerror or str(error)) from error
 
 
@@ -117,7 +117,7 @@ def explain(error: BaseException | None, _was_used: bool) -> StoreError:
 def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) -> StoreError:
     """Return what an error means; reported damage may be a disk that could not read.
 
-    A disk that the kernel has made read-only, after an error, is a disk with a problem too.
+    A disk that the kernel has made read-only after an error has a problem too.
     """
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY and _is_on_read_only_disk(path):
@@ -135,7 +135,7 @@ def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) ->
 
 
 def _is_on_read_only_disk(path: Path) -> bool:
-    """Ask by opening it: after an error some kernels refuse all changes and call the disk writable all the same."""
+    """Test it by opening: after an error some kernels refuse all changes but still call the disk writable."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Notices that the key database's file was replaced, by a backup say, or comes from elsewhere; opens the new one."""
+"""Notices that the key database's file was replaced, as by a restored backup, or is another installation's."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class KeyFile:
         self._opened: Identity | None = identity(self.path) if self.path is not None else None
 
     async def claim(self) -> None:
-        """Tell of a key database in the home that another installation has made; from now on it is this one's.
+        """Report a key database that was made by another installation, and make it this one's.
 
-        Its keys are taken as they are: to bring them along may be what somebody wants.
+        Its keys are accepted as they are: an operator may have brought them along on purpose.
         """
         try:
             former = await asyncio.to_thread(self._claim)

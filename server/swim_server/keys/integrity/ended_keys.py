@@ -68,9 +68,9 @@ class EndedKeys:
         )
 
     def note(self, records: Iterable[KeyRecord], now: datetime) -> None:
-        """Put down when these keys end, as their rows say; returns when that is on the disk. Raises OSError.
+        """Record when these keys end according to their rows; returns when that is on the disk. Raises OSError.
 
-        One that has ended by now has so for good: a clock that is set back does not make it valid again.
+        A key that has ended by now has ended for good: setting the clock back does not make it valid again.
         """
         if not self.path.exists():
             replace_durably(self.path, b"", like=self._database)

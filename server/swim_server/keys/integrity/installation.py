@@ -1,6 +1,6 @@
-"""Which installation a key database in a home belongs to: one that was brought from another home shows.
+"""Which installation a key database in a home belongs to, so that one from another home is noticed.
 
-Only for the home's own SQLite file. One that ``[database]`` names may well be shared by several installations.
+Only for the home's own SQLite file. One named in ``[database]`` may well be shared by several installations.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _home = Table("swim_home", metadata, Column("installation", String(64), nullable
 
 
 def claim(database: Database, installation: str) -> str | None:
-    """Make a key database say that it belongs to this installation; return the other one that it belonged to.
+    """Make a key database belong to this installation; return the other one that it belonged to.
 
-    One of an earlier version says nothing, and one without tables has nothing to belong to anybody. Blocks; raises
-    StoreError.
+    A database of an earlier version has no name, and one without tables has nothing that could belong to anybody.
+    Blocks; raises StoreError.
     """
     has_keys = database.read(lambda connection: inspect(connection).has_table("swim_api_keys"))
     if not has_keys or database.read(_read) == installation:

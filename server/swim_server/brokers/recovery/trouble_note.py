@@ -1,7 +1,7 @@
-"""How far history had come when its disk got trouble, put down on another file system.
+"""How far history had come when its disk had trouble, recorded on another file system.
 
-One that was lost, and mounted again while the machine runs on, is as it was some moments ago: it lacks what was not
-synced, and nothing in it shows that. Under ``normal`` these are events that were acknowledged, and that clients have.
+A disk that was lost and is mounted again while the machine runs is as it was moments ago: it lacks what was not synced,
+and nothing on it shows that. Under ``normal`` these are events that were acknowledged and that clients have.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TroubleNote:
     """The note about one history. Never raises: the disk it helps against is in trouble already."""
 
     def __init__(self, history: Path, folder: Path | None) -> None:
-        """``folder``: on another file system than history; where it is not, or with None, nothing is put down."""
+        """Prepare the note; ``folder`` must be on another file system than history, otherwise nothing is recorded."""
         name = hashlib.sha256(os.fsencode(history.absolute())).hexdigest()[:16]
         self._history = history
         self._path = None if folder is None else folder / f"swim-{os.geteuid()}-{name}.trouble"
@@ -39,7 +39,7 @@ class TroubleNote:
         self._may_be_there = True
 
     def put_down(self, newest: EventId) -> None:
-        """Note the newest event that anybody may know."""
+        """Record the newest event that a client may have."""
         if self._path is None or newest <= self._written or not self._is_elsewhere(self._path.parent):
             return
         text, self._may_be_there = str(newest), True
@@ -54,7 +54,7 @@ class TroubleNote:
         self._written = newest
 
     def read(self) -> EventId:
-        """Return the newest event that is noted; ZERO where there is no note."""
+        """Return the newest event recorded; ZERO if there is no note."""
         if self._path is None:
             return ZERO
         try:
@@ -70,7 +70,7 @@ class TroubleNote:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Everything is on the disk, or known to be lost."""
+        """Remove the note: everything is on the disk, or known to be lost."""
         if self._path is None or not self._may_be_there:
             return
         self._written, self._may_be_there = ZERO, False
