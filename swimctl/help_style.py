@@ -39,6 +39,9 @@ class TextStyle:
         return f"{code}{text}{RESET}" if text and (self.colour if code == CYAN else self.attributes) else text
 
 
+NO_STYLE = TextStyle(attributes=False, colour=False)
+
+
 def paint_help(text: str) -> str:
     """Style a command's help for standard output."""
     import re

@@ -60,9 +60,10 @@ def read_store(invocation: Invocation) -> Iterator[KeyStore | None]:
 
 @contextmanager
 def open_database_of(invocation: Invocation) -> Iterator[Database]:
-    """Open the configured key database for one command. Raises CommandError for any error of the database."""
-    invocation.load_config()  # report an unreadable configuration before creating a folder
-    invocation.home.prepare()
+    """Open the configured key database for one command. Raises CommandError for whatever goes wrong with it."""
+    invocation.load_config()  # a configuration that can't be read is told before a folder is made
+    if not invocation.home.path.is_dir():
+        invocation.home.prepare()
     with _told_to_people(), closing(_connect(invocation)) as database:
         yield database
 

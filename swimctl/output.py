@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from swimctl import table as layouts
-from swimctl.help_style import TextStyle
+from swimctl.help_style import NO_STYLE, TextStyle
 from swimctl.standard_streams import JSON_ERRORS, set_errors
-from swimctl.table import Column
+from swimctl.table import Column, Row
 from swimctl.text import cell, clean, to_json
 
 if TYPE_CHECKING:
@@ -46,19 +46,15 @@ class Output:
         *,
         as_json: bool = False,
         is_terminal: bool = False,
-        is_dumb: bool = False,
-        colour: bool = False,
+        style: TextStyle = NO_STYLE,
         width: int = PLAIN_WIDTH,
-        has_attributes: bool | None = None,
     ) -> None:
         self.stream = stream
         self.as_json = as_json
         self.is_terminal = is_terminal
-        self.can_redraw = is_terminal and not is_dumb
+        self.can_redraw = is_terminal and style.attributes  # a dumb terminal has none
         """Whether the terminal can redraw a picture in place."""
-        self.colour = colour
-        self.has_attributes = colour if has_attributes is None else has_attributes
-        """Bold and dim, which ``NO_COLOR`` does not affect."""
+        self.style = style
         self.width = width
         self.has_header = False
         """Piped rows begin with a line of column names."""
@@ -70,13 +66,10 @@ class Output:
         """Create an output that suits the stream and the environment: ``NO_COLOR`` and ``TERM=dumb`` are honoured."""
         if as_json:
             set_errors(stream, JSON_ERRORS)
-        is_terminal, is_dumb = stream.isatty(), environ.get("TERM") == "dumb"
+        is_terminal = stream.isatty()
         style = TextStyle.of(stream, environ)
         width = _terminal_width(stream) if is_terminal else PLAIN_WIDTH
-        return cls(
-            stream, as_json=as_json, is_terminal=is_terminal, is_dumb=is_dumb, colour=style.colour, width=width,
-            has_attributes=style.attributes,
-        )  # fmt: skip
+        return cls(stream, as_json=as_json, is_terminal=is_terminal, style=style, width=width)
 
     def piped_as(self, *, header: bool, version: str) -> Output:
         """Set the format of piped output: ``v1`` as in earlier releases, ``v2`` for scripts. Returns itself."""
@@ -93,15 +86,15 @@ class Output:
         self.stream.write(text + "\n")
         self.stream.flush()
 
-    def document(self, value: Any) -> None:
+    def document(self, value: object) -> None:
         """Write one JSON document: indented on a terminal, on one line when piped."""
         self.line(_json(value, indent=2 if self.is_terminal else None))
 
-    def json_line(self, value: Any) -> None:
+    def json_line(self, value: object) -> None:
         """Write one JSON document of a stream: always on one line."""
         self.line(_json(value))
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]], *, empty: str = "nothing") -> None:
+    def table(self, columns: Sequence[Column], rows: Iterable[Row], *, empty: str = "nothing") -> None:
         """Write rows. JSON: a list of all of them. ``empty`` is shown on a terminal if there are none."""
         found = list(rows)
         if self.as_json:
@@ -122,17 +115,13 @@ class Output:
 
                 self.print(Text(layouts.left_out(hidden), style="dim", no_wrap=True, overflow="ellipsis"))
 
-    def _lay_out(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
+    def _lay_out(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
         if len(rows) < layouts.MANY_ROWS:
             self.print(layouts.table(columns, rows))
         else:
-            self.line(
-                "\n".join(
-                    layouts.lines(columns, rows, width=self.width, style=TextStyle(self.has_attributes, self.colour))
-                )
-            )
+            self.line("\n".join(layouts.lines(columns, rows, width=self.width, style=self.style)))
 
-    def details(self, pairs: Sequence[tuple[str, Any]], document: Any = None) -> None:
+    def details(self, pairs: Sequence[tuple[str, object]], document: object = None) -> None:
         """Write labels with values. JSON: ``document``, or an object with the labels in snake case.
 
         Piped: each value of the document with its dotted name.
@@ -161,8 +150,8 @@ class Output:
         return Console(
             file=self.stream,
             force_terminal=self.is_terminal,
-            no_color=not self.colour,
-            color_system="auto" if self.has_attributes else None,
+            no_color=not self.style.colour,
+            color_system="auto" if self.style.attributes else None,
             width=width,
             markup=False,
             highlight=False,
@@ -171,7 +160,7 @@ class Output:
         )
 
 
-def _json(value: Any, *, indent: int | None = None) -> str:
+def _json(value: object, *, indent: int | None = None) -> str:
     """Encode a document; characters that would act on a terminal are escaped, as text may come from a peer."""
     from swim_server.protocol.control_characters import escape_json_text
 
@@ -206,7 +195,7 @@ def _terminal_width(stream: TextIO) -> int:
         return PLAIN_WIDTH
 
 
-def flattened(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def flattened(value: object, name: str = "") -> Iterator[tuple[str, object]]:
     """Yield the values of a document with dotted names; list entries by their ``name``, otherwise by number."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():

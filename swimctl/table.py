@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+Row = Mapping[str, object]
+"""The values of a row, by the names of the columns."""
+
 MANY_ROWS = 200
 """From this many rows on, the faster layout matters."""
 _GAP = 2
@@ -47,9 +50,7 @@ class Column:
     """Styles by the cell's text, for words that should be seen: ``{"revoked": "red"}``."""
 
 
-def fitting(
-    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], width: int
-) -> tuple[list[Column], list[Column]]:
+def fitting(columns: Sequence[Column], rows: Sequence[Row], width: int) -> tuple[list[Column], list[Column]]:
     """Divide columns into those that fit into a terminal's width, and those left out."""
     from rich.cells import cell_len
 
@@ -78,7 +79,7 @@ def left_out(columns: Sequence[Column]) -> str:
     return f"… no room for: {', '.join(column.heading.lower() for column in columns)}"
 
 
-def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table:
+def table(columns: Sequence[Column], rows: Sequence[Row]) -> Table:
     """Lay out rows under headings; text too long for its column is cut with an ellipsis, never wrapped."""
     from rich.table import Table
 
@@ -97,20 +98,20 @@ def table(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> Table
     return grid
 
 
-def _whole_width(column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
+def _whole_width(column: Column, rows: Sequence[Row]) -> int:
     from rich.cells import cell_len
 
     return max([cell_len(clean(column.show(row.get(column.name)))) for row in rows] + [cell_len(column.heading)])
 
 
-def _cell(column: Column, value: Any) -> Text:
+def _cell(column: Column, value: object) -> Text:
     from rich.text import Text
 
     text = clean(column.show(value))
     return Text(text, style=(column.styles or {}).get(text, ""), no_wrap=True, overflow="ellipsis")
 
 
-def details(pairs: Sequence[tuple[str, Any]]) -> Table:
+def details(pairs: Sequence[tuple[str, object]]) -> Table:
     """Lay out labels with their values; long values wrap."""
     from rich.table import Table
     from rich.text import Text
@@ -123,9 +124,7 @@ def details(pairs: Sequence[tuple[str, Any]]) -> Table:
     return grid
 
 
-def lines(
-    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, width: int, style: TextStyle
-) -> Iterator[str]:
+def lines(columns: Sequence[Column], rows: Sequence[Row], *, width: int, style: TextStyle) -> Iterator[str]:
     """Lay out rows under headings in a terminal's width; text that is too long is cut with an ellipsis."""
     from rich.cells import cell_len
 

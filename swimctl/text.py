@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
 
 NOTHING = "-"
 _JSON_TYPES = frozenset({str, int, float, bool})
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", re.ASCII)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -19,7 +20,7 @@ def clean(text: str) -> str:
     return "".join(character if character.isprintable() else " " if character.isspace() else "�" for character in text)
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     """Convert a value to the text of one cell; None becomes ``-``."""
     if type(value) is str and value:
         return clean(value)
@@ -48,10 +49,16 @@ def timestamp(moment: datetime) -> str:
     return f"{aware.isoformat()[:19]}Z"
 
 
-def short_timestamp(value: Any) -> str:
+def short_timestamp(value: object) -> str:
     """Format a datetime or an RFC 3339 text as ``2026-01-16 14:30``, for a table."""
     text = cell(value)
     return f"{text[:10]} {text[11:16]}" if len(text) >= 16 and text[10] in "T " else text
+
+
+def clock(value: object) -> str:
+    """Format the time of day of an RFC 3339 text, for times within the last day."""
+    text = cell(value)
+    return f"{text[11:19]}Z" if _UTC.fullmatch(text) else text
 
 
 def duration(seconds: float | None) -> str:
@@ -99,7 +106,7 @@ def plural(number: int, noun: str, nouns: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: object) -> object:
     """Convert a value to JSON's own types: times as RFC 3339, structs as objects."""
     if value is None or type(value) in _JSON_TYPES:
         return value

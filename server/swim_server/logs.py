@@ -18,6 +18,28 @@ QUIET_LOGGERS = ("websockets", "watchfiles", "asyncio", "aiohttp", "sqlalchemy",
 _RUNS_TOGETHER = re.compile("""[ \t='"]""")
 
 
+class Logger(Protocol):
+    """A logger of structlog, as far as it is used: an event's text, and its fields by name."""
+
+    def bind(self, **fields: object) -> Logger:
+        """Return a logger that adds these fields to each line."""
+
+    def debug(self, event: str, **fields: object) -> object:
+        """Log what helps a developer."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Log what an operator may want to know."""
+
+    def warning(self, event: str, **fields: object) -> object:
+        """Log what an operator should look into."""
+
+    def error(self, event: str, **fields: object) -> object:
+        """Log what an operator must act on."""
+
+    def exception(self, event: str, **fields: object) -> object:
+        """Log an error with the traceback of the exception being handled."""
+
+
 class Stream(Protocol):
     """The destination of a log: the part of a text stream that is needed."""
 
@@ -112,6 +134,7 @@ def _traceback(format: str) -> list[Any]:
     return [structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))]
 
 
-def get_logger(name: str) -> Any:
+def get_logger(name: str) -> Logger:
     """Return a logger whose lines carry the name of their component."""
-    return structlog.get_logger(component=name)
+    logger: Logger = structlog.get_logger(component=name)
+    return logger

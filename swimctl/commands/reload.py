@@ -60,12 +60,15 @@ def reload(
 def warn_of_other_files(invocation: Invocation, running: Sequence[str]) -> None:
     """Warn if the daemon reads other configuration files than this command would, for example an older release's."""
     from swim_server.config import ConfigError
+    from swim_server.config.files import LOCAL_NAME
 
     try:
         ours = [str(path.resolve()) for path in invocation.load_config().files]
     except ConfigError as error:
         ours = [str(problem.setting) for problem in error.problems[:1]]
-    if ours and ours != [os.path.realpath(each) for each in running]:
+    # A swim.local.toml beside the file is read at a reload, even if it was not there when the daemon was started.
+    here, there = ([each for each in found if not each.endswith(f"/{LOCAL_NAME}")] for found in (ours, running))
+    if here and here != [os.path.realpath(each) for each in there]:
         theirs = ", ".join(running) or "no file, the defaults"
         messages = invocation.messages()
         messages.line(f"the daemon's configuration is {theirs}; here it would be {', '.join(ours)}")

@@ -6,19 +6,31 @@ The table is a module so that completion loads neither Typer nor a command. A te
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+
+
+class Node(TypedDict):
+    """The words of one command."""
+
+    commands: dict[str, str]
+    """Subcommands with their help."""
+    options: dict[str, tuple[str, str | None]]
+    """Options with their help and the completer of their value: None without a value, empty for files."""
+    arguments: list[tuple[str, bool]]
+    """The completer of each argument, and whether it may be repeated."""
+
 
 TABLE = Path(__file__).with_name("table.py")
 
 
-def tree() -> dict[str, dict[str, Any]]:
+def tree() -> dict[str, Node]:
     """Return the words of each command by its path: ``commands`` and ``options`` with their help, ``arguments``."""
     import typer
 
     from swimctl.app import load_command, root
     from swimctl.command_table import ENTRIES
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Node] = {}
     top = _node(typer.main.get_command(root))
     top["commands"] = {name: entry.summary for name, entry in ENTRIES.items()}
     found[""] = top
@@ -52,13 +64,13 @@ def _settings() -> tuple[str, ...]:
     return tuple(setting_names())
 
 
-def _walk(command: Any, path: str, found: dict[str, dict[str, Any]]) -> None:
+def _walk(command: Any, path: str, found: dict[str, Node]) -> None:
     found[path] = _node(command)
     for name, inner in getattr(command, "commands", {}).items():
         _walk(inner, f"{path} {name}", found)
 
 
-def _node(command: Any) -> dict[str, Any]:
+def _node(command: Any) -> Node:
     commands = {name: inner.get_short_help_str(200) for name, inner in getattr(command, "commands", {}).items()}
     options: dict[str, tuple[str, str | None]] = {}
     arguments = []
@@ -84,7 +96,7 @@ def _completer(parameter: Any) -> str:
     return str(name)
 
 
-def _unwrapped(function: Any) -> Any:
+def _unwrapped(function: object) -> object:
     """Find the function that was passed to Typer inside Typer's wrapper."""
     import inspect
 

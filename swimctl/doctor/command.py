@@ -60,6 +60,7 @@ def _doctor(invocation: Invocation, request: Request) -> Doctor:
     from swimctl.doctor.context import Options
     from swimctl.doctor.diagnose import Doctor
     from swimctl.doctor.saved_facts import read_facts
+    from swimctl.doctor.selection import Choice
 
     options = Options(
         is_deep=request.deep,
@@ -69,7 +70,8 @@ def _doctor(invocation: Invocation, request: Request) -> Doctor:
         timeout_seconds=request.timeout,
     )
     saved = read_facts(request.facts) if request.facts is not None else None
-    return Doctor(invocation, options, only=request.only, skipped=request.skip, is_strict=request.strict, saved=saved)
+    choice = Choice(request.only, request.skip)
+    return Doctor(invocation, options, choice, is_strict=request.strict, saved=saved)
 
 
 def _known_check(id: str) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from swimctl.client.answers import read_answer
-from swimctl.doctor.facts import FactBook, NotSaved, observing
+from swimctl.doctor.facts import FactBook, NotSaved, Work, observing
 from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.filesystem import FileSystem
 from swimctl.doctor.probes.procfs import ProcFs
@@ -117,7 +117,7 @@ class DoctorContext:
         self.load_factor = self.circumstances.load
         """Time limits are multiplied by this on a busy machine."""
         self._shared: dict[str, asyncio.Task[Any]] = {}
-        self._endings: list[Callable[[], Coroutine[Any, Any, object]]] = []
+        self._endings: list[Callable[[], Work[object]]] = []
 
     @property
     def now(self) -> float:
@@ -129,11 +129,11 @@ class DoctorContext:
         """The same as a datetime."""
         return datetime.fromtimestamp(self.now, UTC)
 
-    async def fact(self, name: str, observe: Callable[[], Coroutine[Any, Any, T]], source: str, **more: Any) -> T:
+    async def fact(self, name: str, observe: Callable[[], Work[T]], source: str, **more: Any) -> T:
         """Observe something once; a second request gets the same value or error. ``more``: as for ``find``."""
         return await self.facts.find(name, observe, source=source, **more)
 
-    async def shared(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def shared(self, name: str, make: Callable[[], Work[T]]) -> T:
         """Create something once that several observations use: an open database, a lock. It is not a fact."""
         if name not in self._shared:
             self._shared[name] = asyncio.create_task(make())
@@ -222,7 +222,7 @@ class DoctorContext:
 
         return read_answer("version", await self.ask("version"), Version)
 
-    async def ask(self, method: str, **params: Any) -> Any:
+    async def ask(self, method: str, **params: object) -> Any:
         """Call a method of the control socket, once per run. Raises DaemonNotRunning, RpcFailed, CommandFailed."""
         about = ", ".join(f"{name}={value}" for name, value in params.items() if not isinstance(value, dict))
         where = f"{self.home.control_socket}, by the process itself"
@@ -230,12 +230,12 @@ class DoctorContext:
             f"process.{method}", lambda: asyncio.to_thread(self._call, method, params), where, about=about
         )
 
-    async def ask_again(self, method: str, **params: Any) -> Any:
+    async def ask_again(self, method: str, **params: object) -> Any:
         """Call a method again even if it was called before, for answers that change during the run."""
         self.forget(f"process.{method}")
         return await self.ask(method, **params)
 
-    async def answered(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
+    async def answered(self, ask: Callable[[], Work[T]]) -> T | None:
         """Ask a process that may be absent; return None if it is absent, silent or slow.
 
         For checks that can do without the answer: another check reports whether the process answers.
@@ -246,15 +246,15 @@ class DoctorContext:
         except (CommandError, OSError, NotSaved):  # a timeout is an OSError
             return None
 
-    async def act(self, method: str, **params: Any) -> Any:
+    async def act(self, method: str, **params: object) -> Any:
         """Call a method that has an effect, or whose answer contains a secret; its answer is not a fact."""
         return await asyncio.to_thread(self._call, method, params)
 
-    def at_end(self, undo: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    def at_end(self, undo: Callable[[], Work[object]]) -> None:
         """Register a cleanup for the end of the context, however it ends; the last one registered runs first."""
         self._endings.append(undo)
 
-    def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+    def _call(self, method: str, params: Mapping[str, object]) -> Any:
         from swimctl.client.control import ControlClient
 
         with ControlClient.connect(self.home, timeout=0.0, open_timeout=self.answer_seconds()) as control:

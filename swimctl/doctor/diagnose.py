@@ -18,13 +18,14 @@ from swimctl.doctor.graph import Graph, with_causes
 from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.saved_facts import saved as saved_run
-from swimctl.doctor.selection import Selection, select
+from swimctl.doctor.selection import Choice, Selection, select
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation
 
 if TYPE_CHECKING:
     from swimctl.doctor.saved_facts import SavedRun
 
+EVERYTHING = Choice()
 Agree = Callable[[str], bool]
 """Asks whether something may be done."""
 
@@ -36,9 +37,8 @@ class Doctor:
         self,
         invocation: Invocation,
         options: Options,
+        choice: Choice = EVERYTHING,
         *,
-        only: Sequence[str] = (),
-        skipped: Sequence[str] = (),
         is_strict: bool = False,
         saved: SavedRun | None = None,
     ) -> None:
@@ -51,9 +51,9 @@ class Doctor:
             self._invocation = Invocation(environ={"SWIM_HOME": str(saved.circumstances.home)})
             self._options = options = _options_of(saved, options)
             known = {check.id for check in self._catalogue}
-            only = only or [id for id in saved.checks if id in known]
+            choice = choice if choice.only else choice._replace(only=[id for id in saved.checks if id in known])
         self.selection: Selection = select(
-            self._catalogue, only, skipped, is_deep=options.is_deep, is_outside=options.url is not None
+            self._catalogue, choice, is_deep=options.is_deep, is_outside=options.url is not None
         )
         self.graph = Graph(self.selection.checks)
         self.results: list[Result] = []

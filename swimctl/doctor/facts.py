@@ -21,6 +21,8 @@ import msgspec
 from swimctl.doctor.fact_errors import SavedError, error_of, saved_error
 
 T = TypeVar("T")
+Work = Coroutine[Any, Any, T]
+"""What observes asynchronously."""
 
 _asker: ContextVar[str | None] = ContextVar("asker", default=None)
 """The check that is asking."""
@@ -91,7 +93,7 @@ class FactBook:
     async def find(
         self,
         name: str,
-        observe: Callable[[], Coroutine[Any, Any, T]],
+        observe: Callable[[], Work[T]],
         *,
         source: str,
         about: str = "",
@@ -178,7 +180,14 @@ class FactBook:
         return decoded(fact.value, shape)
 
     def _keep(
-        self, name: str, about: str, source: str, began: tuple[float, float], *, value: Any = None, error: Any = None
+        self,
+        name: str,
+        about: str,
+        source: str,
+        began: tuple[float, float],
+        *,
+        value: object = None,
+        error: Exception | None = None,
     ) -> None:
         fact = Fact(
             name=name, about=about, source=source, at=round(began[0], 3),
@@ -188,23 +197,23 @@ class FactBook:
         self.facts[fact.id] = fact
 
 
-def encoded(value: Any) -> Any:
+def encoded(value: object) -> object:
     """Convert a value to JSON's types."""
     return msgspec.to_builtins(value, enc_hook=_encode, str_keys=True)
 
 
-def decoded(value: Any, shape: Any) -> Any:
+def decoded(value: object, shape: Any) -> Any:
     """Convert a value from JSON's types. Raises msgspec.ValidationError."""
     return msgspec.convert(value, shape, dec_hook=_decode, str_keys=True)
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     raise NotImplementedError(f"no fact may hold a {type(value).__name__}")
 
 
-def _decode(shape: type[Any], value: Any) -> Any:
+def _decode(shape: type[Any], value: Any) -> object:
     if shape is Path:
         return Path(value)
     raise NotImplementedError(f"no fact may hold a {shape.__name__}")
@@ -214,8 +223,8 @@ def observing(looker: T, prefix: str, source: str, facts: FactBook) -> T:
     """Return an object like ``looker`` whose public methods are facts: called once, with the result kept."""
     base: type[Any] = type(looker)
 
-    def method(name: str) -> Callable[..., Any]:
-        def observe(_: Any, *words: Any, **more: Any) -> Any:
+    def method(name: str) -> Callable[..., object]:
+        def observe(_: object, *words: object, **more: object) -> object:
             about = ", ".join(str(each) for each in (*words, *more.values()))
             return facts.look(
                 f"{prefix}.{name}",

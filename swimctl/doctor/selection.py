@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import NamedTuple
 
 import msgspec
 
 from swimctl.doctor.catalogue import AREAS
 from swimctl.doctor.check import Check, Result, Status
 from swimctl.errors import WrongUsage
+
+
+class Choice(NamedTuple):
+    """Areas and ids as the user gave them; each word may hold several, separated by commas."""
+
+    only: Sequence[str] = ()
+    skipped: Sequence[str] = ()
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +44,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(wanted, key=lambda each: order[each.id])
 
 
-def select(
-    catalogue: Sequence[Check], only: Sequence[str], skipped: Sequence[str], *, is_deep: bool, is_outside: bool
-) -> Selection:
+def select(catalogue: Sequence[Check], choice: Choice, *, is_deep: bool, is_outside: bool) -> Selection:
     """Select by areas and ids, which may be separated by commas. Raises WrongUsage for an unknown one."""
-    wanted, unwanted = words(only, catalogue, "--only"), words(skipped, catalogue, "--skip")
+    wanted, unwanted = words(choice.only, catalogue, "--only"), words(choice.skipped, catalogue, "--skip")
     possible = [
         msgspec.structs.replace(check, needs=check.needs_outside or check.needs) if is_outside else check
         for check in catalogue

@@ -67,7 +67,7 @@ def _draw(
                 tell(program, change, report.subject, messages)
             changes = [Text(clean(each.line), style="dim") for each in reversed(watch.changes[-SHOWN:])]
             keys = Text(f"q quit · {time.strftime('%H:%M:%S')}, again every {interval:g} s", style="dim")
-            shown = Foot(Group(picture(report), Text(), *changes), [keys])
+            shown = Foot(Group(picture(report, is_screen=True), Text(), *changes), [keys])
             deadline = time.monotonic() + interval
             while (left := deadline - time.monotonic()) > 0:
                 screen.draw(shown)

@@ -25,19 +25,25 @@ MAX_EVIDENCE = 8
 NAGIOS_CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 
 
-def picture(report: Report) -> RenderableType:
-    """Lay out a report for people: problems first, with what to type; then one line per area."""
+def picture(report: Report, *, is_screen: bool = False) -> RenderableType:
+    """Lay out a report for people: problems first, with what to type; then one line per area.
+
+    Commands are one line each, however long, as they are to be pasted; on a screen that would cut them they are folded.
+    """
     problems = report.problems
     parts: list[RenderableType] = [_headline(report), Text()]
     if report.changed:
         parts += [*(Text(f"  fixed: {clean(line)}", style="cyan") for line in report.changed), Text()]
     for number, each in enumerate(problems):
-        parts += [problem(each, report.following(each.id), is_first=number == 0), Text()]
+        following = report.following(each.id)
+        parts += [problem(each, following, is_first=number == 0, is_screen=is_screen), Text()]
     parts.append(_areas(report))
     return Group(*parts)
 
 
-def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool) -> RenderableType:
+def problem(
+    result: Result, following: Sequence[Result] = (), *, is_first: bool, is_screen: bool = False
+) -> RenderableType:
     """Lay out one problem in full, with what follows from it."""
     style = STYLES[result.status]
     title = Text().append(f"{MARKS[result.status]} {result.id}", style=f"bold {style}")
@@ -57,18 +63,27 @@ def problem(result: Result, following: Sequence[Result] = (), *, is_first: bool)
         told = Text(f"{MARKS[one.status]} {one.id}  ", style=STYLES[one.status])
         grid.add_row("" if number else "hence", told.append(clean(one.observed), style="dim"))
     parts: list[RenderableType] = [title, Padding(grid, (0, 0, 0, 2))]
-    if result.fix is not None:  # one line, however long, so that it can be pasted
-        words = (("  type      ", "dim"), (clean(result.fix), "bold cyan"))
-        parts.append(Text.assemble(*words, no_wrap=True, overflow="ignore"))
+    if result.fix is not None:
+        parts.append(_command("type", result.fix, "bold cyan", is_screen=is_screen))
     for each in result.advice:
-        parts += _advice(each)
+        parts += _advice(each, is_screen=is_screen)
     return Group(*parts)
 
 
-def _advice(advice: Advice) -> list[RenderableType]:
+def _command(word: str, command: str, style: str, *, is_screen: bool) -> RenderableType:
+    if not is_screen:
+        words = ((f"  {word:<10}", "dim"), (clean(command), style))
+        return Text.assemble(*words, no_wrap=True, overflow="ignore")
+    grid = Table.grid()
+    grid.add_column(style="dim", no_wrap=True, width=12)
+    grid.add_column(style=style, overflow="fold")
+    grid.add_row(f"  {word}", Text(clean(command)))
+    return grid
+
+
+def _advice(advice: Advice, *, is_screen: bool) -> list[RenderableType]:
     """Lay out a command that should not be pasted without thinking, with what it requires."""
-    words = ((f"  {WORDS[advice.kind]:<10}", "dim"), (clean(advice.command), "cyan"))
-    lines: list[RenderableType] = [Text.assemble(*words, no_wrap=True, overflow="ignore")]
+    lines = [_command(WORDS[advice.kind], advice.command, "cyan", is_screen=is_screen)]
     if advice.requires is not None:
         lines.append(Padding(Text(clean(advice.requires), style="dim"), (0, 0, 0, 12)))
     return lines

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from swim_server.protocol.positions import POSITION, POSITIONS
 
 from swimctl.text import clean
 
+Data = Mapping[str, object]
+"""A JSON object from a peer: any field may be missing or of another type."""
 NOTHING = "-"
 LONGEST_TEXT = 200
 
@@ -74,10 +76,10 @@ class EventRow(NamedTuple):
         return "\t".join(cell or NOTHING for cell in cells)
 
 
-def describe(event: Mapping[str, Any]) -> EventRow:
+def describe(event: Data) -> EventRow:
     """Convert a message of the wire protocol to a row."""
     type, found = _text(event.get("type")), event.get("data")
-    data: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    data: Data = found if isinstance(found, dict) else {}
     callsign, origin, destination = _who_and_where(type, data)
     return EventRow(
         timestamp=_text(event.get("timestamp")),
@@ -91,19 +93,19 @@ def describe(event: Mapping[str, Any]) -> EventRow:
     )
 
 
-def describe_position(event: Mapping[str, Any], position: Mapping[str, Any]) -> EventRow:
+def describe_position(event: Data, position: Data) -> EventRow:
     """Convert one position of a batch to a row."""
     return describe({**event, "type": POSITION, "data": position})
 
 
-def positions_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def positions_of(event: Data) -> list[Data]:
     """Return the positions in a ``flight.positions`` event; invalid ones are omitted."""
     data = event.get("data")
     found = data.get("positions") if isinstance(data, dict) else None
     return [position for position in found if isinstance(position, dict)] if isinstance(found, list) else []
 
 
-def _who_and_where(type: str, data: Mapping[str, Any]) -> tuple[str, str, str]:
+def _who_and_where(type: str, data: Data) -> tuple[str, str, str]:
     if type.startswith("tmi."):
         return _field(data, "program_type"), _field(data, "airport"), NOTHING
     if type.startswith("splits."):
@@ -112,11 +114,11 @@ def _who_and_where(type: str, data: Mapping[str, Any]) -> tuple[str, str, str]:
     return _field(data, "callsign"), origin, _field(data, "arr", "arrival_aerodrome")
 
 
-def _created(data: Mapping[str, Any]) -> str:
+def _created(data: Data) -> str:
     return _join(_known(data, "equipment"), _place(data), _known(data, "route"))
 
 
-def _updated(data: Mapping[str, Any]) -> str:
+def _updated(data: Data) -> str:
     changed = data.get("changed")
     names = [_text(name) for name in changed] if isinstance(changed, list) else []
     plan = [name for name in names if name not in POSITION_FIELDS]
@@ -124,52 +126,52 @@ def _updated(data: Mapping[str, Any]) -> str:
     return _join(first, f"changed {', '.join(plan)}" if plan else "" if first else "changed", _place(data))
 
 
-def _departed(data: Mapping[str, Any]) -> str:
+def _departed(data: Data) -> str:
     return _join(_clock("off", data.get("off_utc")), _place(data))
 
 
-def _arrived(data: Mapping[str, Any]) -> str:
+def _arrived(data: Data) -> str:
     place = _text(data.get("arrived_at")) or "an unlisted place"
     elsewhere = f"diverted to {place}" if data.get("diverted") is True else ""
     return _join(_clock("in", data.get("in_utc")), elsewhere, _place(data))
 
 
-def _deleted(data: Mapping[str, Any]) -> str:
+def _deleted(data: Data) -> str:
     place = _place(data)
     return _join("gone", f"last {place}" if place else "")
 
 
-def _position(data: Mapping[str, Any]) -> str:
+def _position(data: Data) -> str:
     heading = data.get("heading_deg")
     turned = f"heading {heading:.0f}°" if _is_number(heading) else ""
     return _join(_place(data), turned)
 
 
-def _positions(data: Mapping[str, Any]) -> str:
+def _positions(data: Data) -> str:
     number = data.get("count")
     if not isinstance(number, int):
         number = len(positions_of({"data": data}))
     return f"{number:,} positions"
 
 
-def _tmi(data: Mapping[str, Any]) -> str:
+def _tmi(data: Data) -> str:
     begin, end = _hour(data.get("start_time")), _hour(data.get("end_time"))
     span = f"{begin}–{end}Z" if begin and end else f"until {end}Z" if end else f"from {begin}Z" if begin else ""
     return _join(span, _known(data, "reason"), _known(data, "status").lower())
 
 
-def _splits(data: Mapping[str, Any]) -> str:
+def _splits(data: Data) -> str:
     number = data.get("position_count")
     return _join(
         _known(data, "status"), f"{number} positions" if _is_number(number) else "", _known(data, "triggered_by")
     )
 
 
-def _heartbeat(data: Mapping[str, Any]) -> str:
+def _heartbeat(data: Data) -> str:
     return f"{_field(data, 'connected_clients')} clients, up {_field(data, 'uptime_seconds')} s"
 
 
-def _anything(data: Mapping[str, Any]) -> str:
+def _anything(data: Data) -> str:
     message = data.get("message") or data.get("text")
     if isinstance(message, str):
         return _text(message)
@@ -177,7 +179,7 @@ def _anything(data: Mapping[str, Any]) -> str:
     return _text(" ".join(parts))
 
 
-_DESCRIPTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyType(
+_DESCRIPTIONS: Mapping[str, Callable[[Data], str]] = MappingProxyType(
     {
         "flight.created": _created,
         "flight.updated": _updated,
@@ -198,7 +200,7 @@ _DESCRIPTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = MappingProxyTy
 )
 
 
-def _place(data: Mapping[str, Any]) -> str:
+def _place(data: Data) -> str:
     """Return ``FL350 480 kt ZNY``: altitude, speed, airspace."""
     altitude, speed = data.get("altitude_ft"), data.get("groundspeed_kts")
     high = (
@@ -223,12 +225,12 @@ def _join(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _known(data: Mapping[str, Any], name: str) -> str:
+def _known(data: Data, name: str) -> str:
     value = data.get(name)
     return _text(value) if value not in (None, "", [], {}) else ""
 
 
-def _field(data: Mapping[str, Any], *names: str) -> str:
+def _field(data: Data, *names: str) -> str:
     """Return the first of these fields that is present, as one cell."""
     return next((known.strip() for name in names if (known := _known(data, name))), NOTHING) or NOTHING
 

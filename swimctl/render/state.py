@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from swimctl.table import Column, fitting, table
-from swimctl.text import cell, clean, count
+from swimctl.text import cell, clean, clock, count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,8 +20,8 @@ FLIGHTS: tuple[Column, ...] = (
     Column("groundspeed_kts", "KNOTS", justify="right", rank=4),
     Column("current_artcc", "CENTRE", rank=5),
     Column("equipment", "AIRCRAFT", rank=7),
-    Column("off_utc", "OFF", rank=8),
-    Column("updated_at", "UPDATED", rank=6),
+    Column("off_utc", "OFF", show=clock, rank=8),
+    Column("updated_at", "UPDATED", show=clock, rank=6),
 )
 TMIS: tuple[Column, ...] = (
     Column("program_id", "ID", style="cyan", is_whole=True),

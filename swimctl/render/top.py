@@ -112,12 +112,13 @@ def head(status: Status, width: int, away: str | None) -> list[Text]:
         first.append(f"○ {clean(away)}; waiting for it", style="bold red")
     first.append(f"  {status.url}  pid {status.pid}, up {duration(status.uptime_seconds)}")
     latency, slow = status.latency_ms, status.slow_consumers
-    flow = f"{rate(status.events_per_second, 'events')}  {rate(status.deliveries_per_second, 'deliveries')}"
+    flow = Text(f"{rate(status.events_per_second, 'events')}  {rate(status.deliveries_per_second, 'deliveries')}")
+    flow.append(f"  memory {size(status.memory_bytes)}")
     delay = f"latency {_times(latency)}" if latency is not None else "no event in the last minute"
-    state = Text(f"{delay}  loop lag {_times(status.loop_lag_ms)}  memory {size(status.memory_bytes)}")
+    state = Text(f"{delay}  loop lag {_times(status.loop_lag_ms)}")
     if slow.lagging or slow.closed:
-        state.append(f"  {slow.lagging} lagging, {slow.closed} closed as slow", style="yellow")
-    lines = [first, Text(flow), state]
+        flow.append(f"  {slow.lagging} lagging, {slow.closed} closed as slow", style="yellow")
+    lines = [first, flow, state]
     for text in lines:
         text.truncate(width, overflow="ellipsis")
         text.no_wrap = True

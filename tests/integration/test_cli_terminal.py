@@ -1,4 +1,4 @@
-"""Live pictures and long work on a real terminal: keys, stop and continue, size, progress; and it is left as it was."""
+"""Live displays and long work on a real terminal: keys, suspend and resume, size, progress; and it is restored."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_report_that_waits_for_its_next_run_follows_the_size_of_its_terminal(dae
         terminal.read_until(is_drawn)
         terminal.forget()
         terminal.resize(40, 160)
-        terminal.read_until(is_drawn)
+        terminal.read_until(lambda t: FOOT.search(t.text) is not None)
 
 
 def test_no_color_leaves_bold_and_takes_colour(daemon: LiveDaemon) -> None:

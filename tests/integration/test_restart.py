@@ -1,4 +1,4 @@
-"""A restart that nobody notices: the new process takes over while everybody goes on."""
+"""A restart that nobody notices: the new process takes over while all clients continue."""
 
 from __future__ import annotations
 
@@ -279,7 +279,16 @@ async def test_syntax_error_on_disk_leaves_the_old_process_serving_and_tells_the
         assert copied.info == before
 
 
+LATER_SCHEMA = "; ".join(
+    f"__import__('sqlite3').connect(self.home.{file}, timeout=20).executescript("
+    f"'ALTER TABLE {table} ADD COLUMN later; CREATE TABLE later_version (x)')"
+    for file, table in (("history", "events"), ("history", "event_ids"), ("database", "swim_api_keys"))
+).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
+"""What a later version may do to the files before it turns out that it can't serve."""
+
+
 async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copied: LiveDaemon) -> None:
+    """And files that it can go on with."""
     path = Path(copied.environ["PYTHONPATH"]) / "swim_server/daemon/service.py"
     text = path.read_text()
     moments = (
@@ -290,9 +299,12 @@ async def test_process_that_dies_while_it_starts_leaves_the_old_one_serving(copi
     for moment in moments:
         assert text.count(moment) == 1
         indent = " " * (4 + len(moment.splitlines()[-1]) - len(moment.splitlines()[-1].lstrip()))
-        path.write_text(text.replace(moment, f"{moment}{indent}__import__('os')._exit(7)\n"))
+        change = f"{LATER_SCHEMA}; " if moment is moments[-1] else ""
+        path.write_text(text.replace(moment, f"{moment}{indent}{change}__import__('os')._exit(7)\n"))
         with pytest.raises(RpcFailed, match="ended with code 7"):
             await _restart(copied)
+        (event,) = copied.put(("tmi.issued", {"number": 1}))
+        assert copied.put(("tmi.issued", {"number": 2}))[0] > event
         assert await try_to_connect(copied.url, copied.api_key()) == (["connected"], None)
     path.write_text(text)
     before = copied.info.pid

@@ -32,6 +32,7 @@ COSTS = (*FAULTS, "lost_but_told", "set_aside", "untold", "not_tried_again")
 EVENTS, SHORT_EVENTS = 6000, 600
 SHORT_SECONDS = 0.5
 CHECKPOINT = "history: a failed checkpoint"
+CLOCKS = {"clock: an hour back across a restart": -3600, "clock: three days back across a restart": -3 * 86_400}
 
 
 def main() -> int:
@@ -64,6 +65,9 @@ def main() -> int:
                 tally.add([scenario.name], judgement, scenario.name)
         if not arguments.only:
             tally.add([CHECKPOINT], run.tell_of_a_failed_checkpoint(), CHECKPOINT)
+        for name, clock_seconds in CLOCKS.items():
+            if not arguments.short and fnmatchcase(name, arguments.only or "*"):
+                tally.add([name], run.set_the_clock(clock_seconds), name)
         run.close()
         head = {"seed": seed, "scenarios": tally.count, "seconds": place.seconds, "cpu seconds": place.cpu_seconds}
         return print_report(head, tally, GROUPS, as_json=arguments.json)

@@ -8,8 +8,9 @@ The writer of the event file reads it whole, appends a thousand events, and rena
 so when what it wrote before has been taken. ``racing``: without a pause, so that nearly every taking falls between its
 reading and its renaming, and it brings back all that was taken: the work grows with the square of the events, and
 only what is lost and repeated says something. ``growing``: a writer keeps open the file that is taken from it, and
-appends one event after the other; the daemon's CPU for each tenth of them tells whether reading costs what is new, or
-what is there.
+appends one event after the other; the CPU of each of the daemon's threads for each tenth of them tells whether reading
+costs what is new, or what is there (``event-file``: reading; ``history-writer``: storing, and looking for each event's
+name among all of the day).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,17 @@ from support.daemon import Daemon, running_daemon
 KINDS = ("drop", "file", "racing", "growing")
 BATCH = 1000
 PATIENCE_SECONDS = 600
+SHOWN_SECONDS = 0.05
+"""A thread that used less in a tenth is left out."""
+NAMES_OF_THREADS = """
+import ctypes, threading
+plain = threading.Thread._bootstrap_inner
+def named(thread):
+    ctypes.CDLL(None).prctl(15, thread.name.encode()[:15], 0, 0, 0)
+    plain(thread)
+threading.Thread._bootstrap_inner = named
+"""
+"""A ``sitecustomize.py`` that tells the kernel what Python calls its threads."""
 GROWING_LOOK_SECONDS = 1.0
 """Between two questions for how far it is: on a busy machine these would be counted with the reading."""
 
@@ -58,7 +71,10 @@ def measure(kind: str, count: int) -> None:
         target = Path(folder) / ("in" if is_drop else "events.json")
         if is_drop:
             target.mkdir()
-        with running_daemon(Path(folder) / "h", sources=[f"{'drop' if is_drop else 'file'}:{target}"]) as daemon:
+        sources = [f"{'drop' if is_drop else 'file'}:{target}"]
+        (Path(folder) / "sitecustomize.py").write_text(NAMES_OF_THREADS)
+        path = os.pathsep.join([folder, *sys.path[:3]])
+        with running_daemon(Path(folder) / "h", sources=sources, environ={"PYTHONPATH": path}) as daemon:
             began, cpu_began = time.perf_counter(), cpu_seconds(daemon)
             tenths = grow(daemon, target, count) if kind == "growing" else []
             for batch in batches(0 if tenths else count):
@@ -75,7 +91,8 @@ def measure(kind: str, count: int) -> None:
         repeated = found.total() - len(found)
         print(f"{kind:<12}{count:>9,}{seconds:>9.2f}{count / seconds:>10,.0f}{cpu:>14.2f}{lost:>7}{repeated:>10}")
         if tenths:
-            print(f"    daemon CPU s for each tenth: {' '.join(f'{each:.2f}' for each in tenths)}")
+            for name in sorted({name for tenth in tenths for name in tenth}):
+                print(f"    {name:<16}{' '.join(f'{tenth.get(name, 0.0):6.2f}' for tenth in tenths)}")
 
 
 def batches(count: int) -> Iterator[list[dict[str, Any]]]:
@@ -117,19 +134,20 @@ def append(path: Path, batch: list[dict[str, Any]]) -> None:
     temporary.rename(path)
 
 
-def grow(daemon: Daemon, path: Path, count: int) -> list[float]:
-    """Append events one by one to a file that stays open; return the daemon's CPU for each tenth."""
-    costs: list[float] = []
+def grow(daemon: Daemon, path: Path, count: int) -> list[dict[str, float]]:
+    """Append events one by one to a file that stays open; return what each tenth has cost each of its threads."""
+    costs: list[dict[str, float]] = []
     with path.open("ab", buffering=0) as file:
-        before, written = cpu_seconds(daemon), 0
+        before, written = cpu_by_thread(daemon), 0
         for batch in batches(count):
             for event in batch:
                 file.write(json.dumps(event).encode() + b"\n")
             written += len(batch)
             if written >= count * (len(costs) + 1) // 10:
                 wait(daemon, written, every_seconds=GROWING_LOOK_SECONDS)
-                now = cpu_seconds(daemon)
-                costs.append(now - before)
+                now = cpu_by_thread(daemon)
+                used = {name: seconds - before[name] for name, seconds in now.items()}
+                costs.append({name: seconds for name, seconds in used.items() if seconds > SHOWN_SECONDS})
                 before = now
     return costs
 
@@ -155,8 +173,24 @@ def numbers(daemon: Daemon) -> Iterator[int]:
 def cpu_seconds(daemon: Daemon) -> float:
     """Return the CPU time of the daemon's process."""
     assert daemon.process is not None
-    fields = Path(f"/proc/{daemon.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return _read_cpu(Path(f"/proc/{daemon.process.pid}/stat"))[1]
+
+
+def cpu_by_thread(daemon: Daemon) -> defaultdict[str, float]:
+    """The same of each thread; those of one name together."""
+    assert daemon.process is not None
+    used: defaultdict[str, float] = defaultdict(float)
+    for thread in Path(f"/proc/{daemon.process.pid}/task").iterdir():
+        with suppress(OSError):  # one that has just ended
+            name, seconds = _read_cpu(thread / "stat")
+            used[name] += seconds
+    return used
+
+
+def _read_cpu(stat: Path) -> tuple[str, float]:
+    head, _, rest = stat.read_text().rpartition(") ")
+    fields = rest.split()
+    return head.partition("(")[2], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

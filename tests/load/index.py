@@ -31,6 +31,7 @@ from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.protocol.filters import Filters
 from swim_server.protocol.positions import split
 from swim_server.protocol.predicates import Box
+from swim_server.streaming.client import Client
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.hub import Hub
 from swim_server.streaming.subscription import Subscription
@@ -81,10 +82,7 @@ class HubRig:
         connection = Connection(
             f"client {len(self.outlets)}",
             publisher,
-            tier="system",
-            key=None,
-            remote="",
-            connected_at_ms=0,
+            Client("system", None, "", 0),
             limit_bytes=1,
         )
         self.hub.add(connection)

@@ -8,6 +8,7 @@ Records a run with ``synchronous = "normal"`` and one with ``"full"``: publisher
 retention, keys, an event file, a drop folder. Builds images under two models (ext4: ordered metadata; strict: only
 what was synced, torn and reordered), starts the whole daemon on each, and holds what it tells against what
 publishers, clients, operators and providers knew. A part of the ``normal`` images is started as ``full``.
+Half of the real cuts are those of a machine, half those of a disk that is lost and comes again while the machine runs.
 Exit 1 when anything was found that may never be.
 """
 
@@ -147,8 +148,9 @@ class Run:
             for number in numbers:
                 synchronous = MODES[number % 2]
                 cut_seed = random.Random(f"{self._seed} cut {number}").getrandbits(32)
-                judgement = real_cut(disk, boot, port, synchronous, cut_seed)
-                group = ("cut", synchronous, synchronous, "ext4", "anywhere")
+                is_same_boot = number % 4 >= 2
+                judgement = real_cut(disk, boot, port, synchronous, cut_seed, is_same_boot=is_same_boot)
+                group = ("disk lost" if is_same_boot else "cut", synchronous, synchronous, "ext4", "anywhere")
                 self._results.add(f"cut {number}", group, judgement, f"seed {cut_seed}")
 
     def _preload(self) -> None:

@@ -66,7 +66,7 @@ def broker_settings(settings: dict[str, Any]) -> dict[str, Any]:
             Retention, "keep_ms", "keep_positions_ms", "max_bytes",
             keep_ms=KEEP_MS, keep_positions_ms=KEEP_POSITIONS_MS, max_bytes=1 << 31,
         ),
-        "options": take(FileOptions, "synchronous", "connect", "boot_id"),
+        "options": take(FileOptions, "synchronous", "connect", "boot_id", "notes"),
         "intervals": take(Intervals, "tick_seconds", "check_after_seconds"),
         **rest,
     }  # fmt: skip

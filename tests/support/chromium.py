@@ -92,7 +92,8 @@ class Tab:
         return found["result"].get("value")
 
     def wait_for(self, expression: str, *, seconds: float = WAIT_SECONDS) -> Any:
-        """Poll until an expression is true; return its value."""
+        """Poll until an expression is true; return its value, or True for an element, which has none."""
+        expression = f"Promise.resolve({expression}).then((found) => found instanceof Node || found)"
         deadline = time.monotonic() + seconds
         while True:
             found = self.evaluate(expression)

@@ -29,6 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 from swimctl.doctor.context import Options
 from swimctl.doctor.diagnose import Doctor
 from swimctl.doctor.saved_facts import write_facts
+from swimctl.doctor.selection import Choice
 from swimctl.invocation import Invocation
 
 NO_RECHECK = SMALL + "[auth]\nrecheck_seconds = 3600\n"
@@ -52,7 +53,7 @@ class DiagnosedDaemon(Patient):
         before = os.environ.get("SSL_CERT_FILE")
         os.environ |= {"SSL_CERT_FILE": self.environ.get("SSL_CERT_FILE", before or "")}
         try:
-            doctor = Doctor(invocation, options, only=only, skipped=() if only else ("install", "code", *AS_ROOT[1:]))
+            doctor = Doctor(invocation, options, Choice(only, () if only else ("install", "code", *AS_ROOT[1:])))
             report = doctor.examine()
             write_facts(self.facts, doctor.run(), ())
         finally:

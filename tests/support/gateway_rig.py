@@ -116,8 +116,13 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
 
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        return lambda event, **fields: self.lines.append((event, fields))
+    def _keep(self, event: str, **fields: object) -> None:
+        self.lines.append((event, fields))
+
+    debug = info = warning = error = exception = _keep
+
+    def bind(self, **fields: object) -> Log:
+        return self
 
     def of(self, event: str) -> list[dict[str, Any]]:
         return [fields for name, fields in self.lines if name == event]
@@ -246,7 +251,6 @@ class Rig:
             conversation=Conversation(
                 self.hub,
                 self.broker,
-                catalogue,
                 self.tasks,
                 clock=self.clock,
                 heartbeat_seconds=config.heartbeat_seconds,

@@ -18,6 +18,7 @@ from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent, stamp
 from swim_server.protocol.filters import EMPTY, Filters
+from swim_server.streaming.client import Client
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.conversation import Conversation
 from swim_server.streaming.explain.session_log import SessionLog
@@ -264,7 +265,6 @@ class StreamingRig:
         self.conversation = Conversation(
             self.hub,
             self.broker,
-            self.catalogue,
             self.tasks,
             clock=self.clock,
             heartbeat_seconds=30,
@@ -287,12 +287,8 @@ class StreamingRig:
         connection = Connection(
             f"client_{self._connected:016x}",
             transport,
-            tier=tier,
-            key=key,
-            remote="192.0.2.1",
-            connected_at_ms=self.clock.now_ms(),
+            Client(tier, key, "192.0.2.1", self.clock.now_ms(), window_bits=window_bits),
             limit_bytes=limit_bytes,
-            window_bits=window_bits,
         )
         transport.connection = connection
         self.hub.add(connection)

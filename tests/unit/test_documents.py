@@ -1,4 +1,4 @@
-"""The documents say what the code does: each command, setting, message, code and check is in its page, and no other."""
+"""The documents match the code: each command, setting, message, code and check is in its page, and no others."""
 
 from __future__ import annotations
 
@@ -172,7 +172,12 @@ def test_files_of_the_home_stand_in_operating() -> None:
     home = Home(ROOT)
     files = (home.database, home.history, home.lockfile, home.log, home.starts, home.sources)
     told = {code.rstrip("/") for row in OPERATING.rows("Files in the home") for code in code_in(row[0])}
-    assert {path.name for path in files} | {home.control_socket.name, "history.mark", "history.witness"} <= told
+    assert {path.name for path in files} | {
+        home.control_socket.name,
+        "history.mark",
+        "history.witness",
+        "installation",
+    } <= told
 
 
 def test_every_kind_of_source_stands_in_operating() -> None:

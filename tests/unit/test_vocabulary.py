@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,11 @@ LOGGING = frozenset({"bind", "critical", "debug", "error", "exception", "get_log
 
 def dialect(source: str) -> Iterator[str]:
     """Yield each identifier and log field of the former dialect in a module's code, with its line."""
-    for node in ast.walk(ast.parse(source)):
+    yield from _dialect_of(ast.parse(source))
+
+
+def _dialect_of(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
         for name in _names(node):
             if name.strip("_") in IDENTIFIERS:
                 yield f"{getattr(node, 'lineno', 0)}: {name}"
@@ -67,7 +72,10 @@ def _called(node: ast.Call) -> str:
 
 def stilted(source: str) -> Iterator[str]:
     """Yield each text that may be shown and has a phrase of the former dialect, with its line; docstrings apart."""
-    tree = ast.parse(source)
+    yield from _stilted_of(ast.parse(source))
+
+
+def _stilted_of(tree: ast.AST) -> Iterator[str]:
     described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
@@ -85,9 +93,20 @@ def modules() -> list[Path]:
     return [path for path in found if "node_modules" not in path.parts]
 
 
+@cache
+def judged() -> tuple[list[str], list[str]]:
+    """Parse every module once: identifiers and log fields of the former dialect, and stilted texts that are shown."""
+    names, texts = [], []
+    for path in modules():
+        tree, name = ast.parse(path.read_text("utf-8")), path.relative_to(ROOT)
+        names += [f"{name}:{each}" for each in _dialect_of(tree)]
+        if name.parts[0] in ("server", "swimctl"):
+            texts += [f"{name}:{each}" for each in _stilted_of(tree)]
+    return names, texts
+
+
 def test_no_identifier_or_log_field_is_of_the_former_dialect() -> None:
-    found = [f"{path.relative_to(ROOT)}:{each}" for path in modules() for each in dialect(path.read_text("utf-8"))]
-    assert found == []
+    assert judged()[0] == []
 
 
 def test_no_module_is_named_in_the_former_dialect() -> None:
@@ -95,8 +114,7 @@ def test_no_module_is_named_in_the_former_dialect() -> None:
 
 
 def test_no_help_error_or_log_line_is_stilted() -> None:
-    shown = [path for path in modules() if path.relative_to(ROOT).parts[0] in ("server", "swimctl")]
-    assert [f"{path.relative_to(ROOT)}:{each}" for path in shown for each in stilted(path.read_text("utf-8"))] == []
+    assert judged()[1] == []
 
 
 @pytest.mark.parametrize(

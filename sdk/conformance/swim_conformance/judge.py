@@ -11,6 +11,14 @@ from swim_conformance.patterns import matches
 
 MESSAGES_PER_SECOND = 10
 Report = Mapping[str, Any]
+"""What an adapter reported: ``saw``, and fields that depend on it."""
+Message = Mapping[str, Any]
+Entry = Mapping[str, Any]
+"""An entry of the server's log: ``what``, ``connection``, ``at``, and fields that depend on ``what``."""
+Expect = Mapping[str, Any]
+"""A scenario's ``expect``: by check, what it wants."""
+Expected = list[Any]
+"""What a check wants: patterns, or objects with patterns in them."""
 
 
 @dataclass(frozen=True)
@@ -18,14 +26,14 @@ class Run:
     """The record of one scenario's run."""
 
     reports: Sequence[Report]
-    log: Sequence[Mapping[str, Any]]
+    log: Sequence[Entry]
     """The scripted server's log."""
     ids: Mapping[int, str]
     key: str
     failures: Sequence[str] = ()
     """What the server or the runner waited for in vain."""
 
-    def sent(self, connection: int | None = None) -> list[Mapping[str, Any]]:
+    def sent(self, connection: int | None = None) -> list[Message]:
         """Return the client's messages, of one connection or all."""
         return [
             entry["message"]
@@ -42,13 +50,13 @@ class Run:
         return [entry["at"] for entry in self.log if entry["what"] == "attempt"]
 
 
-def number_of(report: Report) -> Any:
+def number_of(report: Report) -> object:
     """Return the number of a reported event; None if its data has none."""
     data = report.get("data")
     return data.get("n") if isinstance(data, Mapping) else None
 
 
-def judge(expect: Mapping[str, Any], run: Run) -> list[str]:
+def judge(expect: Expect, run: Run) -> list[str]:
     """Return everything that is wrong; an empty list means passed."""
     found = list(run.failures)
     for name, check in _CHECKS.items():
@@ -61,7 +69,7 @@ def judge(expect: Mapping[str, Any], run: Run) -> list[str]:
     return found
 
 
-def _events(wanted: list[int], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _events(wanted: list[int], run: Run, expect: Expect) -> Iterator[str]:
     got = [number_of(one) for one in run.events()]
     if expect.get("any_order"):
         got, wanted = sorted(got, key=str), sorted(wanted, key=str)
@@ -69,7 +77,7 @@ def _events(wanted: list[int], run: Run, expect: Mapping[str, Any]) -> Iterator[
         yield f"events: handed over {got}, not {wanted}"
 
 
-def _saw(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _saw(wanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     rest = iter(run.reports)
     for pattern in wanted:
         if not any(matches(pattern, report, run.ids) for report in rest):
@@ -77,7 +85,7 @@ def _saw(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str
             return
 
 
-def _never(unwanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _never(unwanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     for pattern in unwanted:
         for report in run.reports:
             if matches(pattern, report, run.ids):
@@ -85,21 +93,21 @@ def _never(unwanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator
                 break
 
 
-def _times(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _times(wanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     for pattern, times in wanted:
         count = sum(matches(pattern, report, run.ids) for report in run.reports)
         if count != times:
             yield f"{pattern} was reported {count} times, not {times}"
 
 
-def _attempts(wanted: Any, run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _attempts(wanted: Any, run: Run, expect: Expect) -> Iterator[str]:
     count = len(run.attempts())
     least, most = (wanted, wanted) if isinstance(wanted, int) else (wanted.get("min", 0), wanted.get("max", 1000))
     if not least <= count <= most:
         yield f"{count} attempts to connect, not {least if least == most else f'{least} to {most}'}"
 
 
-def _sent(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _sent(wanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     for one in wanted:
         sent = run.sent(one.get("connection"))
         lacking = set(one.get("lacks", ()))
@@ -108,14 +116,14 @@ def _sent(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[st
             yield f"connection {one.get('connection', 'any')} never sent {one['has']}{without}; it sent {sent}"
 
 
-def _never_sent(unwanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _never_sent(unwanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     for one in unwanted:
         for message in run.sent(one.get("connection")):
             if matches(one["has"], message, run.ids):
                 yield f"sent what must not be: {dict(message)}"
 
 
-def _pauses(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _pauses(wanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     attempts = run.attempts()
     closed = {entry["connection"]: entry["at"] for entry in run.log if entry["what"] == "closed"}
     # A busy server hears of the end late: the least pause counts from when it sent the client away.
@@ -130,7 +138,7 @@ def _pauses(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[
             yield f"the pause before attempt {number} was {least:.3f} to {most:.3f} s, not {one}"
 
 
-def _closed(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _closed(wanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     for one in wanted:
         found = [entry.get("code") for entry in run.log if entry["what"] == "closed" and matches(one, entry, run.ids)]
         if not found:
@@ -138,7 +146,7 @@ def _closed(wanted: list[Any], run: Run, expect: Mapping[str, Any]) -> Iterator[
             yield f"not closed as expected, {one}; closed were: {codes}"
 
 
-def _ended(wanted: Any, run: Run, expect: Mapping[str, Any]) -> Iterator[str]:
+def _ended(wanted: Any, run: Run, expect: Expect) -> Iterator[str]:
     ends = [one for one in run.reports if one["saw"] == "ended"]
     if not ends or ends[-1].get("why") != wanted:
         yield f"ended with {ends[-1] if ends else 'nothing at all'}, not {wanted!r}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def matches(pattern: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def matches(pattern: Any, value: object, ids: Mapping[int, str]) -> bool:
     """Return True if a value matches a pattern.
 
     An object matches if each of the pattern's fields does (it may have others); ``"$id:3"`` is the id of event 3; an
@@ -32,31 +32,31 @@ def matches(pattern: Any, value: Any, ids: Mapping[int, str]) -> bool:
     return bool(pattern == value)
 
 
-def _any(wanted: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def _any(wanted: Any, value: object, ids: Mapping[int, str]) -> bool:
     return (value is not None) == bool(wanted)
 
 
-def _has(wanted: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def _has(wanted: Any, value: object, ids: Mapping[int, str]) -> bool:
     return isinstance(value, (str, list)) and wanted in value
 
 
-def _lacks(wanted: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def _lacks(wanted: Any, value: object, ids: Mapping[int, str]) -> bool:
     return not _has(wanted, value, ids)
 
 
-def _min(wanted: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def _min(wanted: Any, value: object, ids: Mapping[int, str]) -> bool:
     return isinstance(value, (int, float)) and value >= wanted
 
 
-def _max(wanted: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def _max(wanted: Any, value: object, ids: Mapping[int, str]) -> bool:
     return isinstance(value, (int, float)) and value <= wanted
 
 
-def _one_of(wanted: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def _one_of(wanted: Any, value: object, ids: Mapping[int, str]) -> bool:
     return any(matches(one, value, ids) for one in wanted)
 
 
-def _set(wanted: Any, value: Any, ids: Mapping[int, str]) -> bool:
+def _set(wanted: Any, value: object, ids: Mapping[int, str]) -> bool:
     return isinstance(value, list) and sorted(map(str, value)) == sorted(map(str, wanted))
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from swim_conformance.adapter import Adapter, AdapterFailed
 from swim_conformance.judge import Run, judge, number_of
@@ -75,7 +75,7 @@ async def run_one(adapter: Adapter, scenario: Scenario, client: str, *, step_sec
     """Run one scenario."""
     with tempfile.TemporaryDirectory(prefix="swim-conformance-", ignore_cleanup_errors=True) as folder:
         async with ScriptedServer(scenario.server) as server:
-            trial = _Trial(adapter, scenario, client, server, Path(folder), step_seconds)
+            trial = _Trial(_Client(adapter, client), scenario, server, Path(folder), step_seconds)
             try:
                 await trial.play()
             except AdapterFailed as failed:
@@ -90,27 +90,32 @@ async def run_one(adapter: Adapter, scenario: Scenario, client: str, *, step_sec
     return Result(scenario, is_judged=True, problems=judge(scenario.expect, run))
 
 
+class _Client(NamedTuple):
+    """One client of an adapter."""
+
+    adapter: Adapter
+    name: str
+
+    async def tell(self, command: Mapping[str, Any]) -> None:
+        await self.adapter.tell(self.name, command)
+
+
 class _Trial:
+    """One scenario with one client and its server."""
+
     def __init__(
-        self,
-        adapter: Adapter,
-        scenario: Scenario,
-        client: str,
-        server: ScriptedServer,
-        folder: Path,
-        step_seconds: float,
+        self, client: _Client, scenario: Scenario, server: ScriptedServer, folder: Path, step_seconds: float
     ) -> None:
         self.problems: list[str] = []
-        self._adapter = adapter
-        self._scenario = scenario
         self._client = client
+        self._scenario = scenario
         self._server = server
         self._folder = folder
         self._step_seconds = step_seconds
         self._seen_kinds: Counter[str] = Counter()
 
     async def play(self) -> None:
-        self._adapter.on_report(self._client, self._signal)
+        self._client.adapter.on_report(self._client.name, self._signal)
         await self._create({})
         for step in self._scenario.steps:
             if not await self._play_step(step):
@@ -130,9 +135,7 @@ class _Trial:
         options = {**self._scenario.options, **more}
         if options.get("resume_file"):
             options["resume_file"] = str(self._folder / "position.json")
-        await self._adapter.tell(
-            self._client, {"do": "create", "url": self._server.url, "key": KEY, "options": options}
-        )
+        await self._client.tell({"do": "create", "url": self._server.url, "key": KEY, "options": options})
 
     async def _play_step(self, step: Any) -> bool:
         """Play one step; return False if it failed and the following ones are pointless."""
@@ -140,7 +143,7 @@ class _Trial:
             if step.get("do") == "create":
                 await self._create(step.get("options", {}))
             elif "do" in step:
-                await self._adapter.tell(self._client, step)
+                await self._client.tell(step)
             elif "until" in step:
                 await self._seen(step["until"], int(step.get("count", 1)))
             elif "until_server" in step:
@@ -158,7 +161,9 @@ class _Trial:
 
     async def _seen(self, pattern: Any, count: int = 1, seconds: float | None = None) -> None:
         seconds = self._step_seconds if seconds is None else seconds
-        await self._adapter.seen(self._client, pattern, count=count, seconds=seconds, ids=self._server.history.ids)
+        await self._client.adapter.seen(
+            self._client.name, pattern, count=count, seconds=seconds, ids=self._server.history.ids
+        )
 
     async def _finish(self) -> None:
         expect = self._scenario.expect
@@ -171,7 +176,7 @@ class _Trial:
         except TimeoutError:
             pass  # the judge says what is missing
         await asyncio.sleep(expect.get("settle", SETTLE_SECONDS))
-        await self._adapter.tell(self._client, {"do": "disconnect"})
+        await self._client.tell({"do": "disconnect"})
         try:
             await self._seen({"saw": "ended"}, seconds=ENDING_SECONDS)
         except TimeoutError:

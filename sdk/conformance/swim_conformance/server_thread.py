@@ -23,7 +23,7 @@ class ServerThread:
     """``with ServerThread({...}) as server``: a server that plays a script; clients connect to ``server.url``."""
 
     def __init__(self, script: Script | Mapping[str, Any] | str | Path | None = None) -> None:
-        """``script``: a Script, the same as decoded JSON, or the path of a file; None: the ordinary service."""
+        """Prepare the server; ``script``: a Script, decoded JSON, or a file's path; None: the ordinary service."""
         self._script = _read(script)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-swim-server", daemon=True)

@@ -290,7 +290,7 @@ class LiveMap {
     this.past = { key, events: [], isLoading: key !== null };
     if (flight && key !== null) {
       void this.lookBack(key, flight);
-      void this.airports?.learn([flight.dep, flight.arr]).then(() => this.showCard(true));
+      void this.airports?.learn([flight.dep, flight.arr]).then(() => this.chosen === key && this.showCard(true));
       if (isCentred) this.center(key);
     }
     this.showCard(true);
@@ -355,6 +355,7 @@ class LiveMap {
     if (typeof flight.latitude !== 'number') hidden.push('no source has told where it is yet');
     if (hidden.length && isTyped) {
       const remedy = areSet(this.view.filters) ? { text: 'Clear the filters', act: () => { this.filter(noFilters()); this.choose(key, true); } } : null;
+      this.choose(null);
       sayWhyNot(this.card, `${wanted} is known, and not shown:`, hidden, remedy, () => this.choose(null));
       return;
     }
@@ -363,12 +364,13 @@ class LiveMap {
 
   /** @param {string} callsign */
   async tellAbsent(callsign) {
-    this.chosen = null;
-    const feed = this.feed;
+    this.choose(null);
+    const { feed, past } = this;
     const gone = this.world.deleted.get(callsign);
     let reason = 'No source reports it, and history has nothing of it.';
     if (gone) reason = `It went away at ${exactClock(gone.deleted_at)}: its source no longer reports it.`;
     else if (feed) reason = (await lastSeen((path, query) => feed.get(path, query), callsign).catch(() => null)) ?? reason;
+    if (this.past !== past) return; // another flight was chosen meanwhile
     sayWhyNot(this.card, `There is no ${callsign} now.`, [reason], null, () => this.choose(null));
   }
 

@@ -42,9 +42,7 @@ class Published(msgspec.Struct, frozen=True):
     """The answer for one NewEvent that is stored."""
 
     id: str
-    """The event's id; for a ``duplicate``, that of the first publication; for an event in several parts, the last
-    part's.
-    """
+    """The event's id; for a ``duplicate``, that of the first publication; of several parts, the last one's."""
     duplicate: bool = False
     """Its ``event_id`` was published within the last day; nothing was stored or delivered now."""
 

@@ -23,8 +23,18 @@ class Checkpoints:
     ``sync`` blocks until every commit so far is on the disk; it is called in this class's thread.
     """
 
-    def __init__(self, path: Path, sync: Callable[[], None], counters: Counters, *, interval_seconds: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sync: Callable[[], None],
+        counters: Counters,
+        *,
+        interval_seconds: float,
+        on_end: Callable[[], None],
+    ) -> None:
+        """Start nothing yet. ``on_end`` is called after each checkpoint, once the counters tell how it went."""
         self._path = path
+        self._on_end = on_end
         self._sync_file = sync
         self._counters = counters
         self._interval_seconds = interval_seconds
@@ -68,6 +78,7 @@ class Checkpoints:
         elif trouble != self._counters.checkpoint_error:
             _log.error("history's write-ahead log can't be checkpointed at the moment", reason=trouble)
         self._counters.checkpoint_error = trouble
+        self._on_end()
 
     async def wait(self) -> None:
         """Wait for the checkpoint in progress, if there is one."""

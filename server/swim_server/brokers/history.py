@@ -16,10 +16,10 @@ from swim_server.brokers.history_file import FileOptions, transaction
 from swim_server.brokers.history_rows import RowReader
 from swim_server.brokers.origin import Hole
 from swim_server.brokers.recovery.names import rebuild_names
+from swim_server.brokers.recovery.writable_file import WritableFile
 from swim_server.brokers.retention import Retention
 from swim_server.brokers.storing import StoredTypes, add_types, known_names, read_after, store
 from swim_server.brokers.trouble import unavailable
-from swim_server.brokers.writable_file import WritableFile
 from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import EventId
@@ -139,10 +139,12 @@ class History(WritableFile):
                 history_file.sync(self.path)
             except (sqlite3.Error, OSError) as error:
                 is_whole = False
+                self.trouble_note.put_down(self.newest)
                 _log.error("history could not be synced to disk completely", error=str(error))
             self._let_go()
             if is_whole:
                 self._marks.close(self.newest)
+                self.trouble_note.remove()
 
     def _append(self, connection: sqlite3.Connection, calls: Sequence[Sequence[NewEvent]]) -> Appended:
         assert self._types is not None

@@ -76,6 +76,8 @@ class FileOptions(msgspec.Struct, frozen=True):
     connect: Connect = connect
     boot_id: str | None = None
     """Identifies the boot of the machine; None: read from the system."""
+    notes: Path | None = None
+    """A folder of another file system, for what must be known if history's own one is lost."""
 
 
 def size_on_disk(path: Path) -> int:

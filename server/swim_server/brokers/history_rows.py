@@ -47,7 +47,7 @@ class RowReader:
             return None
         return Event(_new(EventId, (packed >> SEQUENCE_BITS, packed & MAX_SEQUENCE)), event_type, wire)
 
-    def _type(self, raw: Any) -> tuple[str, int] | None:
+    def _type(self, raw: object) -> tuple[str, int] | None:
         if not isinstance(raw, bytes | str):
             return None
         text = raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw

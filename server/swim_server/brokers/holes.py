@@ -1,6 +1,4 @@
-"""What history records about itself: its holes, its identity, and where its events end. Used in the writer's
-transactions.
-"""
+"""What history records about itself: its holes, its identity, and where its events end. Used inside transactions."""
 
 from __future__ import annotations
 

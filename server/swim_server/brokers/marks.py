@@ -10,6 +10,7 @@ from swim_server.brokers.history_mark import HistoryMark, Mark, Owner
 from swim_server.brokers.origin import Found, Identity
 from swim_server.brokers.witness import Witness, read_witness, write_witness
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
+from swim_server.files.installation import read_installation, write_installation
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 
@@ -28,6 +29,8 @@ class Marks:
     def __init__(self, history: Path, *, writer: str, boot_id: str, mode: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._mark = HistoryMark(history.with_name(f"{history.stem}.mark"))
         self._witness_path = history.with_name(f"{history.stem}.witness")
+        self._home = history.parent
+        self._home_says: str | None = None
         self._writer = writer
         self._boot_id = boot_id
         self._mode = mode
@@ -50,7 +53,11 @@ class Marks:
         except OSError as error:
             _raise_trouble(error)
             witness = None
-        return Found(mark, owner, witness, history, is_new, is_doubtful)
+        try:
+            self._home_says = read_installation(self._home)
+        except OSError as error:
+            _raise_trouble(error)
+        return Found(mark, owner, witness, history, is_new, is_doubtful, self._home_says)
 
     def has_mark(self) -> bool:
         """Tell whether there was a history here before. Raises OSError if the disk can't tell."""
@@ -61,15 +68,15 @@ class Marks:
         self._owner = Owner(self._writer, self._mode, identity.installation, identity.epoch)
         self._write(lambda owner: self._mark.write_through(self._made(newest), owner))
         self._bear_witness(newest, is_closed=False)
+        if self._home_says != identity.installation:
+            self._write(lambda owner: write_installation(self._home, owner.installation))
 
     def committed(self, newest: EventId) -> None:
         """Record the newest id."""
         self._write(lambda _: self._mark.write(self._made(newest)))
 
     def look_after(self, newest: EventId) -> None:
-        """Restore the mark if a process of an earlier version overwrote it before it ended; update the witness now and
-        then.
-        """
+        """Restore the mark if an ended process of an earlier version overwrote it; update the witness now and then."""
         now = self._clock.monotonic()
         if now >= self._look_at and self._is_ours():
             self._look_at = now + LOOK_SECONDS

@@ -33,6 +33,14 @@ class Found(msgspec.Struct, frozen=True):
     is_new: bool
     is_mark_doubtful: bool = False
     """There is a mark, but nothing of it is intact."""
+    home: str | None = None
+    """The installation recorded in the home itself."""
+
+    @property
+    def installations(self) -> list[str]:
+        """Return the installations that are recorded, the one most likely to be the home's own first."""
+        found = [each.installation for each in (self.witness, self.owner, self.history) if each is not None]
+        return found if self.home is None else [self.home, *found]
 
     @property
     def identities(self) -> list[Identity]:
@@ -57,7 +65,7 @@ def find_hole(found: Found, *, stored: EventId, known: EventId, now: EventId, bo
     mark, witness = found.mark, found.witness
     known = max(known, mark.newest if mark else ZERO, EventId.parse(witness.newest_id) if witness else ZERO)
     latest = max(known, stored, now, EventId(min(stored.milliseconds + 1000, MAX_MILLISECONDS), 0))
-    if len({each.installation for each in found.identities}) > 1:
+    if len(set(found.installations)) > 1:
         return Hole(ZERO, latest, OTHER_INSTALLATION)
     may_be_cut = _may_be_cut(found, boot_id)
     if len({each.epoch for each in found.identities}) > 1:
@@ -72,10 +80,9 @@ def find_hole(found: Found, *, stored: EventId, known: EventId, now: EventId, bo
 
 def identity_of(found: Found, hole: Hole | None, draw: Identity) -> Identity:
     """Return the identity from now on: the home's, with a new epoch if the order was broken."""
-    installations = [each.installation for each in (found.witness, found.owner, found.history) if each is not None]
     epochs = [each.epoch for each in (found.witness, found.owner, found.history) if each is not None]
     is_broken = hole is not None and hole.reason in {OTHER_INSTALLATION, RESTORED, BEGUN}
-    installation = installations[0] if installations else draw.installation
+    installation = found.installations[0] if found.installations else draw.installation
     return Identity(installation, draw.epoch if is_broken or not epochs else epochs[0])
 
 

@@ -80,6 +80,7 @@ class ServedHistory:
             self._history.sync,
             self.counters,
             interval_seconds=FULL_CHECKPOINT_SECONDS if options.synchronous == "full" else 0.0,
+            on_end=self._note_checkpoint,
         )
         self._readers = ReaderPool(path, self._generation)
         self._event_count = EventCount(self._read, self.counters)
@@ -231,10 +232,17 @@ class ServedHistory:
         await self._write(lambda: self._history.know_types(types))
 
     def _tell_trouble(self, what: str, error: BrokerUnavailable) -> None:
-        """Log trouble once, not at every attempt while it lasts."""
+        """Log trouble once, not at every attempt while it lasts; note elsewhere how far clients may have got."""
+        self._history.trouble_note.put_down(self._newest)
         if error.reason != self.counters.last_error:
             self.counters.last_error = error.reason
             _log.error(what, reason=error.reason)
+
+    def _note_checkpoint(self) -> None:
+        if self.counters.checkpoint_error is not None:
+            self._history.trouble_note.put_down(self._newest)
+        elif self.counters.last_error is None:
+            self._history.trouble_note.remove()
 
     # Delivering.
 

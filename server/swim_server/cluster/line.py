@@ -8,7 +8,7 @@ from typing import Any
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import Script
-from swim_server.brokers.redis_stream.server import Server, Session
+from swim_server.brokers.redis_stream.server import Server, Session, Word
 
 ANSWER_SECONDS = 3.0
 
@@ -21,7 +21,7 @@ class Line:
         self._server = server
         self._session: Session | None = None
 
-    async def call(self, *words: Any) -> Any:
+    async def call(self, *words: Word) -> Any:
         """Send a command. Raises BrokerUnavailable."""
         session = await self._open()
         try:
@@ -30,7 +30,7 @@ class Line:
             await self.close()
             raise
 
-    async def script(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
+    async def script(self, script: Script, keys: Sequence[str], *arguments: Word) -> Any:
         """Run a script. Raises BrokerUnavailable."""
         session = await self._open()
         try:

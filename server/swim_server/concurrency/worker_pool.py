@@ -47,7 +47,7 @@ class _Job(Generic[T]):
         if not self.waiter.done():
             self.waiter.set_result(result)
 
-    def _hand_over(self, method: Callable[[Any], None], value: Any) -> None:
+    def _hand_over(self, method: Callable[[Any], None], value: object) -> None:
         try:
             self.loop.call_soon_threadsafe(method, value)
         except RuntimeError:

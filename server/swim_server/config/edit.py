@@ -67,7 +67,7 @@ def _local_beside(found: list[Path], path: Path | None, environ: Mapping[str, st
     return folder / LOCAL_NAME
 
 
-def _change(values: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
+def _change(values: dict[str, Any], parts: tuple[str, ...], value: object) -> None:
     *tables, name = parts
     for table in tables:
         values = values.setdefault(table, {})

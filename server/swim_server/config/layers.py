@@ -13,13 +13,13 @@ Path = tuple[str | int, ...]
 class Layers:
     """Plain TOML values, and where each comes from. What is merged later wins."""
 
-    def __init__(self, defaults: Mapping[str, Any]) -> None:
+    def __init__(self, defaults: Mapping[str, object]) -> None:
         self.values: dict[str, Any] = {}
         self.origins: dict[Path, Origin] = {}
         """By path, for tables as well as values; what isn't here has its parent's origin."""
         self.merge(defaults, always(DEFAULT))
 
-    def merge(self, values: Mapping[str, Any], origin: Callable[[Path], Origin]) -> None:
+    def merge(self, values: Mapping[str, object], origin: Callable[[Path], Origin]) -> None:
         """Merge values over the existing ones: tables are merged, everything else, including lists, is replaced."""
         self._merge(self.values, values, (), origin)
 
@@ -32,7 +32,7 @@ class Layers:
         return DEFAULT
 
     def _merge(
-        self, below: dict[str, Any], above: Mapping[str, Any], path: Path, origin: Callable[[Path], Origin]
+        self, below: dict[str, Any], above: Mapping[str, object], path: Path, origin: Callable[[Path], Origin]
     ) -> None:
         for key, value in above.items():
             here = (*path, key)
@@ -49,15 +49,16 @@ class Layers:
                 self._note(value, here, origin)
                 below[key] = value
 
-    def _note(self, value: Any, path: Path, origin: Callable[[Path], Origin]) -> None:
+    def _note(self, value: object, path: Path, origin: Callable[[Path], Origin]) -> None:
         self.origins[path] = origin(path)
         items: Any = value.items() if isinstance(value, Mapping) else ()
         for key, item in enumerate(value) if isinstance(value, list) else items:
             self._note(item, (*path, key), origin)
 
     def _forget(self, path: Path) -> None:
-        for known in [known for known in self.origins if known[: len(path)] == path]:
-            del self.origins[known]
+        if path in self.origins:  # what stands in it is noted with it
+            for known in [known for known in self.origins if known[: len(path)] == path]:
+                del self.origins[known]
 
 
 def always(origin: Origin) -> Callable[[Path], Origin]:

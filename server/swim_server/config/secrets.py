@@ -21,7 +21,7 @@ def without_secrets(values: dict[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> Any:
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value

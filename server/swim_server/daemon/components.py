@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swim_server.brokers.node_broker import NodeBroker
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.tls import TlsCertificate
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.store import KeyStore
+    from swim_server.logs import Logger
     from swim_server.protocol.channels import Catalogue
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.conversation import Conversation
@@ -61,7 +62,7 @@ class Core:
 class Components(Core):
     """All parts, built once by ``wiring``. None is replaced while the process lives."""
 
-    log: Any
+    log: Logger
     log_stream: LogStream | None
     """Where this process logs; None: standard error."""
     notifier: Notifier

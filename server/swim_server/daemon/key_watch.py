@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.registry import Gateway
     from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.records import KeyRecord, Refused
+    from swim_server.logs import Logger
     from swim_server.streaming.connection import Connection
 
 EXPIRY_LOOK_SECONDS = 0.5
@@ -43,7 +44,7 @@ class KeyWatch:
         authenticator: Authenticator,
         *,
         recheck_seconds: float,
-        log: Any,
+        log: Logger,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._gateway = gateway

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -149,7 +150,8 @@ class Lockfile:
         """Release the lock: clear the content, keep the file. With ``keep_lock``, another process keeps holding it."""
         if self._descriptor is not None:
             if not keep_lock:
-                os.ftruncate(self._descriptor, 0)
+                with contextlib.suppress(OSError):  # a disk in trouble: the next start finds that this was no good end
+                    os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = self._content = None
 

@@ -10,9 +10,8 @@ import os
 import socket
 import time
 from collections.abc import Callable, MutableMapping
-from typing import Any
 
-from swim_server.logs import get_logger
+from swim_server.logs import Logger, get_logger
 
 STATUS_SECONDS = 5.0
 """How often the status line is sent when there is no watchdog."""
@@ -25,7 +24,9 @@ BEATS_PER_TIMEOUT = 3
 class Notifier:
     """One end of systemd's notification socket. Sending never fails; a beat that does not fit is left out."""
 
-    def __init__(self, address: str | None, watchdog_seconds: float | None = None, *, log: Any = None) -> None:
+    def __init__(
+        self, address: str | None, watchdog_seconds: float | None = None, *, log: Logger | None = None
+    ) -> None:
         self.watchdog_seconds = watchdog_seconds
         """Without a beat for this long, systemd restarts the service; None: it doesn't watch."""
         self._address = f"\0{address[1:]}" if address is not None and address.startswith("@") else address

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -17,6 +17,7 @@ from swim_server.daemon.lockfile import LockInfo
 
 if TYPE_CHECKING:
     from swim_server.daemon.fingerprint import Fingerprint
+    from swim_server.logs import Logger
 
 RESERVE = 200
 """Descriptors reserved for history, database, logs, sources and the interpreter itself."""
@@ -40,7 +41,7 @@ def needed_descriptors(connections: int) -> int:
     return connections + RESERVE
 
 
-def prepare_descriptors(connections: int, log: Any) -> None:
+def prepare_descriptors(connections: int, log: Logger) -> None:
     """Let this process open as many files as it may; warn if that is too few for the configured connections."""
     limit, needed = raise_descriptor_limit(), needed_descriptors(connections)
     if limit < needed:
@@ -51,7 +52,7 @@ def prepare_descriptors(connections: int, log: Any) -> None:
         )
 
 
-def warn_of_root(log: Any) -> None:
+def warn_of_root(log: Logger) -> None:
     """Warn if the service runs as root: errors, and files planted for it, would have root's rights."""
     if os.geteuid() == 0:
         log.warning(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.keys.format import Tier
@@ -12,6 +12,7 @@ from swim_server.streaming.publishing import Publishing
 
 if TYPE_CHECKING:
     from swim_server.config import PublishConfig, TiersConfig
+    from swim_server.logs import Logger
     from swim_server.protocol.channels import Catalogue
 
 
@@ -25,7 +26,7 @@ def publishing_rules(config: PublishConfig, catalogue: Catalogue) -> Publishing:
     )
 
 
-def warn_of_clamped_events(config: PublishConfig, log: Any) -> None:
+def warn_of_clamped_events(config: PublishConfig, log: Logger) -> None:
     """Log if larger events are configured than clients can be sent."""
     if config.max_event_bytes > MAX_MESSAGE_BYTES:
         log.warning(

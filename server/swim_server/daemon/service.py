@@ -71,9 +71,7 @@ class Service:
         components.metrics.gather = lambda: write_figures(self)
         self._is_started = inherited is None
         """Whether this process is the only one, or its predecessor has given up lockfile and control socket."""
-        self._key_file = KeyFile(
-            components.store.database, components.authenticator, components.key_watch, log=self.log
-        )
+        self._key_file = KeyFile(components.store, components.authenticator, components.key_watch, log=self.log)
         self._upkeep = Upkeep(
             self.home.control_socket, lockfile, components.listeners, components.log_stream,
             is_alone=self._has_home_alone, look_at_keys=self._key_file.look, log=self.log,
@@ -107,6 +105,7 @@ class Service:
             await preload(parts.hub.recent, parts.broker)
         await parts.state_keeper.begin(parts.tasks)
         parts.tasks.start(self._learn_airports())
+        parts.tasks.start(self._key_file.claim())
         parts.sources.build()
         left = await self._await_go()
         for tier, key_id in left:
@@ -226,7 +225,10 @@ class Service:
         self._abort_clients()
         await parts.sources.stop()
         if self._has_home:
-            self.home.remove_control_socket()
+            try:
+                self.home.remove_control_socket()
+            except OSError as error:  # the disk has become read-only, say: everything else is still to be closed
+                self.log.warning("the control socket can't be removed", reason=str(error))
         await parts.tasks.close()
         await parts.state_keeper.save()
         if parts.cluster is not None:

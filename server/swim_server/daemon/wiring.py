@@ -149,7 +149,6 @@ def build_conversation(config: Config, hub: Hub, broker: Broker, tasks: Tasks) -
     return Conversation(
         hub,
         broker,
-        hub.catalogue,
         tasks,
         clock=SYSTEM_CLOCK,
         heartbeat_seconds=config.server.heartbeat_seconds,

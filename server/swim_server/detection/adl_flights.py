@@ -21,6 +21,7 @@ from swim_server.detection.legs import arrival_at
 from swim_server.detection.network_state import NO_PLAN, Plan
 from swim_server.detection.phases import ARRIVED, phase_in_air, phase_on_ground
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.timestamps import format_ms
 
@@ -72,7 +73,7 @@ class _Comparison:
         self._updated: list[NewEvent] = []
         self._moved: list[NewEvent] = []
         self._deleted: list[NewEvent] = []
-        self._positions: list[dict[str, Any]] = []
+        self._positions: list[JsonObject] = []
         for row in reading.rows:
             self._see(row)
         self._miss_others()
@@ -244,7 +245,7 @@ class _Comparison:
         }
         events.append(self._event(type, f"{uid}:{name}", data, at_ms))
 
-    def _event(self, type: str, name: str, data: dict[str, Any], at_ms: int | None) -> NewEvent:
+    def _event(self, type: str, name: str, data: JsonObject, at_ms: int | None) -> NewEvent:
         return NewEvent(type=type, data=data, timestamp_ms=at_ms, event_id=f"{self._before.scope}{type}:{name}")
 
 
@@ -262,7 +263,7 @@ def _phase(flight: AdlFlight) -> str | None:
     return None
 
 
-def _arrival(flight: AdlFlight, load: LoadAirfields) -> dict[str, Any]:
+def _arrival(flight: AdlFlight, load: LoadAirfields) -> JsonObject:
     """Return where a flight has arrived, by its position, as the tables don't say. Null if it is not seen there."""
     fix = flight.fix
     if fix is None or fix.groundspeed_kts is None or fix.groundspeed_kts > SLOW_KTS:

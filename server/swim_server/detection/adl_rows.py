@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -78,7 +77,7 @@ PROGRAM_FIELDS = (
 """The order of the values in an initiative's row."""
 MAX_REMEMBERED = 100_000
 
-Values = Sequence[Any]
+Values = Sequence[object]
 
 
 class FlightReader:
@@ -123,7 +122,7 @@ class FlightReader:
         self._plans[uid] = values, plan
         return plan
 
-    def _moment(self, value: Any) -> int | None:
+    def _moment(self, value: object) -> int | None:
         if not isinstance(value, str):
             return None if value is None else read_moment(value)
         if value not in self._moments:
@@ -133,7 +132,9 @@ class FlightReader:
         return self._moments[value]
 
 
-def read_fix(latitude: Any, longitude: Any, altitude: Any, speed: Any, climb: Any, heading: Any) -> Fix | None:
+def read_fix(
+    latitude: object, longitude: object, altitude: object, speed: object, climb: object, heading: object
+) -> Fix | None:
     """Read a position; None if there is none."""
     latitude, longitude = read_number(latitude), read_number(longitude)
     if latitude is None or longitude is None or not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
@@ -170,7 +171,7 @@ def read_program(values: Values) -> ProgramRow | None:
     )
 
 
-def read_number(value: Any) -> float | None:
+def read_number(value: object) -> float | None:
     """Read a number, including DECIMAL; None for anything else."""
     if type(value) is float:
         return value if abs(value) < 1e18 else None
@@ -183,7 +184,7 @@ def read_number(value: Any) -> float | None:
     return number if number is not None and abs(number) < 1e18 else None
 
 
-def read_integer(value: Any) -> int | None:
+def read_integer(value: object) -> int | None:
     """Read a whole number, rounding a fraction; None for anything else."""
     if type(value) is int:
         return value if -MAX_INTEGER < value < MAX_INTEGER else None
@@ -193,14 +194,14 @@ def read_integer(value: Any) -> int | None:
     return None if number is None else round(number)
 
 
-def read_flag(value: Any) -> bool:
+def read_flag(value: object) -> bool:
     """Read a BIT, as drivers return it."""
     if type(value) is int:
         return value == 1
     return value is not None and str(value).strip().lower() in {"1", "true", "t"}
 
 
-def read_text(value: Any, limit: int) -> str | None:
+def read_text(value: object, limit: int) -> str | None:
     """Read a text, stripped of the padding of CHAR columns; None if nothing remains."""
     if value is None:
         return None
@@ -208,13 +209,13 @@ def read_text(value: Any, limit: int) -> str | None:
     return text.strip("\0 \t\r\n")[:limit] or None
 
 
-def read_code(value: Any) -> str | None:
+def read_code(value: object) -> str | None:
     """Read a code in upper case. A number is the id of a row elsewhere, not a code."""
     text = read_text(value, MAX_CODE) if isinstance(value, str) else None
     return None if text is None else text.upper()
 
 
-def read_moment(value: Any) -> int | None:
+def read_moment(value: object) -> int | None:
     """Read a UTC time as milliseconds since the epoch: what drivers return, or text as in SQLite."""
     if isinstance(value, datetime):
         moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import blake2s
-from typing import Any
 
 import msgspec
 
@@ -13,6 +12,7 @@ from swim_server.detection.legs import Arrival
 from swim_server.detection.network_state import Flight, Report
 from swim_server.detection.regions import Regions
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.positions import POSITIONS
 
 
@@ -33,7 +33,7 @@ class EventBuilder:
         self._moved: list[NewEvent] = []
         """Departures and arrivals."""
         self._deleted: list[NewEvent] = []
-        self._positions: list[dict[str, Any]] = []
+        self._positions: list[JsonObject] = []
 
     def events(self) -> list[NewEvent]:
         """Return all events: created, updated, departed and arrived by time, deleted, and one batch of positions."""
@@ -80,5 +80,5 @@ class EventBuilder:
         """Report that a flight's position differs from the last published one."""
         self._positions.append(position_data(flight, report, self._regions, phase))
 
-    def _event(self, type: str, at_ms: int, name: str, data: dict[str, Any]) -> NewEvent:
+    def _event(self, type: str, at_ms: int, name: str, data: JsonObject) -> NewEvent:
         return NewEvent(type=type, data=data, timestamp_ms=at_ms, event_id=f"{self._scope}:{type}:{name}")

@@ -19,6 +19,7 @@ from swim_server.detection.feed import (
     InvalidSnapshot,
     Snapshot,
 )
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
 MAX_LOOKED_AT = 2 * MAX_PILOTS
@@ -150,7 +151,7 @@ def _why_not_json(document: bytes, error: ValueError) -> InvalidSnapshot:
     return InvalidSnapshot("not JSON", str(error)[:200])
 
 
-def _general(raw: dict[str, Any]) -> FeedGeneral:
+def _general(raw: JsonObject) -> FeedGeneral:
     values = {name: raw[name] for name in FeedGeneral.__struct_fields__ if isinstance(raw.get(name), str)}
     return FeedGeneral(**values)
 
@@ -160,7 +161,7 @@ def _repair_all(raw_entries: list[Any], entry_type: type[Entry], is_clean: bool)
     return [entry for entry in entries if entry is not None]
 
 
-def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
+def _repair(raw: object, entry_type: type[Entry], is_clean: bool) -> Entry | None:
     if not isinstance(raw, dict):
         return None
     if is_clean:
@@ -182,7 +183,7 @@ def _repair(raw: Any, entry_type: type[Entry], is_clean: bool) -> Entry | None:
     return None if _has_blank([mended]) else mended
 
 
-def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict[str, Any]:
+def _convertible(raw: JsonObject, struct_type: type[msgspec.Struct]) -> JsonObject:
     """Keep the fields whose value has the right type."""
     kept = {}
     for field in msgspec.structs.fields(struct_type):
@@ -195,7 +196,7 @@ def _convertible(raw: dict[str, Any], struct_type: type[msgspec.Struct]) -> dict
     return kept
 
 
-def _presentable(value: Any) -> Any:
+def _presentable(value: object) -> Any:
     """Replace what can't go to the wire: infinities, lone surrogates, surrounding blanks."""
     if isinstance(value, str):
         return value.strip().encode("utf-8", "replace").decode("utf-8")

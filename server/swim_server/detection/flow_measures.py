@@ -189,7 +189,7 @@ def initiative_of(measure: FlowMeasure, regions: Mapping[int, str]) -> Initiativ
     )
 
 
-def _in_order(value: Any) -> Any:
+def _in_order(value: object) -> Any:
     """Return a list in canonical order; any other value unchanged."""
     if not isinstance(value, list):
         return value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hashlib import blake2s
-from typing import Any
 
 import msgspec
 
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.timestamps import format_ms
 
 RELEASED_FIELDS = ("program_id", "program_type", "airport", "status", "end_time", "airports", "firs")
@@ -24,10 +24,10 @@ class Initiative(msgspec.Struct, frozen=True, kw_only=True):
     start_ms: int | None = None
     end_ms: int | None = None
     reason: str | None = None
-    more: dict[str, Any] = {}
+    more: JsonObject = {}
     """Further fields of the data, as the source has them."""
 
-    def data(self, status: str | None) -> dict[str, Any]:
+    def data(self, status: str | None) -> JsonObject:
         """Build the data of ``tmi.issued`` and ``tmi.modified``."""
         return {
             "program_id": self.program_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from websockets.frames import Close
 
     from swim_server.concurrency.clock import Clock
+    from swim_server.logs import Logger
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.explain.session_log import SessionLog
 
@@ -37,7 +38,7 @@ class ConnectionLog:
 
     def __init__(
         self,
-        log: Any,
+        log: Logger,
         *,
         session_log: SessionLog | None,
         clock: Clock,
@@ -96,8 +97,7 @@ class ConnectionLog:
             )
         )
 
-    def _level_of(self, connection: Connection) -> Callable[..., None]:
+    def _level_of(self, connection: Connection) -> Callable[..., object]:
         """Return the log level: debug for our own commands, which connect all the time."""
         is_ours = connection.key is None or is_probe_id(connection.key.id)
-        log: Callable[..., None] = self._log.debug if is_ours else self._log.info
-        return log
+        return self._log.debug if is_ours else self._log.info

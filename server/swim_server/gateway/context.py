@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from websockets.typing import Origin
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.authenticator import Authenticator
+    from swim_server.logs import Logger
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.conversation import Conversation
     from swim_server.streaming.hub import Hub
@@ -93,7 +94,7 @@ def build_context(
     source_ages: Callable[[], Mapping[str, float | None]],
     call_soon: Callable[[Callable[[], None]], object],
     clock: Clock,
-    log: Any,
+    log: Logger,
     http: Callable[[Shared], HttpProtocols] | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""

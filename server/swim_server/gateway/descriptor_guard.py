@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.gateway.listeners import Listeners
+    from swim_server.logs import Logger
 
 RESUME_SHARE = 0.95
 """Accepting resumes at this share of the maximum number of connections, so that it doesn't alternate quickly."""
@@ -28,7 +29,7 @@ class DescriptorGuard:
         self,
         listeners: Listeners,
         tasks: Tasks,
-        log: Any,
+        log: Logger,
         *,
         reserve: int,
         limit: Callable[[], int] = descriptor_limit,

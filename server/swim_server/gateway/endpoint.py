@@ -21,6 +21,7 @@ from swim_server.gateway.http.plain_connection import PlainConnection
 from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.protocol.codes import CloseCode, ErrorCode
+from swim_server.streaming.client import Client
 from swim_server.streaming.connection import LOCAL_TIER, Connection
 
 if TYPE_CHECKING:
@@ -231,17 +232,16 @@ class Endpoint(asyncio.Protocol):
         context = self._context
         early = self._end_entry()
         self._admitted = key
-        self.connection = Connection(
-            f"client_{os.urandom(8).hex()}",
-            self,
+        client = Client(
             tier=str(key.tier) if key is not None else LOCAL_TIER,
             key=key,
             remote=self.address,
             connected_at_ms=context.clock.now_ms(),
-            limit_bytes=context.settings.max_buffer_bytes,
             user_agent=accepted.user_agent,
             window_bits=negotiated_window_bits(self._ws.extensions),
         )
+        limit_bytes = context.settings.max_buffer_bytes
+        self.connection = Connection(f"client_{os.urandom(8).hex()}", self, client, limit_bytes=limit_bytes)
         self._phase = Phase.OPEN
         context.arrivals.remove(self)
         context.hub.add(self.connection)

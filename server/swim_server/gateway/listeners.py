@@ -65,8 +65,7 @@ class Listeners:
         self._is_paused = False
         self._is_held_back = False
         self.sockets: list[socket.socket] = []
-        """The public listening sockets, all with one port. While they are open, clients wait if nobody accepts.
-        """
+        """The public listening sockets, all with one port. While they are open, clients wait if nobody accepts."""
 
     async def listen(self, host: str, port: int) -> int:
         """Bind every address that the public name resolves to; return the port. Raises CannotListen."""

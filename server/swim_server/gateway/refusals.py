@@ -13,6 +13,7 @@ from swim_server.keys.throttle import Attempts, client_address, group_of
 
 if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
+    from swim_server.logs import Logger
 
 LOG_EVERY_SECONDS = 10.0
 """One line per address in this time; what it leaves out is counted in the next one."""
@@ -29,7 +30,7 @@ REMEMBERED_REFUSALS = 5000
 class Refusals:
     """What is known of addresses whose keys were refused."""
 
-    def __init__(self, trusted_proxies: Sequence[str], *, clock: Clock, log: Any) -> None:
+    def __init__(self, trusted_proxies: Sequence[str], *, clock: Clock, log: Logger) -> None:
         self.counts: Counter[str] = Counter()
         self._recent: deque[tuple[float, str, int | None]] = deque(maxlen=REMEMBERED_REFUSALS)
         """Refused connections since the start, by reason."""

@@ -18,7 +18,7 @@ INTERNAL_ERROR = -32603
 UNAVAILABLE = -32000
 """The daemon can't do it at the moment; retrying later is safe."""
 
-Method = Callable[[Mapping[str, Any]], Awaitable[Any]]
+Method = Callable[[Mapping[str, object]], Awaitable[object]]
 
 _encoder = msgspec.json.Encoder()
 
@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 class RpcError(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, code: int, message: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: int, message: str, data: Mapping[str, object] | None = None) -> None:
         self.code = code
         self.message = message
         self.data = data
@@ -72,7 +72,7 @@ class Rpc:
         if "id" in request:
             connection.answer(reply)
 
-    async def _perform(self, request: Mapping[str, Any]) -> Any:
+    async def _perform(self, request: Mapping[str, object]) -> object:
         name, params = request.get("method"), request.get("params", {})
         if not isinstance(name, str):
             raise RpcError(INVALID_REQUEST, "a request is an object with a method")
@@ -84,7 +84,7 @@ class Rpc:
         return await method(params)
 
 
-def _failed(request: Mapping[str, Any], error: RpcError) -> bytes:
+def _failed(request: Mapping[str, object], error: RpcError) -> bytes:
     told = {"code": error.code, "message": error.message, "data": error.data}
     return _encoder.encode({"jsonrpc": "2.0", "id": request.get("id"), "error": told})
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.errors import OperatorError
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 LOOK_SECONDS = 10.0
 """Interval at which the files are checked."""
@@ -38,7 +41,7 @@ class CertificateIncomplete(OperatorError):
 class TlsCertificate:
     """One certificate, for all names in it. The context stays the same; the certificate may change."""
 
-    def __init__(self, certificate: Path, key: Path, log: Any) -> None:
+    def __init__(self, certificate: Path, key: Path, log: Logger) -> None:
         """Load the certificate. Raises CertificateUnusable."""
         self._certificate = certificate
         self._key = key

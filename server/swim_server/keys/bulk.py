@@ -83,7 +83,7 @@ def _row_of(schema: Schema, key: ImportedKey, now: datetime) -> dict[str, Any]:
     return key_values(schema, key.new_key, key.plain or key.stored, now, **more)
 
 
-def _hardened(schema: Schema, key_id: int, api_key: str, is_double: bool) -> Mapping[str, Any]:
+def _hardened(schema: Schema, key_id: int, api_key: str, is_double: bool) -> Mapping[str, object]:
     if is_double:
         return {"api_key": f"sha256$double-of-another-row-{key_id}", "is_active": False}
     return schema.storable({"api_key": digest(api_key), "key_hint": hint(api_key)})

@@ -147,7 +147,7 @@ def _column(name: str) -> str:
     return column
 
 
-def _api_key(value: Any) -> str:
+def _api_key(value: object) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if is_digest(text):
         if len(text) != len(digest("")):
@@ -163,7 +163,7 @@ def _api_key(value: Any) -> str:
     return text
 
 
-def _tier(value: Any, api_key: str) -> Tier:
+def _tier(value: object, api_key: str) -> Tier:
     if value is None:
         for tier, prefix in PREFIXES.items():
             if api_key.startswith(prefix):
@@ -174,12 +174,12 @@ def _tier(value: Any, api_key: str) -> Tier:
         raise InvalidKeyField("tier", value or "", f"must be one of {', '.join(Tier)}") from None
 
 
-def _text(row: Mapping[str, Any], column: str) -> str | None:
+def _text(row: Mapping[str, object], column: str) -> str | None:
     value = row.get(column)
     return None if value is None else str(value)
 
 
-def _moment(row: Mapping[str, Any], column: str) -> datetime | None:
+def _moment(row: Mapping[str, object], column: str) -> datetime | None:
     value = row.get(column)
     if value is None:
         return None
@@ -190,12 +190,12 @@ def _moment(row: Mapping[str, Any], column: str) -> datetime | None:
         raise InvalidKeyField(column, value, "must be a date or time like 2027-01-31T12:00:00Z") from None
 
 
-def _list(row: Mapping[str, Any], column: str) -> tuple[str, ...] | None:
+def _list(row: Mapping[str, object], column: str) -> tuple[str, ...] | None:
     value = row.get(column)
     return parse_list(json.dumps(value) if isinstance(value, list) else value if value is None else str(value))
 
 
-def _flag(row: Mapping[str, Any], column: str) -> bool | None:
+def _flag(row: Mapping[str, object], column: str) -> bool | None:
     value = row.get(column)
     text = str(value).strip().lower()
     if value is None or text in _TRUE | _FALSE:
@@ -203,8 +203,8 @@ def _flag(row: Mapping[str, Any], column: str) -> bool | None:
     raise InvalidKeyField(column, value, "must be 1 or 0")
 
 
-def _integer(row: Mapping[str, Any], column: str) -> int | None:
-    value = row.get(column)
+def _integer(row: Mapping[str, object], column: str) -> int | None:
+    value: Any = row.get(column)
     try:
         return None if value is None else int(value)
     except (TypeError, ValueError, OverflowError):

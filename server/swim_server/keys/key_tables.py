@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, select
@@ -21,6 +21,9 @@ from swim_server.keys.tables import api_keys, metadata
 from swim_server.sql.database import Database
 from swim_server.sql.errors import SchemaMissing
 from swim_server.sql.prepared import PREPARED
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -108,7 +111,8 @@ class KeyTables:
             self._tell(record, "a key's row is not as our last change left it: damaged, or changed by hand")
         elif self._ended is not None and refusal(record, now) is None and self._ended.is_ended(record, now):
             record = msgspec.structs.replace(record, is_altered=True, is_active=False)
-            self._tell(record, "a key is good in the key database though it was ended: an older copy was put back")
+            what = "a key is good in the key database though it was ended: an older copy was put back, or the clock is"
+            self._tell(record, f"{what} behind")
         return record
 
     def _tell(self, record: KeyRecord, what: str) -> None:
@@ -144,12 +148,12 @@ class KeyTables:
         some = None if is_first else api_keys.c.id.between(min(key_ids), max(key_ids))
         rows = [row for row in self.rows(some) if is_first or row["id"] in key_ids]
         try:
-            self._ended.note(map(record_of, rows))
+            self._ended.note(map(record_of, rows), utc_now(self._clock))
         except OSError as error:
             _log().warning("when keys end can't be put down beside the key database", reason=str(error))
 
 
-def _log() -> Any:
+def _log() -> Logger:
     from swim_server.logs import get_logger  # slow to import, and seldom needed
 
     return get_logger("keys")

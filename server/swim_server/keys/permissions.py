@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
 
 from swim_server.keys.format import KeyShape, Tier
 from swim_server.keys.records import Fingerprint, KeyRecord, Refused
@@ -134,7 +133,7 @@ def is_network(text: str) -> bool:
     return True
 
 
-def publish_refusal(record: KeyRecord, data: Mapping[str, Any]) -> str | None:
+def publish_refusal(record: KeyRecord, data: Mapping[str, object]) -> str | None:
     """Return why the key may not publish this data, as a text for the client. None: it may.
 
     ``can_write`` decides if the column exists, but never lifts a key above its tier. ``allowed_sources`` are compared

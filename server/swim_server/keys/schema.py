@@ -41,7 +41,7 @@ class Schema(msgspec.Struct, frozen=True):
         """Return the columns of ``swim_api_keys`` that exist."""
         return [column for column in api_keys.columns if column.name in self.key_columns]
 
-    def storable(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def storable(self, values: Mapping[str, object]) -> dict[str, Any]:
         """Remove from a key's values those without a column."""
         return {name: value for name, value in values.items() if name in self.key_columns}
 

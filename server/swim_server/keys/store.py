@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection, update
@@ -206,7 +206,7 @@ class KeyStore:
             self.tables.change(lambda connection, schema: write_audit(connection, schema, entries, CONNECT_METHOD))
 
     def _update(
-        self, key_id: int, values: Mapping[str, Any], actor: Actor, action: str, detail: str | None
+        self, key_id: int, values: Mapping[str, object], actor: Actor, action: str, detail: str | None
     ) -> KeyRecord:
         now = utc_now(self._clock)
 

@@ -48,7 +48,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         naive = value.astimezone(UTC).replace(tzinfo=None)
         return naive if dialect.name == "mssql" else naive.isoformat(" ", "microseconds")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
         return None if value is None else _aware(value)
 
 
@@ -68,14 +68,14 @@ class Bit(TypeDecorator[bool]):
     def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
         return None if value is None else int(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> bool | None:
+    def process_result_value(self, value: object, dialect: Dialect) -> bool | None:
         return None if value is None else value in {1, "1"}
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _aware(value: Any) -> datetime:
+def _aware(value: object) -> datetime:
     """Return a driver's time as an aware one."""
     try:
         if isinstance(value, int | float):

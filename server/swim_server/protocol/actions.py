@@ -12,7 +12,7 @@ import msgspec
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 from swim_server.protocol.event_id import MAX_MILLISECONDS, MAX_SEQUENCE, EventId, InvalidEventId
-from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.json_data import InvalidData, JsonObject, check_data
 from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
@@ -71,7 +71,7 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag
 
     channel: str
     """The event's type. Whether it exists is checked by the catalogue."""
-    data: dict[str, Any]
+    data: JsonObject
     event_id: str | None = None
     """The publisher's own name for the event."""
 
@@ -83,7 +83,7 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", tag
     """Id of a stored event; None: type and data are given."""
     type: str | None = None
     """Whether it exists is checked by the catalogue."""
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
 
 
 Action = Subscribe | Unsubscribe | Ping | Status | Publish | Explain
@@ -120,7 +120,7 @@ def binary_frame() -> BadMessage:
     return BadMessage(ErrorCode.INVALID_JSON, "binary frames are not accepted: send JSON in a text frame")
 
 
-def _decode_object(frame: bytes | str) -> dict[str, Any]:
+def _decode_object(frame: bytes | str) -> JsonObject:
     try:
         message = msgspec.json.decode(frame)
         if isinstance(message, dict):
@@ -150,7 +150,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> None:
         raise _RepeatedKey(next(key for key in counts if counts[key] > 1))
 
 
-def _subscribe(message: Mapping[str, Any]) -> Subscribe:
+def _subscribe(message: Mapping[str, object]) -> Subscribe:
     channels = _channels(message.get("channels"), "subscribe")
     if not channels:
         _refuse_subscribe('channels: a subscribe names at least one, like ["flight.*"]', "channels")
@@ -258,7 +258,7 @@ def _refuse_subscribe(text: str, field: str) -> NoReturn:
     raise BadMessage(ErrorCode.INVALID_SUBSCRIBE, text, {"field": field})
 
 
-def _publish(message: Mapping[str, Any]) -> Publish:
+def _publish(message: Mapping[str, object]) -> Publish:
     channel, data, event_id = message.get("channel"), message.get("data"), message.get("event_id")
     if not isinstance(channel, str) or not channel.strip():
         _refuse_publish(f"channel: must be an event type, like flight.departed, got {show(channel)}", "channel")
@@ -279,7 +279,7 @@ def _refuse_publish(text: str, field: str) -> NoReturn:
     raise BadMessage(ErrorCode.INVALID_PUBLISH, text, {"field": field})
 
 
-def _explain(message: Mapping[str, Any]) -> Explain:
+def _explain(message: Mapping[str, object]) -> Explain:
     event = message.get("event")
     if isinstance(event, str):
         try:

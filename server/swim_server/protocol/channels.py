@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
+from swim_server.protocol.json_data import JsonObject
 
 EVERYTHING = "*"
 """The channel that selects every event."""
@@ -65,7 +65,7 @@ _ENVELOPE = frozenset({"type", "event_id", "_received_at"})
 """Fields that are not part of an event's data if its fields are beside its type."""
 
 
-def loose_data(entry: Mapping[str, Any]) -> dict[str, Any]:
+def loose_data(entry: Mapping[str, object]) -> JsonObject:
     """Return the data of an entry of such a type that has no ``data``: the fields beside its type."""
     return {field: value for field, value in entry.items() if field not in _ENVELOPE}
 
@@ -159,9 +159,7 @@ class Catalogue:
         return bool(self._open_ended(type)) and _EVENT_TYPE.fullmatch(type) is not None
 
     def keys(self, type: str) -> tuple[str, ...]:
-        """Return what ``expand`` may contain for channels that select this type: the type and the open-ended ones
-        around it.
-        """
+        """Return what ``expand`` may contain for channels with this type: it and the open-ended ones around it."""
         return self._keys.get(type) or (type, *self._open_ended(type))
 
     def _open_ended(self, type: str) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
-from typing import Any
 
 import msgspec
+
+from swim_server.protocol.json_data import JsonObject
 
 _SHOWN_CHARACTERS = 80
 
@@ -40,8 +41,7 @@ class ErrorCode(StrEnum):
     CONNECTION_LIMIT = "CONNECTION_LIMIT"
     """The tier or key is full. A close with 4002 follows: the client reconnects with backoff."""
     RATE_LIMITED = "RATE_LIMITED"
-    """Too many messages in a second: the rest of that second is ignored. The client slows down, or is closed with 4002.
-    """
+    """Too many messages in a second: the rest of it is ignored. The client slows down, or is closed with 4002."""
     MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
     """The message was not read. The client sends smaller ones."""
     INVALID_JSON = "INVALID_JSON"
@@ -67,16 +67,16 @@ class ErrorCode(StrEnum):
     RESTARTING = "RESTARTING"
     """A close with 1012 follows: the client reconnects after ``retry_ms`` milliseconds and resumes."""
     EVENT_TOO_LARGE = "EVENT_TOO_LARGE"
-    """The event is longer than the client accepts. The client fetches it elsewhere, or accepts longer messages."""
+    """The event is longer than the client accepts. The client asks for it elsewhere, or accepts longer ones."""
 
 
 class BadMessage(ValueError):
     """A client's message was refused. Its fields are those of the ``error`` message sent in reply."""
 
-    def __init__(self, code: ErrorCode, message: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, code: ErrorCode, message: str, data: Mapping[str, object] | None = None) -> None:
         self.code = code
         self.message = message
-        self.data: dict[str, Any] = dict(data or {})
+        self.data: JsonObject = dict(data or {})
         super().__init__(code, message)
 
     def __str__(self) -> str:

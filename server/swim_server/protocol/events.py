@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import msgspec
 
 from swim_server.protocol.channels import family_of
 from swim_server.protocol.control_characters import escape_json
 from swim_server.protocol.event_id import EventId
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.timestamps import format_ms
 
 _encoder = msgspec.json.Encoder()
@@ -22,7 +22,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     """``family.name``, e.g. ``flight.departed``."""
-    data: dict[str, Any]
+    data: JsonObject
     """JSON values only: dict, list, str, int, float, bool, None."""
     timestamp_ms: int | None = None
     """When it happened, milliseconds since the epoch, UTC. None: the broker uses the time of arrival."""
@@ -33,7 +33,7 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
 class Event:
     """A stored event: it has an id and its wire form, encoded once for all clients. Immutable."""
 
-    def __init__(self, id: EventId, type: str, wire: bytes, data: dict[str, Any] | None = None) -> None:
+    def __init__(self, id: EventId, type: str, wire: bytes, data: JsonObject | None = None) -> None:
         self.id = id
         self.type = type
         self.wire = wire
@@ -42,9 +42,9 @@ class Event:
             self.data = data
 
     @cached_property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> JsonObject:
         """Return the event's ``data``, decoded from the wire form on first access. Must not be modified."""
-        data: dict[str, Any] = msgspec.json.decode(self.wire)["data"]
+        data: JsonObject = msgspec.json.decode(self.wire)["data"]
         return data
 
     @property
@@ -52,7 +52,7 @@ class Event:
         """The part of the type before the first dot."""
         return family_of(self.type)
 
-    def with_data(self, data: dict[str, Any]) -> Event:
+    def with_data(self, data: JsonObject) -> Event:
         """Return the same event with other ``data``: what a filter leaves of a batch."""
         head = self.wire[: self.wire.index(_DATA) + len(_DATA)]
         return Event(self.id, self.type, b"%b%b}" % (head, escape_json(_encoder.encode(data))), data)
@@ -67,7 +67,7 @@ def stamp(event: NewEvent, event_id: EventId) -> Event:
     return encode(event.type, format_ms(milliseconds), event_id, event.data)
 
 
-def encode(type: str, timestamp: str, event_id: EventId, data: dict[str, Any]) -> Event:
+def encode(type: str, timestamp: str, event_id: EventId, data: JsonObject) -> Event:
     """Build the event with the wire form ``{"type","timestamp","id","data"}``; the type ends before a ``#``."""
     wire = _encoder.encode({"type": type.partition("#")[0], "timestamp": timestamp, "id": str(event_id), "data": data})
     return Event(event_id, type, escape_json(wire), data)

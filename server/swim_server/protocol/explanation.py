@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from swim_server.protocol.filters import Filters, excluded_kinds, predicates_of
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
     ARTCC_FIELDS,
@@ -28,7 +29,7 @@ MAX_FOUND = 20
 MAX_CHARACTERS = 80
 """Maximum length of each, in characters."""
 
-Finder = Callable[[Mapping[str, Any]], Sequence[Any]]
+Finder = Callable[[Mapping[str, object]], Sequence[object]]
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ class FilterExplanation(msgspec.Struct, frozen=True, kw_only=True):
         return next((clause for clause in self.clauses if not clause.passes), None)
 
 
-def explain(filters: Filters, event_type: str, data: Mapping[str, Any]) -> FilterExplanation:
+def explain(filters: Filters, event_type: str, data: Mapping[str, object]) -> FilterExplanation:
     """Judge an event clause by clause; ``passes`` equals the result of ``Filters.passes``. Never raises."""
     wanted = _wanted(filters)
     if event_type == POSITIONS:
@@ -94,7 +95,7 @@ def without(filters: Filters, kind: str) -> Filters:
     return Filters(**kept)
 
 
-def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[str, Any]) -> FilterExplanation:
+def _explain_batch(filters: Filters, wanted: Mapping[str, object], data: Mapping[str, object]) -> FilterExplanation:
     positions = data.get("positions")
     rows = positions if isinstance(positions, list) else []
     kept = [row for row in rows if isinstance(row, dict)]
@@ -117,7 +118,7 @@ def _explain_batch(filters: Filters, wanted: Mapping[str, Any], data: Mapping[st
     return FilterExplanation(clauses=clauses, passes=passes, positions=len(rows), remaining=remaining)
 
 
-def _wanted(filters: Filters) -> dict[str, Any]:
+def _wanted(filters: Filters) -> JsonObject:
     """Return each clause's value as it is on the wire."""
     wire = filters.to_wire()
     window = {end: wire.pop(end) for end in ("dep_window_start", "dep_window_end") if end in wire}
@@ -142,22 +143,22 @@ def _matched(kind: str, filters: Filters, values: Sequence[Any]) -> list[Any]:
     return []
 
 
-def _callsign(data: Mapping[str, Any]) -> list[str]:
+def _callsign(data: Mapping[str, object]) -> list[str]:
     callsign = canonical(data.get("callsign"))
     return [callsign] if callsign else []
 
 
-def _phase(data: Mapping[str, Any]) -> list[str]:
+def _phase(data: Mapping[str, object]) -> list[str]:
     phase = phase_of(data)
     return [phase] if phase else []
 
 
-def _place(data: Mapping[str, Any]) -> list[tuple[float, float]]:
+def _place(data: Mapping[str, object]) -> list[tuple[float, float]]:
     place = place_of(data)
     return [place] if place is not None else []
 
 
-def _off_block(data: Mapping[str, Any]) -> list[str]:
+def _off_block(data: Mapping[str, object]) -> list[str]:
     moment = off_block_ms_of(data)
     if moment is None:
         return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
 
 from swim_server.protocol.codes import BadMessage, ErrorCode, show
 from swim_server.protocol.predicates import Box
@@ -49,7 +48,7 @@ class InvalidFilter(BadMessage):
         super().__init__(ErrorCode.INVALID_FILTER, f"{subject}: {rule}, got {shown}", {"kind": kind, "value": detail})
 
 
-def check_kinds(raw: Mapping[str, Any]) -> None:
+def check_kinds(raw: Mapping[str, object]) -> None:
     """Raise InvalidFilter for an unknown kind, naming the most similar one."""
     for kind in raw:
         if kind not in KINDS:
@@ -101,7 +100,7 @@ def read_box(kind: str, value: object) -> Box | None:
     return box
 
 
-def _read_edge(kind: str, box: Mapping[str, Any], edge: str, limit: int) -> float:
+def _read_edge(kind: str, box: Mapping[str, object], edge: str, limit: int) -> float:
     number = box.get(edge)
     if type(number) is not int and type(number) is not float:
         raise InvalidFilter(kind, number, f"{edge} must be a number of degrees")

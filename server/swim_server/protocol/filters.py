@@ -18,6 +18,7 @@ from swim_server.protocol.filter_values import (
     read_codes,
     read_time,
 )
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.positions import POSITIONS
 from swim_server.protocol.predicates import (
     ARTCC_FIELDS,
@@ -88,13 +89,13 @@ class Filters:
         found = {attribute: read(kind, raw[kind]) for kind, attribute, read in _READERS if kind in raw}
         return FilterChange(firs=_read_firs(raw), **found)
 
-    def passes(self, event_type: str, data: Mapping[str, Any]) -> bool:
+    def passes(self, event_type: str, data: Mapping[str, object]) -> bool:
         """Tell whether an event passes; a batch of positions passes if any of its positions does. Never raises."""
         if event_type == POSITIONS:
             return self.cut(data) is not None
         return self.passes_in(class_of(event_type), data)
 
-    def passes_in(self, family_class: int, data: Mapping[str, Any]) -> bool:
+    def passes_in(self, family_class: int, data: Mapping[str, object]) -> bool:
         """Tell whether an event of this class of families passes; not for batches. For many filters and one event."""
         for predicate in self._predicates[family_class]:  # noqa: SIM110 (a generator takes twice the time)
             if not predicate(data):
@@ -119,9 +120,9 @@ class Filters:
             return None
         return data if len(kept) == len(positions) else {**data, "count": len(kept), "positions": kept}
 
-    def to_wire(self) -> dict[str, Any]:
+    def to_wire(self) -> JsonObject:
         """Return the filters as a client would send them: the kinds that are set, codes sorted."""
-        wire: dict[str, Any] = {}
+        wire: JsonObject = {}
         for kind, codes in (
             ("airports", self.airports),
             ("artccs", self.artccs),
@@ -181,7 +182,7 @@ _READERS: tuple[tuple[str, str, Callable[[str, object], Any]], ...] = (
 """Each kind with a single field: its attribute of FilterChange and the function that reads it."""
 
 
-def _read_firs(raw: Mapping[str, Any]) -> frozenset[str] | UnsetType:
+def _read_firs(raw: Mapping[str, object]) -> frozenset[str] | UnsetType:
     named = [kind for kind in ("firs", "constrained_firs") if kind in raw]
     if not named:
         return UNSET

@@ -8,6 +8,8 @@ from typing import Any
 
 MAX_DEPTH = 32
 """Maximum nesting depth of objects and lists."""
+JsonObject = dict[str, Any]
+"""A decoded JSON object: its values are dicts, lists, strings, numbers, booleans and None."""
 _INTEGER_LIMIT = 2**63
 _SHOWN_CHARACTERS = 40
 
@@ -24,7 +26,7 @@ class InvalidData(ValueError):
         return f"{self.path}: {self.rule}"
 
 
-def check_data(data: Mapping[str, Any]) -> None:
+def check_data(data: Mapping[str, object]) -> None:
     """Check that data is JSON of limited depth, with 64-bit integers and finite numbers. Raises InvalidData."""
     if not isinstance(data, dict):
         raise InvalidData("data", f"must be an object, not {type(data).__name__}")
@@ -37,7 +39,7 @@ def check_data(data: Mapping[str, Any]) -> None:
 _TOO_DEEP = f"nests too deeply: at most {MAX_DEPTH} levels"
 
 
-def _fault(value: Any, depth: int) -> tuple[str, str] | None:
+def _fault(value: object, depth: int) -> tuple[str, str] | None:
     """Return the path of the first fault in ``value`` and the rule that it breaks; None if there is none."""
     if isinstance(value, str):
         return None if value.isascii() else _text_fault(value)

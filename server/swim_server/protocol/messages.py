@@ -42,7 +42,7 @@ def connected(
 def subscribed(
     *,
     channels: Collection[str],
-    filters: Mapping[str, Any],
+    filters: Mapping[str, object],
     last_event_id: str | None,
     resumed: bool,
     gap: bool,
@@ -82,7 +82,7 @@ def pong(timestamp: str) -> bytes:
 
 
 def status(
-    *, client_id: str, connected_at: str, subscriptions: Mapping[str, Any] | None, messages_sent: int, **more: Any
+    *, client_id: str, connected_at: str, subscriptions: Mapping[str, object] | None, messages_sent: int, **more: Any
 ) -> bytes:
     """Encode the answer to ``status``. ``subscriptions``: channels and filters, None when there are no channels."""
     data = {

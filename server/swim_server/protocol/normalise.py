@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
 
 INTEGERS = frozenset({"flight_uid", "altitude_ft", "groundspeed_kts", "heading_deg", "vertical_rate_fpm"})
@@ -21,7 +22,7 @@ MAX_DIGITS = 24
 LARGEST = 1e15
 
 
-def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+def normalise(event_type: str, data: JsonObject) -> JsonObject:
     """Normalise the data of a ``flight.*`` or ``tmi.*`` event; what can't be repaired is left as it is."""
     data = with_numbers(data)
     if event_type.startswith("tmi."):
@@ -35,7 +36,7 @@ def normalise(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     return mended
 
 
-def with_numbers(data: dict[str, Any]) -> dict[str, Any]:
+def with_numbers(data: JsonObject) -> JsonObject:
     """Convert numbers that came as text, of an event and of its positions; other text is left as it is."""
     found = _with_numbers(data)
     positions = data.get("positions")
@@ -46,7 +47,7 @@ def with_numbers(data: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _with_numbers(data: dict[str, Any]) -> dict[str, Any]:
+def _with_numbers(data: JsonObject) -> JsonObject:
     changed = {
         field: value
         for field in _NUMBERS & data.keys()
@@ -55,7 +56,7 @@ def _with_numbers(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **changed} if changed else data
 
 
-def with_north_as_zero(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+def with_north_as_zero(event_type: str, data: JsonObject) -> JsonObject:
     """Write numbers as numbers and north as heading 0; everything else, valid or not, is left as it is."""
     data = with_numbers(data)
     if not event_type.startswith("flight."):
@@ -74,8 +75,8 @@ def _is_north(data: Any) -> bool:
     return isinstance(data, dict) and data.get("heading_deg") == 360
 
 
-def _normalise(data: dict[str, Any]) -> dict[str, Any]:
-    changed: dict[str, Any] = {}
+def _normalise(data: JsonObject) -> JsonObject:
+    changed: JsonObject = {}
     for field in INTEGERS & data.keys():
         value = _number(data[field])
         if isinstance(value, float) and abs(value) < LARGEST:
@@ -91,14 +92,14 @@ def _normalise(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **changed} if changed else data
 
 
-def _normalise_program(data: dict[str, Any]) -> dict[str, Any]:
+def _normalise_program(data: JsonObject) -> JsonObject:
     changed = {field: _time(data[field]) for field in TIMES & data.keys()}
     if "program_id" in data:
         changed["program_id"] = _number(data["program_id"])
     return {**data, **changed} if changed else data
 
 
-def _time(value: Any) -> Any:
+def _time(value: object) -> Any:
     """Return an RFC 3339 time in the format of the wire, and null for an empty text; anything else as it is."""
     if not isinstance(value, str):
         return value
@@ -110,7 +111,7 @@ def _time(value: Any) -> Any:
         return value
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> Any:
     """Return the number that a text contains, an integer if it is written as one; anything else as it is."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_DIGITS:
         return value

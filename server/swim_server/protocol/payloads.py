@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from swim_server.protocol.json_data import InvalidData, check_data
+from swim_server.protocol.json_data import InvalidData, JsonObject, check_data
 from swim_server.protocol.positions import POSITION, POSITIONS
 from swim_server.protocol.predicates import place_of
 
@@ -198,12 +198,12 @@ EXPECTED_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Fields without which an event makes little sense. It is accepted all the same: null means unknown."""
 
 
-def missing_fields(event_type: str, data: Mapping[str, Any]) -> list[str]:
+def missing_fields(event_type: str, data: Mapping[str, object]) -> list[str]:
     """List the expected fields that are missing from the data."""
     return [name for name in EXPECTED_FIELDS.get(event_type, ()) if name not in data]
 
 
-def check_payload(event_type: str, data: Mapping[str, Any]) -> None:
+def check_payload(event_type: str, data: Mapping[str, object]) -> None:
     """Check data against its event's type: unknown and missing fields pass, a wrong type does not.
 
     Raises InvalidData with the path of the value.
@@ -228,7 +228,7 @@ class BadPosition(msgspec.Struct, frozen=True):
     reason: str
 
 
-def part_positions(event_type: str, data: dict[str, Any]) -> tuple[dict[str, Any], list[BadPosition]]:
+def part_positions(event_type: str, data: JsonObject) -> tuple[JsonObject, list[BadPosition]]:
     """Separate the positions of a ``flight.positions`` batch that are wrong or not on earth from the rest.
 
     The rest has its own count. Other data, and a batch without a list of positions, is returned unchanged.

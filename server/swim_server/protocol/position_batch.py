@@ -169,13 +169,13 @@ class PositionBatch:
     def _off_blocks(self) -> list[tuple[int, int | None]]:
         return [(bit, off_block_ms_of(position)) for bit, position in self._each()]
 
-    def _each(self) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    def _each(self) -> Iterable[tuple[int, Mapping[str, object]]]:
         """Yield bit and position of each item that is an object."""
         for number, position in enumerate(self._positions):
             if isinstance(position, dict):
                 yield 1 << number, position
 
-    def _by_code(self, codes: Callable[[Mapping[str, Any]], list[str]]) -> dict[str, int]:
+    def _by_code(self, codes: Callable[[Mapping[str, object]], list[str]]) -> dict[str, int]:
         found: dict[str, int] = {}
         for bit, position in self._each():
             for code in codes(position):

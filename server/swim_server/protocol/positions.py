@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from swim_server.protocol.events import NewEvent
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.normalise import with_numbers
 
 POSITION = "flight.position"
@@ -54,11 +55,11 @@ def split(event: NewEvent, max_bytes: int = MAX_MESSAGE_BYTES) -> list[NewEvent]
     ]
 
 
-def _batch(others: dict[str, Any], positions: list[Any]) -> dict[str, Any]:
+def _batch(others: JsonObject, positions: list[Any]) -> JsonObject:
     return {"count": len(positions), "positions": positions, **others}
 
 
-def with_zeros(position: dict[str, Any]) -> dict[str, Any]:
+def with_zeros(position: JsonObject) -> JsonObject:
     """Replace unknown altitude, speed, heading and vertical rate with 0.
 
     Older clients convert them unchecked, and drop the whole batch if one is null.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 
-Predicate = Callable[[Mapping[str, Any]], bool]
+Predicate = Callable[[Mapping[str, object]], bool]
 
 AIRPORT_FIELDS = ("dep", "arr", "departure_aerodrome", "arrival_aerodrome", "airport", "arrived_at")
 AIRPORT_LIST = "airports"
@@ -46,7 +46,7 @@ def canonical(value: object) -> str | None:
     return value.strip().upper() if isinstance(value, str) else None
 
 
-def codes_of(data: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
+def codes_of(data: Mapping[str, object], fields: tuple[str, ...]) -> list[str]:
     """Return all codes in the fields, in the form in which they are compared."""
     found = []
     for field in fields:
@@ -56,14 +56,14 @@ def codes_of(data: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
     return found
 
 
-def airports_of(data: Mapping[str, Any]) -> list[str]:
+def airports_of(data: Mapping[str, object]) -> list[str]:
     """Return all aerodromes that an event concerns, including patterns (``EG**``)."""
     found = codes_of(data, AIRPORT_FIELDS)
     listed = data.get(AIRPORT_LIST)
     return found + _listed(listed) if listed else found
 
 
-def firs_of(data: Mapping[str, Any]) -> list[str]:
+def firs_of(data: Mapping[str, object]) -> list[str]:
     """Return all FIRs that a flight is in or crosses, or that a measure concerns; lists, or texts with commas."""
     found = codes_of(data, FIR_FIELDS)
     for field in FIR_LISTS:
@@ -99,12 +99,12 @@ def _pattern(code: str) -> Callable[[str], object]:
     return re.compile(".*".join(parts)).fullmatch
 
 
-def phase_of(data: Mapping[str, Any]) -> str | None:
+def phase_of(data: Mapping[str, object]) -> str | None:
     """Return the flight's phase; None if the event has none."""
     return canonical(data.get("phase")) or None
 
 
-def off_block_ms_of(data: Mapping[str, Any]) -> int | None:
+def off_block_ms_of(data: Mapping[str, object]) -> int | None:
     """Return when the flight intends to depart, in milliseconds since the epoch; None if missing or unreadable.
 
     A number is seconds since the epoch: an earlier provider sends those too.
@@ -121,7 +121,7 @@ def off_block_ms_of(data: Mapping[str, Any]) -> int | None:
     return None
 
 
-def place_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
+def place_of(data: Mapping[str, object]) -> tuple[float, float] | None:
     """Return latitude and longitude; None if either is missing or not a number."""
     latitude, longitude = data.get("lat"), data.get("lon")
     if latitude is None:
@@ -138,7 +138,7 @@ def place_of(data: Mapping[str, Any]) -> tuple[float, float] | None:
 def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
     """Tell whether any of the fields contains a wanted code; without such a field: no match."""
 
-    def predicate(data: Mapping[str, Any]) -> bool:
+    def predicate(data: Mapping[str, object]) -> bool:
         for field in fields:
             value = data.get(field)
             if value and isinstance(value, str) and (value in wanted or value.strip().upper() in wanted):
@@ -151,7 +151,7 @@ def has_code(fields: tuple[str, ...], wanted: frozenset[str]) -> Predicate:
 def has_airport(wanted: frozenset[str]) -> Predicate:
     """Tell whether an event concerns a wanted aerodrome; without such a field: no match."""
 
-    def predicate(data: Mapping[str, Any]) -> bool:
+    def predicate(data: Mapping[str, object]) -> bool:
         has_pattern = False
         for field in AIRPORT_FIELDS:
             value = data.get(field)
@@ -169,7 +169,7 @@ def has_airport(wanted: frozenset[str]) -> Predicate:
 def has_fir(wanted: frozenset[str]) -> Predicate:
     """Tell whether the flight is in or crosses a wanted FIR, or a measure concerns it; without a field: no match."""
 
-    def predicate(data: Mapping[str, Any]) -> bool:
+    def predicate(data: Mapping[str, object]) -> bool:
         firs = firs_of(data)
         return not wanted.isdisjoint(firs) or any(fits(code, wanted) for code in patterns_in(firs))
 
@@ -180,7 +180,7 @@ def has_callsign(prefixes: frozenset[str]) -> Predicate:
     """Tell whether the callsign begins with one of the prefixes; no callsign: no match."""
     beginnings = tuple(sorted(prefixes))
 
-    def predicate(data: Mapping[str, Any]) -> bool:
+    def predicate(data: Mapping[str, object]) -> bool:
         value = data.get("callsign")
         return isinstance(value, str) and value.strip().upper().startswith(beginnings)
 
@@ -190,7 +190,7 @@ def has_callsign(prefixes: frozenset[str]) -> Predicate:
 def has_phase(wanted: frozenset[str]) -> Predicate:
     """Tell whether the phase is a wanted one; no phase: match."""
 
-    def predicate(data: Mapping[str, Any]) -> bool:
+    def predicate(data: Mapping[str, object]) -> bool:
         phase = phase_of(data)
         return phase is None or phase in wanted
 
@@ -200,7 +200,7 @@ def has_phase(wanted: frozenset[str]) -> Predicate:
 def leaves_within(start_ms: int | None, end_ms: int | None) -> Predicate:
     """Tell whether the flight intends to depart within the window, both ends included; without a time: match."""
 
-    def predicate(data: Mapping[str, Any]) -> bool:
+    def predicate(data: Mapping[str, object]) -> bool:
         moment = off_block_ms_of(data)
         if moment is None:
             return True
@@ -213,7 +213,7 @@ def lies_within(box: Box) -> Predicate:
     """Tell whether the position is inside the box; without a position: no match."""
     contains = box.contains
 
-    def predicate(data: Mapping[str, Any]) -> bool:
+    def predicate(data: Mapping[str, object]) -> bool:
         place = place_of(data)
         return place is not None and contains(*place)
 

@@ -55,8 +55,9 @@ def load_corrections() -> dict[str, Correction]:
     }
 
 
+@cache
 def load_airport_codes() -> AirportCodes:
-    """Load only the codes of airports and FIRs. Blocks for a tenth of a second."""
+    """Load only the codes of airports and FIRs; cached. Blocks for a tenth of a second."""
     import airportsdata
 
     rows = airportsdata.load("ICAO")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.sources.source import SourceStatus
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 
 class Health:
     """Writes a source's status. ``input`` names what it reads, for operators: ``the feed``."""
 
-    def __init__(self, status: SourceStatus, log: Any, input: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, status: SourceStatus, log: Logger, input: str, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._status = status
         self._log = log
         self._input = input

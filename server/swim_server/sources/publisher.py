@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent, Publish
 from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.protocol.events import NewEvent
 from swim_server.sources.source import SourceStatus
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 PUBLISH_EVENTS = 500
 """Maximum number of events per call."""
@@ -26,7 +29,7 @@ class EventPublisher:
     def __init__(
         self,
         status: SourceStatus,
-        log: Any,
+        log: Logger,
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:

@@ -9,16 +9,22 @@ from zlib import crc32
 
 import msgspec
 
+from swim_server.files.installation import read_installation
 from swim_server.files.opening import open_to_read
 from swim_server.files.replacing import replace_durably
+from swim_server.logs import get_logger
 
 _SEAL = re.compile(rb',?"crc32":"([^"]*)"\}\Z')
 """The last field of the object; earlier versions ignore it."""
+_log = get_logger("sources")
 State = TypeVar("State", bound=msgspec.Struct)
 
 
 class StateFile(Generic[State]):
-    """Reads and replaces the file. Blocks; without a path it keeps nothing."""
+    """Reads and replaces the file. Blocks; without a path it keeps nothing.
+
+    It is in a folder of a home and names that installation: positions in another one's files mean nothing here.
+    """
 
     def __init__(self, path: Path | None, state_type: type[State]) -> None:
         self.path = path
@@ -27,7 +33,7 @@ class StateFile(Generic[State]):
         self._state_type = state_type
 
     def load(self) -> State | None:
-        """Read the state; None if there is none, or an unusable one, which is moved aside.
+        """Read the state; None if there is none, or one that can't be used here, which is moved aside.
 
         Raises OSError if the disk can't read it at the moment: that is no reason to start afresh.
         """
@@ -40,12 +46,29 @@ class StateFile(Generic[State]):
         except FileNotFoundError:
             return None
         try:
-            return msgspec.json.decode(_unsealed(content), type=self._state_type)
-        except (msgspec.DecodeError, UnicodeDecodeError, _BadSeal) as error:
+            state = _unsealed(content)
+            self._check_owner(msgspec.json.decode(state, type=_Owned).installation)
+            return msgspec.json.decode(state, type=self._state_type)
+        except (msgspec.DecodeError, UnicodeDecodeError, _BadSeal, _Foreign) as error:
             aside = self._aside()
             self.path.replace(aside)
-            self.fault = f"{self.path.name} is not a state file ({error}); moved aside to {aside}, starting afresh"
+            reason = str(error) if isinstance(error, _Foreign) else f"is not a state file ({error})"
+            self.fault = f"{self.path.name} {reason}; moved aside to {aside}, starting afresh"
             return None
+
+    def _check_owner(self, installation: str | None) -> None:
+        """Refuse the state of another installation. Raises _Foreign, OSError."""
+        assert self.path is not None
+        here = self._installation()
+        if installation is None and here is not None:
+            _log.info("a state file of an earlier version: not checked to be of this installation", file=self.path.name)
+        elif here is not None and installation != here:
+            raise _Foreign("belongs to another installation")
+
+    def _installation(self) -> str | None:
+        """Return the installation whose home contains the file; None outside of a home."""
+        assert self.path is not None
+        return read_installation(self.path.parent.parent)
 
     def _aside(self) -> Path:
         """Return an unused name: what was moved aside before stays."""
@@ -61,17 +84,30 @@ class StateFile(Generic[State]):
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        replace_durably(self.path, _sealed(msgspec.json.encode(state)))
+        encoded, installation = msgspec.json.encode(state), self._installation()
+        if installation is not None:
+            encoded = _with_field(encoded, b'"installation":"%b"' % installation.encode())
+        replace_durably(self.path, _with_field(encoded, b'"crc32":"%08x"' % crc32(encoded)))
+
+
+class _Owned(msgspec.Struct):
+    """What every state has besides its own fields."""
+
+    installation: str | None = None
 
 
 class _BadSeal(ValueError):
     """The state does not match its checksum."""
 
 
-def _sealed(state: bytes) -> bytes:
-    """Add a checksum to an object."""
-    comma = b"" if state == b"{}" else b","
-    return b'%b%b"crc32":"%08x"}' % (state[:-1], comma, crc32(state))
+class _Foreign(ValueError):
+    """The state isn't of this installation."""
+
+
+def _with_field(document: bytes, field: bytes) -> bytes:
+    """Add a field to an object, as its last one."""
+    comma = b"" if document == b"{}" else b","
+    return b"%b%b%b}" % (document[:-1], comma, field)
 
 
 def _unsealed(content: bytes) -> bytes:

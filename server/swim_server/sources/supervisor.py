@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import Publish
 from swim_server.concurrency.backoff import Backoff
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.sources.source import Source, SourceStatus
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 60.0
@@ -25,7 +28,7 @@ class Supervisor:
         self,
         sources: Sequence[Source],
         publish: Publish,
-        log: Any,
+        log: Logger,
         *,
         clock: Clock = SYSTEM_CLOCK,
         stop_seconds: float = STOP_SECONDS,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.protocol.codes import show
 from swim_server.sources.source import SourceStatus
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 MAX_TYPES = 100
 """Maximum number of types counted individually."""
@@ -19,7 +22,7 @@ MAX_CHARACTERS = 120
 class UnknownTypes:
     """Writes ``SourceStatus.unknown_types``."""
 
-    def __init__(self, status: SourceStatus, log: Any) -> None:
+    def __init__(self, status: SourceStatus, log: Logger) -> None:
         self._status = status
         self._log = log
 

@@ -27,7 +27,7 @@ def keep_prepared(engine: Engine) -> None:
     event.listen(engine, "do_execute", _execute)
 
 
-def padded(values: Sequence[Any], most: int) -> list[Any]:
+def padded(values: Sequence[object], most: int) -> list[Any]:
     """Repeat the last value until the length is a power of two, or ``most``, to limit the number of statements."""
     count = len(values)
     wanted = max(count, min(most, 1 << (count - 1).bit_length())) if count else 0

@@ -6,6 +6,7 @@ moment; an exclusive lock also blocks readers.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from functools import partial
@@ -79,6 +80,7 @@ def _only_to_read(url: URL, path: Path) -> URL:
 
 def create_private_file(path: Path) -> None:
     """Create an empty file with mode 0600; leave an existing one as it is. Raises StoreMisconfigured."""
+    is_new = False
     try:
         is_new = not path.exists()
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -91,6 +93,8 @@ def create_private_file(path: Path) -> None:
         if is_new:
             sync_folder(path.parent)
     except OSError as error:
+        if error.errno == errno.EROFS and not is_new:
+            return  # it can be read, and a key can be ended in the daemon's memory
         raise StoreMisconfigured(f"can't open the key database {path}", error.strerror or str(error)) from error
 
 
@@ -111,8 +115,13 @@ def explain(error: BaseException | None, _was_used: bool) -> StoreError:
 
 
 def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) -> StoreError:
-    """Return what an error means; reported damage may be a disk that could not read."""
+    """Return what an error means; reported damage may be a disk that could not read.
+
+    A disk that the kernel has made read-only after an error has a problem too.
+    """
     code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY and _is_on_read_only_disk(path):
+        return StoreUnavailable("its disk is mounted read-only")
     if code is not None and code & 0xFF in _DAMAGE:
         try:
             found = find_damage_in_copy(path)
@@ -123,3 +132,12 @@ def _explain_of_file(path: Path, error: BaseException | None, was_used: bool) ->
                 f"its disk has a problem: a read failed once ({error}) and succeeded the second time"
             )
     return explain(error, was_used)
+
+
+def _is_on_read_only_disk(path: Path) -> bool:
+    """Test it by opening: after an error some kernels refuse all changes but still call the disk writable."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False

@@ -25,10 +25,10 @@ _NO_FIELDS = frozenset({"changed", "count", "positions"})
 _ALIASES: Mapping[str, str] = MappingProxyType({"lat": "latitude", "lon": "longitude"})
 _LEG_ENDED = ("in_utc", "arrived_at", "diverted")
 """Reset to null when the flight departs."""
-_UNKNOWN_FLIGHT: Mapping[str, Any] = MappingProxyType(dict.fromkeys(FLIGHT_FIELDS))
+_UNKNOWN_FLIGHT: Mapping[str, object] = MappingProxyType(dict.fromkeys(FLIGHT_FIELDS))
 
 
-def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, Any], timestamp: str) -> Entry:
+def fold_flight(entry: Entry | None, event_type: str, data: Mapping[str, object], timestamp: str) -> Entry:
     """Apply an event, or a position of a batch, to a flight; None: it is new. Returns the flight."""
     if entry is None:
         entry = {**_UNKNOWN_FLIGHT, "first_seen_at": timestamp}
@@ -51,7 +51,7 @@ def _same(text: str) -> str:
     return text
 
 
-def _settle(entry: Entry, data: Mapping[str, Any], known: int) -> None:
+def _settle(entry: Entry, data: Mapping[str, object], known: int) -> None:
     """Check the fields that an event added to its flight."""
     added = list(entry)[known:]
     for field in added:
@@ -64,7 +64,7 @@ def _settle(entry: Entry, data: Mapping[str, Any], known: int) -> None:
         del entry[field]
 
 
-def fold_entry(entry: Entry | None, data: Mapping[str, Any], timestamp: str) -> Entry:
+def fold_entry(entry: Entry | None, data: Mapping[str, object], timestamp: str) -> Entry:
     """Apply an event to an entry of any other kind; None: it is new. Returns the entry."""
     if entry is None:
         entry = {"first_seen_at": timestamp, "updated_at": timestamp}

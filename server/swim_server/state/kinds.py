@@ -36,7 +36,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
             return True
         return family_of(event_type) == self.family if self.changes is None else event_type in self.changes
 
-    def key_of(self, data: Mapping[str, Any]) -> Key | None:
+    def key_of(self, data: Mapping[str, object]) -> Key | None:
         """Return the key of the entry that an event's data, or an entry itself, is about."""
         if len(self.key) == 1:
             return _key_part(data.get(self.key[0]))
@@ -52,7 +52,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 class FlightKind(Kind, frozen=True, kw_only=True):
     """Flights: identified by ``flight_uid``, or by callsign if their events have no uid."""
 
-    def key_of(self, data: Mapping[str, Any]) -> Key | None:
+    def key_of(self, data: Mapping[str, object]) -> Key | None:
         """Return the key of the flight that an event, a position or an entry is about."""
         uid = data.get("flight_uid")
         if type(uid) is int:

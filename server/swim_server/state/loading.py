@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.concurrency.yielding import yielding
 from swim_server.protocol.event_id import EventId
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swim_server.brokers.broker import Broker
+    from swim_server.logs import Logger
     from swim_server.state.checkpoint import Checkpoint
     from swim_server.state.kinds import Kind
 
@@ -35,7 +36,7 @@ async def load_world(
     *,
     epoch: str,
     until: EventId,
-    log: Any,
+    log: Logger,
     progress: Progress | None = None,
 ) -> World:
     """Build the world as of ``until``, the newest stored event. Raises BrokerUnavailable.
@@ -56,7 +57,7 @@ async def load_world(
     return world
 
 
-def newest_checkpoint(paths: Sequence[Path], epoch: str, until: EventId, log: Any) -> Checkpoint | None:
+def newest_checkpoint(paths: Sequence[Path], epoch: str, until: EventId, log: Logger) -> Checkpoint | None:
     """Return the newest checkpoint that history reaches back to; None: there is none. Blocks."""
     found: list[Checkpoint] = []
     for path in paths:

@@ -170,9 +170,7 @@ class _Positions:
         return dropped_bytes
 
     def frame(self, framing: int, max_message_bytes: int) -> bytes:
-        """Return the frame, or frames, of what remains: uncompressed if anything was removed, as no other client shares
-        it.
-        """
+        """Return the frame, or frames, of what remains: uncompressed if anything was removed, as it is not shared."""
         if self._frame is not None:
             return self._frame
         rows = list(self.rows.values())

@@ -14,9 +14,8 @@ from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
-    from swim_server.keys.records import KeyRecord
     from swim_server.protocol.event_id import EventId
-    from swim_server.streaming.client_transport import ClientTransport
+    from swim_server.streaming.client import Client, ClientTransport
     from swim_server.streaming.explain.session_log import Session
     from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.state_parts import PartsQueue
@@ -94,26 +93,21 @@ class Connection:
         self,
         id: str,
         transport: ClientTransport,
+        client: Client,
         *,
-        tier: str,
-        key: KeyRecord | None,
-        remote: str,
-        connected_at_ms: int,
         limit_bytes: int,
-        user_agent: str | None = None,
-        window_bits: int = PLAIN,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self.id = id
         self.transport = transport
-        self.tier = tier
-        self.key = key
+        self.tier = client.tier
+        self.key = client.key
         """None on the control socket, whose access control is the file system."""
-        self.remote = remote
-        self.user_agent = user_agent
-        self.connected_at_ms = connected_at_ms
+        self.remote = client.remote
+        self.user_agent = client.user_agent
+        self.connected_at_ms = client.connected_at_ms
         self.limit_bytes = limit_bytes
-        self.window_bits = window_bits
+        self.window_bits = client.window_bits
         """The window for which events to this client may be compressed, or ``PLAIN``."""
         self.max_message_bytes = max_message_bytes
         """The longest message that the client accepts; batches of positions are cut to it."""
@@ -129,9 +123,7 @@ class Connection:
         self.backlog: Backlog | None = None
         """None while the client keeps up."""
         self.waiting: Waiting | None = None
-        """The client's messages that wait while history is looked up for it; None: there is no look-up. Set by the
-        conversation.
-        """
+        """The client's messages that wait during a look-up in history; None: there is none. Set by the conversation."""
         self.wants_notices = False
         """The client gets an error message before a temporary close: it resumes, or has asked for that."""
         self.wants_state = False

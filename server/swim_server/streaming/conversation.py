@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from swim_server.brokers.broker import Broker, BrokerUnavailable, InvalidEvent
 from swim_server.protocol import actions, messages
 from swim_server.protocol.actions import Action, Explain, Ping, Publish, Status, Subscribe, Unsubscribe
-from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import format_ms
@@ -41,7 +40,6 @@ class Conversation:
         self,
         hub: Hub,
         broker: Broker,
-        catalogue: Catalogue,
         tasks: Tasks,
         *,
         clock: Clock,
@@ -55,13 +53,13 @@ class Conversation:
         self._now_ms = clock.now_ms
         self._heartbeat_seconds = heartbeat_seconds
         self._max_waiting_bytes = max_waiting_bytes
-        self.publishing = publishing or Publishing(catalogue)
+        self.publishing = publishing or Publishing(hub.catalogue)
         """What may be published; replaced when the configuration is reloaded."""
         self.errors: Counter[ErrorCode] = Counter()
         """Error messages sent to clients, by code."""
         turn = asyncio.Semaphore(CONCURRENT_CATCH_UPS)
-        self._subscribing = Subscribing(hub, broker, catalogue, tasks, turn=turn, clock=clock, error=self.error)
-        self._explaining = Explaining(hub, broker, catalogue, turn=turn)
+        self._subscribing = Subscribing(hub, broker, tasks, turn=turn, clock=clock, error=self.error)
+        self._explaining = Explaining(hub, broker, hub.catalogue, turn=turn)
 
     def greeting(self, connection: Connection) -> bytes:
         """Return the ``connected`` message."""
@@ -74,7 +72,7 @@ class Conversation:
             epoch=self._broker.epoch or None,
         )
 
-    def error(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> bytes:
+    def error(self, code: ErrorCode, message: str, details: Mapping[str, object] | None = None) -> bytes:
         """Return an ``error`` message, and count it as sent."""
         self.errors[code] += 1
         return messages.error(code, message, self._now(), **(details or {}))

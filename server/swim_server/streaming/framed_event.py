@@ -111,7 +111,7 @@ class FramedEvent:
             return {}
         return {self._flight(number, row): row for number, row in enumerate(rows)}
 
-    def _flight(self, number: int, row: Any) -> Hashable:
+    def _flight(self, number: int, row: object) -> Hashable:
         """Return what identifies the flight of a position; a row that names none is a flight by itself."""
         if isinstance(row, dict):
             for field in ("flight_uid", "callsign"):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from swim_server.brokers.broker import Broker
     from swim_server.concurrency.clock import Clock
     from swim_server.protocol.actions import Subscribe
-    from swim_server.protocol.channels import Catalogue
     from swim_server.streaming.hub import Hub
 
 SCAN_EVENTS = 256
@@ -29,14 +28,13 @@ class HistoryStart:
         self,
         hub: Hub,
         broker: Broker,
-        catalogue: Catalogue,
         *,
         turn: asyncio.Semaphore,
         clock: Clock,
     ) -> None:
         self._hub = hub
         self._broker = broker
-        self._catalogue = catalogue
+        self._catalogue = hub.catalogue
         self._turn = turn
         self._clock = clock
 
@@ -66,9 +64,7 @@ class HistoryStart:
         return action.epoch is not None and action.epoch != self._broker.epoch
 
     async def _before_last(self, count: int, types: frozenset[str], wanted: Subscription) -> EventId:
-        """Return the id before the ``count`` newest events that pass the filters, or before the oldest if there are
-        fewer.
-        """
+        """Return the id before the ``count`` newest events that pass the filters, or before the oldest of fewer."""
         before: EventId | None = None
         start = self._hub.delivered_id
         while count:

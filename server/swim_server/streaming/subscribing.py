@@ -11,7 +11,6 @@ from msgspec import UNSET
 from swim_server.brokers.broker import Broker, BrokerUnavailable
 from swim_server.protocol import messages
 from swim_server.protocol.actions import Subscribe
-from swim_server.protocol.channels import Catalogue
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.event_id import EventId
 from swim_server.streaming.catchup import CatchUp
@@ -34,7 +33,6 @@ class Subscribing:
         self,
         hub: Hub,
         broker: Broker,
-        catalogue: Catalogue,
         tasks: Tasks,
         *,
         turn: asyncio.Semaphore,
@@ -44,13 +42,13 @@ class Subscribing:
         """Read and filter history only while ``turn`` is held; ``error`` builds and counts error messages."""
         self._hub = hub
         self._broker = broker
-        self._catalogue = catalogue
+        self._catalogue = hub.catalogue
         self._tasks = tasks
         self._turn = turn
         self._clock = clock
         self._error = error
         self._state_sending = StateSending(hub, clock=clock)
-        self._history_start = HistoryStart(hub, broker, catalogue, turn=turn, clock=clock)
+        self._history_start = HistoryStart(hub, broker, turn=turn, clock=clock)
 
     def subscribe(self, connection: Connection, action: Subscribe) -> Coroutine[Any, Any, None] | None:
         """Add channels and filters. Returns what is left to do if history was requested. Raises BadMessage."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 
@@ -96,3 +97,7 @@ def test_marker_row_is_removed(daemon: LiveDaemon) -> None:
     assert daemon.swimctl("doctor", "--only", "database", "--timeout", "30").returncode == 0
     listed = daemon.swimctl("keys", "list", "--state", "all", "--json").stdout
     assert "swimctl doctor" not in listed
+    first = json.loads(daemon.swimctl("keys", "create", "--tier", "public", "--owner", "a", "--json").stdout)["id"]
+    assert daemon.swimctl("doctor", "--only", "database.writable", "--timeout", "30").returncode == 0
+    then = json.loads(daemon.swimctl("keys", "create", "--tier", "public", "--owner", "b", "--json").stdout)["id"]
+    assert then == first + 1, "a doctor that is run from cron uses up no ids"

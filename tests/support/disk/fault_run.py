@@ -106,6 +106,27 @@ class FaultRun:
         self._daemon.kill()
         return judgement
 
+    def set_the_clock(self, seconds: int) -> Judgement:
+        """The clock is set between two starts, and right again at the third: ids, names and keys are as they were."""
+        self._begin(None)
+        self._daemon.start()
+        control, names = Wire.control(self._daemon.control_socket), [f"event-{next(self._numbers)}" for _ in range(50)]
+        self._publish(control, names)
+        control.close()
+        self._create_key()
+        last = max(self._ledger.keys, key=int)
+        self._daemon.run(["keys", "expire", last, "--yes"])
+        self._ledger.keys[last].is_good = False
+        self._daemon.kill()
+        self._faults.set_clock(seconds)
+        try:
+            judge = Judge(self._daemon, self._ledger, random.Random(0), repeated=names, tag="-set")
+            judgement = judge.judge(self._listener_key, self._oldest)
+        finally:
+            self._faults.set_clock(0)
+        judgement.take(self._judge_again())
+        return judgement
+
     def close(self) -> None:
         """End everything."""
         self._faults.set([])

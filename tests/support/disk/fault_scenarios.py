@@ -31,6 +31,8 @@ class Scenario(msgspec.Struct, frozen=True):
 
 _HISTORY, _MARK, _KEYS = "*/home/history.db*", "*/home/history.mark", "*/home/swim.db*"
 _RECORDED, _PLAYED = f"*/disk/{home_files.RECORDING}", f"*/disk/{home_files.PLAYED}"
+_MARKS = (_MARK, "*/home/*history.witness*", "*/home/*installation*")
+_BESIDE = ("*/home/*swim.ended*", "*/home/*state.checkpoint*", "*/home/*starts.jsonl*", "*/home/*operator.token*")
 _STATE, _DROPPED, _GIVEN = "*/home/sources/*", "*/drop/*taken*", "*/feed/*taken*"
 
 
@@ -57,6 +59,8 @@ def scenarios(seconds: float) -> list[Scenario]:
         _one("history: read-only", "write,truncate,open", _HISTORY, "EROFS"),
         _one("mark: writes fail", "write,fsync", _MARK, "EIO"),
         _one("mark: reads fail at the start", "read,open", _MARK, "EIO", when="start"),
+        _one("mark and witness: no space", "write", _MARKS, "ENOSPC"),
+        _one("mark and witness: no space at the start", "write", _MARKS, "ENOSPC", when="start"),
     ]
     keys = [
         _one("keys: a quarter of reads fail", "read", _KEYS, "EIO", 0.25, with_keys=True),
@@ -65,6 +69,8 @@ def scenarios(seconds: float) -> list[Scenario]:
         _one("keys: no space", "write", _KEYS, "ENOSPC", with_keys=True),
         _one("keys: syncs fail", "fsync", _KEYS, "EIO", 0.5, with_keys=True),
         _one("keys: short writes", "write", _KEYS, "short", 0.3, with_keys=True),
+        _one("beside keys and history: no space", "write", _BESIDE, "ENOSPC", with_keys=True),
+        _one("beside keys and history: no space at the start", "write", _BESIDE, "ENOSPC", when="start"),
     ]
     sources = [
         _one("drop state: writes fail", "write,rename", _STATE, "EIO", 0.5, is_short=True),
@@ -96,7 +102,7 @@ def scenarios(seconds: float) -> list[Scenario]:
 def _one(
     name: str,
     operations: str,
-    pattern: str,
+    patterns: str | tuple[str, ...],
     error: str,
     share: float = 1.0,
     *,
@@ -107,8 +113,8 @@ def _one(
     with_recording: bool = False,
     is_short: bool = False,
 ) -> Scenario:
-    rule = Rule(operations, pattern, error, share)
+    rules = [Rule(operations, each, error, share) for each in ([patterns] if isinstance(patterns, str) else patterns)]
     return Scenario(
-        name, [rule], when, synchronous, seconds=seconds, with_keys=with_keys, with_recording=with_recording,
+        name, rules, when, synchronous, seconds=seconds, with_keys=with_keys, with_recording=with_recording,
         is_short=is_short,
     )  # fmt: skip

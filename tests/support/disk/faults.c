@@ -5,11 +5,14 @@
      OPERATIONS  comma-separated: read write fsync truncate open rename unlink
      PATTERN     fnmatch(3) over the whole path
      ERROR       EIO ENOSPC EINTR EROFS; or short: half of what was asked for is done
-   The last 8 bytes of the file count the processes that came.
+   The last 8 bytes of the file count the processes that came; the 8 before them are added to the machine's clock, in
+   seconds, whenever somebody asks for the time of day.
    SWIM_DISK_SEED repeats the choices of each thread of each process, in the order in which they come.
    SWIM_DISK_BOOT_ID names a file that is read instead of the kernel's boot_id: another boot without one. */
 #include "preload.h"
 #include <fnmatch.h>
+#include <sys/time.h>
+#include <time.h>
 
 enum { READ = 1, WRITE = 2, SYNC = 4, TRUNCATE = 8, OPEN = 16, RENAME = 32, UNLINK = 64 };
 enum { NOTHING = 0, SHORT = -1 };
@@ -29,6 +32,26 @@ static __thread uint64_t random_state;
 static uint64_t process_number, threads;
 
 static volatile uint64_t *processes(void) { return map + MAP_BYTES / 8 - 1; }
+
+static int64_t clock_offset(void) { return map ? (int64_t)map[MAP_BYTES / 8 - 2] : 0; }
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = REAL(clock_gettime)(clock, now);
+    if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += clock_offset();
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    int result = REAL(gettimeofday)(now, zone);
+    if (result == 0) now->tv_sec += clock_offset();
+    return result;
+}
+
+time_t time(time_t *kept) {
+    time_t now = REAL(time)(NULL) + clock_offset();
+    if (kept) *kept = now;
+    return now;
+}
 
 static void be_another_process(void) {
     boot_id = getenv("SWIM_DISK_BOOT_ID");
@@ -67,7 +90,7 @@ static int error_named(const char *name) {
 }
 
 static void read_rules(void) {
-    enum { TEXT_BYTES = MAP_BYTES - 8 * (2 + MAX_RULES) };
+    enum { TEXT_BYTES = MAP_BYTES - 8 * (3 + MAX_RULES) };
     static char text[TEXT_BYTES];
     seen = map[0];
     memcpy(text, (const char *)map + 8 * (1 + MAX_RULES), TEXT_BYTES);

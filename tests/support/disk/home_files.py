@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import json
 import os
@@ -69,6 +70,16 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
+
+
+def sync_file_system(path: Path) -> None:
+    """Wait until everything on the file system of a folder is on its disk; the machine's other disks may be busy."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs", str(path))
+    finally:
+        os.close(descriptor)
 
 
 def append_to_event_file(root: Path, rows: Sequence[Mapping[str, object]], sync: Callable[[Path], None]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from support.disk import home_files
@@ -27,6 +27,7 @@ PATIENCE_SECONDS, ADMISSION_SECONDS = 180.0, 5.0
 GRACE_SECONDS = 0.2
 """So long after the last event a client may still be told that something is missing."""
 KEYS_TRIED = 6
+LOGGED_CHARACTERS = 600
 _IDS = re.compile(r"\d{1,15}-\d{1,9}")
 
 
@@ -83,43 +84,42 @@ class Judge:
     def ask(self, listener_key: str, oldest: str) -> None:
         """Ask the running daemon about everything; the sources' probes are already in place."""
         try:
-            self._publish_probe()
-            self._await_admission(listener_key)
-            if not self._read_all(listener_key, oldest):
+            control = Wire.control(self._daemon.control_socket)
+            control.publish([event_row(f"probe-control{self._tag}")])
+            if not self._read_all(self._admitted(listener_key), oldest):
                 return  # what did not come is not known to be lost
             self._compare_events()
             self._compare_clients(listener_key, oldest)
             self._compare_positions(listener_key)
             self._compare_keys()
             self._compare_settings()
-            self._publish_again()
+            self._publish_again(control)
+            control.close()
         except InvalidText as error:
             self.judgement.find("unreadable", 1, error)
         except (Closed, TimeoutError, RuntimeError, OSError) as error:
             is_told = isinstance(error, Closed) and error.code in (TRY_LATER, REFUSED)
-            self.judgement.find("turned_away" if is_told else "stuck", 1, f"{type(error).__name__}: {error}")
+            where = f"{type(error).__name__}: {error}; log: {self._last_words()}"
+            self.judgement.find("turned_away" if is_told else "stuck", 1, where)
 
-    def _await_admission(self, listener_key: str) -> None:
-        """Reconnect while the daemon asks for it. Raises Closed if that lasts too long."""
+    def _last_words(self) -> str:
+        """What the daemon has logged of trouble, the end of it."""
+        lines = [line for line in self._daemon.log.splitlines() if "[error" in line or "[warning" in line]
+        return " | ".join(lines)[-LOGGED_CHARACTERS:]
+
+    def _admitted(self, listener_key: str) -> Wire:
+        """Connect; come again while the daemon says so. Raises Closed when that lasts for too long."""
         deadline = time.monotonic() + self._admission_seconds
         while True:
             try:
-                Wire.connect(self._daemon.port, listener_key).close()
+                return Wire.connect(self._daemon.port, listener_key)
             except Closed as closed:
                 if closed.code != TRY_LATER or time.monotonic() >= deadline:
                     raise
                 time.sleep(0.2)
-            else:
-                return
 
-    def _publish_probe(self) -> None:
-        control = Wire.control(self._daemon.control_socket)
-        control.publish([event_row(f"probe-control{self._tag}")])
-        control.close()
-
-    def _read_all(self, listener_key: str, oldest: str) -> bool:
-        """Read until all probes have arrived; return whether they have."""
-        wire = Wire.connect(self._daemon.port, listener_key)
+    def _read_all(self, wire: Wire, oldest: str) -> bool:
+        """Read until all probes have come; tell whether they have."""
         wire.send({"action": "subscribe", "channels": CHANNELS, "after": oldest})
         waited = set(self._probes)
         deadline = time.monotonic() + self._patience_seconds
@@ -180,22 +180,27 @@ class Judge:
             before = [event_id for key, event_id in known if key < missing[0]]
             places |= {before[-1] if before else oldest, _written(self._rng.choice(missing))}
         is_told, read = True, self._rng.choice(sorted(places))
-        for place in sorted(places, key=event_key):
+        wires = self._connected([(place, listener_key) for place in sorted(places, key=event_key)])
+        for place, wire in wires.items():
+            wire.welcomed().send({"action": "subscribe", "channels": CHANNELS, "after": place})
+        for place, wire in wires.items():
             behind = [key for key in missing if key > event_key(place)]
-            has_gap = self._resume(listener_key, place, is_read=place == read, is_missing=bool(behind))
+            has_gap = self._resume(wire, place, is_read=place == read, is_missing=bool(behind))
             if behind and not has_gap:
                 is_told = False
             self.judgement.find("lost_silently", len(behind) * (not has_gap), f"after {place}: {len(behind)} events")
             self.judgement.find("needless_gap", has_gap and not missing, f"after {place}")
         self.judgement.find("lost_but_told", len(missing) * is_told, f"{len(missing)} events")
 
-    def _resume(self, listener_key: str, place: str, *, is_read: bool, is_missing: bool) -> bool:
-        """Resume as a client that saw ``place`` last; return whether a gap was reported.
+    def _connected(self, clients: Iterable[tuple[str, str]]) -> dict[str, Wire]:
+        """Begin to connect as all these clients at once, by name and key: none waits for another one's answer."""
+        return {name: Wire.begin(self._daemon.port, api_key) for name, api_key in clients}
+
+    def _resume(self, wire: Wire, place: str, *, is_read: bool, is_missing: bool) -> bool:
+        """Resume as a client that saw ``place`` last; was it told of a gap? What comes must be what is there.
 
         What arrives must be stored. A gap is reported by ``gap``, or by an error if a range turns out to be unreadable.
         """
-        wire = Wire.connect(self._daemon.port, listener_key)
-        wire.send({"action": "subscribe", "channels": CHANNELS, "after": place})
         is_told = bool(wire.until("subscribed")["gap"])
         is_asking = is_missing and not is_told
         for expected in self._behind(event_key(place)) if is_read or is_asking else []:
@@ -231,10 +236,11 @@ class Judge:
         return [event_id for event_id in self._ids if event_key(event_id) > place]
 
     def _compare_keys(self) -> None:
-        sure = [(number, key) for number, key in self._ledger.keys.items() if key.is_sure]
-        for number, key in sure[-KEYS_TRIED:]:
+        sure = [(number, key) for number, key in self._ledger.keys.items() if key.is_sure][-KEYS_TRIED:]
+        wires = self._connected([(number, key.api_key) for number, key in sure])
+        for number, key in sure:
             try:
-                Wire.connect(self._daemon.port, key.api_key).close()
+                wires[number].welcomed().close()
                 is_good = True
             except Closed as closed:
                 is_good = False
@@ -243,14 +249,12 @@ class Judge:
             self.judgement.find("key_good_again", is_good and not key.is_good, f"key {number}")
             self.judgement.find("key_lost", key.is_good and not is_good, f"key {number}")
 
-    def _publish_again(self) -> None:
-        """Check that a name which is stored, or whose loss was reported, is not silently stored again."""
+    def _publish_again(self, control: Wire) -> None:
+        """A name that is stored, or whose loss is told, is not stored anew silently."""
         names = [name for name in self._repeated if name in self._names]
         if not names:
             return
-        control = Wire.control(self._daemon.control_socket)
         answers = control.publish([{**event_row(name), "event_id": name} for name in names])
-        control.close()
         anew = [name for name, answer in zip(names, answers, strict=True) if not answer["duplicate"]]
         is_told = any(text in self._daemon.log for text in NAMES_LOST)
         self.judgement.find("repeated_but_told" if is_told else "repeated", len(anew), anew[:3])

@@ -66,11 +66,15 @@ class FaultControl:
         """Apply these rules from now on; none: the disk works again. Counters restart."""
         lines = [f"{rule.operations} {rule.pattern} {rule.error} {round(rule.share * 1_000_000)}\n" for rule in rules]
         text = "".join(lines).encode() + b"\0"
-        assert len(text) <= MAP_BYTES - _TEXT - 8 and len(rules) <= RULES, "too many rules"
+        assert len(text) <= MAP_BYTES - _TEXT - 16 and len(rules) <= RULES, "too many rules"
         self._map[8:_TEXT] = bytes(_TEXT - 8)
         self._map[_TEXT : _TEXT + len(text)] = text
         self._changes += 1
         self._map[:8] = struct.pack("<Q", self._changes)
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the machine's clock be ahead by so many seconds, or behind, in all processes at once."""
+        self._map[-16:-8] = struct.pack("<q", seconds)
 
     @property
     def struck(self) -> int:

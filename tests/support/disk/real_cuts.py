@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import signal
 import struct
 import subprocess
 import time
@@ -22,7 +23,7 @@ from support.disk.wire import Wire
 from support.mounts import NoMount, mount, unmount
 
 DISK_BYTES = 96 * 1024 * 1024
-LONGEST_SECONDS = 1.5
+LONGEST_SECONDS, NOTICED_SECONDS = 1.5, 2.0
 _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
 
 
@@ -71,8 +72,10 @@ def cut_disk(folder: Path) -> Iterator[CutDisk]:
             unmount(disk.mounted)
 
 
-def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int) -> Judgement:
-    """Run, cut, start again, judge. Raises NoMount."""
+def real_cut(
+    disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int, *, is_same_boot: bool = False
+) -> Judgement:
+    """Run, cut, start again, judge. ``is_same_boot``: the disk alone goes, and comes again. Raises NoMount."""
     rng = random.Random(seed)
     disk.format()
     root = disk.mounted / "root"
@@ -85,21 +88,32 @@ def real_cut(disk: CutDisk, boot: BootId, port: int, synchronous: str, seed: int
         listener_key = _create_key(daemon, ledger, "system")
         control = Wire.control(daemon.control_socket)
         _publish(control, ledger, ["baseline-0"])
-        os.sync()
+        home_files.sync_file_system(disk.mounted)
         _traffic(daemon, control, ledger, rng)
         disk.cut()
+        if is_same_boot:
+            _await_trouble(control)
+            daemon.end(signal.SIGTERM)
     finally:
         daemon.kill()
     control.close()
     disk.unmount()
     disk.mount()
-    boot.renew()
+    if not is_same_boot:
+        boot.renew()
     try:
         judgement = Judge(daemon, ledger, rng).judge(listener_key, ledger.acknowledged["baseline-0"])
     finally:
         daemon.close()
         disk.unmount()
     return judgement
+
+
+def _await_trouble(control: Wire) -> None:
+    """Wait until the daemon has met its disk's trouble, as it does within moments where anything is to be written."""
+    deadline = time.monotonic() + NOTICED_SECONDS
+    while time.monotonic() < deadline and control.call("status", {})["history"]["trouble"] is None:
+        time.sleep(0.05)
 
 
 def _traffic(daemon: ForkedDaemon, control: Wire, ledger: Ledger, rng: random.Random) -> None:

@@ -68,7 +68,7 @@ class RecordedRun:
             self._daemon.start(port=self._port)
             self._listener_key = self._create_key("system")
             self._publish_baseline()
-            os.sync()
+            home_files.sync_file_system(self._root)
             self._marks.put("baseline")
             self._traffic()
             self._last_words()

@@ -40,27 +40,39 @@ class Wire:
             f"{head}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
+
+    def _shake_hands(self) -> None:
+        """Wait for the answer to the handshake. Raises Closed."""
         while b"\r\n\r\n" not in self._buffer:
             self._receive()
         answer, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
         self._buffer[:] = rest
         if b" 101 " not in answer.partition(b"\r\n")[0]:
-            link.close()
+            self.close()
             raise Closed(int(answer.split(b" ", 2)[1]))
 
     @classmethod
     def connect(cls, port: int, api_key: str) -> Self:
-        """Connect as a consumer and wait for the greeting. Raises Closed, OSError."""
+        """Connect as a consumer and wait for the welcome. Raises Closed, OSError."""
+        return cls.begin(port, api_key).welcomed()
+
+    @classmethod
+    def begin(cls, port: int, api_key: str) -> Self:
+        """Begin to connect as a consumer; many may begin before any is ``welcomed``. Raises OSError."""
         link = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         host = f"Host: 127.0.0.1:{port}\r\nAuthorization: Bearer {api_key}\r\n"
-        wire = cls(link, f"GET /api/swim/v1/ws HTTP/1.1\r\n{host}")
+        return cls(link, f"GET /api/swim/v1/ws HTTP/1.1\r\n{host}")
+
+    def welcomed(self) -> Self:
+        """Wait for the welcome. Raises Closed, OSError."""
         try:
-            wire.until("connected")
+            self._shake_hands()
+            self.until("connected")
         except BaseException:
-            wire.close()
+            self.close()
             raise
-        return wire
+        return self
 
     @classmethod
     def control(cls, path: Path) -> Self:
@@ -68,7 +80,9 @@ class Wire:
         link = socket.socket(socket.AF_UNIX)
         link.settimeout(SECONDS)
         link.connect(str(path))
-        return cls(link, "GET /api/swim/v1/ws HTTP/1.1\r\nHost: swim\r\n")
+        wire = cls(link, "GET /api/swim/v1/ws HTTP/1.1\r\nHost: swim\r\n")
+        wire._shake_hands()
+        return wire
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,9 +6,11 @@ import ctypes
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 
+TOLD_AGAIN_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -33,10 +35,11 @@ def in_workers(count: int, work: Callable[[int], None]) -> None:
         if failed:
             raise SystemExit(f"{failed} of {count} workers failed: see above")
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
-        for pid in pids:
-            os.waitpid(pid, 0)
+        while pids:  # what a handler raises is lost in some places of Python: told again until it is heard
+            for pid in pids:
+                os.kill(pid, signal.SIGTERM)
+            time.sleep(TOLD_AGAIN_SECONDS)
+            pids -= {pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0]}
 
 
 def _be_a_worker(work: Callable[[int], None], number: int) -> None:

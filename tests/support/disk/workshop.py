@@ -67,7 +67,7 @@ def workshop() -> Iterator[Workshop]:
         environ = kept | {
             _FOLDER: str(folder), "LD_PRELOAD": str(compile_library("faults", folder)),
             "SWIM_DISK_BOOT_ID": str(folder / "boot_id"), "SWIM_DISK_FAULTS": str(folder / "faults"),
-            "PYTHONWARNINGS": "",
+            "PYTHONWARNINGS": "", "XDG_RUNTIME_DIR": str(folder),
         }  # fmt: skip
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     place = Workshop(Path(os.environ[_FOLDER]))

@@ -259,6 +259,26 @@ async def test_a_removed_home_is_a_gap_for_those_who_come_from_before(rig: Local
     assert not await broker.has_gap(ZERO)
 
 
+async def test_all_files_of_another_history_together_are_a_gap(
+    rig: LocalRig, started: MakeBroker, tmp_path: Path
+) -> None:
+    """They agree with each other; the home is another one."""
+    broker, home = await started(), rig.path
+    (event,) = ids(await broker.publish(numbered(0)))
+    await broker.close()
+    (tmp_path / "there").mkdir()
+    rig.path = tmp_path / "there" / home.name
+    rig.clock.wall_ms += 1000
+    broker = await started()
+    await broker.publish(numbered(1))
+    await broker.close()
+    for file in rig.path.parent.glob("history.*"):
+        shutil.copy(file, home.parent)
+    rig.path = home
+    broker = await started()
+    assert await broker.has_gap(event)
+
+
 async def test_a_removed_mark_is_written_again(rig: LocalRig, started: MakeBroker) -> None:
     broker = await started()
     old = ids(await broker.publish(numbered(0)))

@@ -127,7 +127,7 @@ def test_text_of_a_peer_is_never_read_as_markup() -> None:
 
 @pytest.mark.parametrize(("environ", "colour"), [({}, False), ({"NO_COLOR": "1"}, False)])
 def test_colour_is_for_terminals_that_want_it(environ: dict[str, str], colour: bool) -> None:
-    assert Output.to(io.StringIO(), environ).colour is colour
+    assert Output.to(io.StringIO(), environ).style.colour is colour
 
 
 def test_question_without_a_terminal_needs_yes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swimctl.text import cell, clean, count, duration, plural, rate, short_timestamp, size, to_json
+from swimctl.text import cell, clean, clock, count, duration, plural, rate, short_timestamp, size, to_json
 
 
 @given(st.text())
@@ -57,6 +57,14 @@ def test_short_timestamp_is_the_minute() -> None:
     assert short_timestamp("2026-01-16T14:30:15.123Z") == "2026-01-16 14:30"
     assert short_timestamp(None) == "-"
     assert short_timestamp("soon") == "soon"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("2026-01-16T14:30:59.123Z", "14:30:59Z"), ("2026-01-16T14:30:59Z", "14:30:59Z"), ("soon", "soon"), (None, "-")],
+)
+def test_clock_is_the_time_of_day(value: object, shown: str) -> None:
+    assert clock(value) == shown
 
 
 def test_json_has_only_its_own_types() -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from swim_server.daemon.handover.channel import VARIABLE, Channel, Offer, PeerClosed, take_offer
 from swim_server.daemon.handover.inherited import InheritedProcess
-from swim_server.daemon.handover.predecessor import HandoverFailed, negotiate, serve_successor
+from swim_server.daemon.handover.predecessor import HandoverFailed, _own_program, negotiate, serve_successor
+from swim_server.daemon.handover.program import Program
 from swim_server.daemon.lockfile import LockInfo
 from swim_server.sql.errors import StoreUnavailable
 from swim_server.streaming.admission import Admission, TierLimit
@@ -200,3 +203,13 @@ def test_failure_says_why_and_what_the_new_process_said() -> None:
     assert str(HandoverFailed("was not ready in time", None, [])) == (
         "the new process was not ready in time; the old one keeps serving"
     )
+
+
+def test_daemon_s_own_program_is_named_where_another_was_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a checkout in root's folder, say, which the service's user can't run."""
+    for name in ("python3", "swimctl"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    typed = Program(executable="/root/swim/.venv/bin/python3", root="", version="1", fingerprint="f")
+    assert f"this daemon's own: {tmp_path / 'swimctl'} restart" in _own_program(typed)
+    assert _own_program(msgspec.structs.replace(typed, executable=str(tmp_path / "python3"))) == ""

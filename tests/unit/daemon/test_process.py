@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from msgspec.structs import replace
+from support.gateway_rig import Log
 from swim_server.daemon import process
 from swim_server.daemon.lockfile import LockInfo
 
@@ -81,11 +82,6 @@ def test_signal_reaches_that_process_and_no_other(info: LockInfo) -> None:
 
 
 def test_service_that_runs_as_root_says_so() -> None:
-    lines: list[str] = []
-
-    class Log:
-        def warning(self, event: str) -> None:
-            lines.append(event)
-
-    process.warn_of_root(Log())
-    assert [line.startswith("the service runs as root") for line in lines] == [True] * (os.geteuid() == 0)
+    log = Log()
+    process.warn_of_root(log)
+    assert [event.startswith("the service runs as root") for event, _ in log.lines] == [True] * (os.geteuid() == 0)

@@ -1,4 +1,4 @@
-"""Facts: observed once, with source and time; saved, and judged elsewhere as they were judged where they were seen."""
+"""Facts: observed once, with source and time; saved, and evaluated elsewhere with the same result."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from swimctl.doctor.probes.probe_event import Lost
 from swimctl.doctor.probes.procfs import DescriptorUse, Listener, ProcFs
 from swimctl.doctor.probes.wire import Ended, NotUpgraded
 from swimctl.doctor.saved_facts import SavedRun, read_facts, to_json, write_facts
+from swimctl.doctor.selection import Choice
 from swimctl.errors import CommandFailed, DaemonNotRunning
 from swimctl.invocation import Invocation
 
@@ -154,7 +155,7 @@ def test_what_kernel_and_disk_say_is_saved_by_method_and_arguments(tmp_path: Pat
 
 
 def doctor(home: Path, only: tuple[str, ...] = ("process", "config", "host.disk")) -> Doctor:
-    return Doctor(Invocation(environ={"SWIM_HOME": str(home)}), Options(), only=only)
+    return Doctor(Invocation(environ={"SWIM_HOME": str(home)}), Options(), Choice(only))
 
 
 def test_run_is_judged_elsewhere_as_where_it_was_observed(tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_check_that_was_not_asked_then_is_unknown_now(tmp_path: Path) -> None:
     found = doctor(tmp_path, ("host.disk",))
     found.examine()
     saved = decoded(json.loads(to_json(found.run(), [])), SavedRun)
-    report = Doctor(Invocation(environ={}), Options(), only=["host.clock"], saved=saved).examine()
+    report = Doctor(Invocation(environ={}), Options(), Choice(["host.clock"]), saved=saved).examine()
     assert report.results[0].observed.endswith("is not among the saved facts")
 
 

@@ -1,4 +1,4 @@
-"""What is chosen, what comes first, which exit code, and how it is written."""
+"""Selection, order, exit code and formats of a report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swimctl.doctor.catalogue import AREAS, all_checks
 from swimctl.doctor.check import Result, Status
 from swimctl.doctor.report import Report, is_absent
 from swimctl.doctor.run import in_order
-from swimctl.doctor.selection import select
+from swimctl.doctor.selection import Choice, select
 from swimctl.errors import WrongUsage
 from swimctl.output import Output
 from swimctl.render.doctor import lines, listing, nagios, picture, prometheus
@@ -74,7 +74,7 @@ def test_absent_is_who_has_no_root() -> None:
 
 
 def test_area_brings_its_ground_which_is_shown_only_when_broken() -> None:
-    selection = select(CATALOGUE, ["code,host.disk"], ["code.commit"], is_deep=False, is_outside=False)
+    selection = select(CATALOGUE, Choice(["code,host.disk"], ["code.commit"]), is_deep=False, is_outside=False)
     asked = {check.id for check in selection.asked}
     assert "code.version" in asked
     assert "host.disk" in asked
@@ -88,12 +88,12 @@ def test_area_brings_its_ground_which_is_shown_only_when_broken() -> None:
 @pytest.mark.parametrize("words", [["confg"], ["code.proces-is-disk"], ["host,nonsense"]])
 def test_unknown_area_is_refused_with_the_nearest(words: list[str]) -> None:
     with pytest.raises(WrongUsage):
-        select(CATALOGUE, words, [], is_deep=False, is_outside=False)
+        select(CATALOGUE, Choice(words), is_deep=False, is_outside=False)
 
 
 def test_nothing_left_is_refused() -> None:
     with pytest.raises(WrongUsage, match="no check is left"):
-        select(CATALOGUE, ["code"], ["code"], is_deep=False, is_outside=False)
+        select(CATALOGUE, Choice(["code"], ["code"]), is_deep=False, is_outside=False)
 
 
 def test_piped_lines_have_four_cells_whatever_was_observed() -> None:
@@ -149,6 +149,18 @@ def test_picture_never_breaks_what_is_to_be_pasted() -> None:
     assert text.index("config.valid   look here first") < text.index("install  files")
 
 
+def test_picture_on_a_screen_folds_what_would_be_cut() -> None:
+    import io
+
+    fix = "useradd --system --home-dir /var/lib/swim --shell /usr/sbin/nologin swim"
+    output = Output(io.StringIO(), is_terminal=True, width=60)
+    found = report(result("config.valid", Status.FAIL, "x", fix), WELL)
+    lines = output.console(60).render_lines(picture(found, is_screen=True), pad=False)
+    shown = ["".join(segment.text for segment in line) for line in lines]
+    assert max(map(len, shown)) <= 60
+    assert fix in " ".join(" ".join(shown).split())
+
+
 def test_listing_names_every_check() -> None:
     rows = listing(CATALOGUE)
     assert [row["id"] for row in rows] == [check.id for check in CATALOGUE]
@@ -156,6 +168,6 @@ def test_listing_names_every_check() -> None:
 
 
 def test_from_outside_a_made_up_key_is_tried_only_at_a_door_that_is_there() -> None:
-    selection = select(all_checks(), ["keys"], [], is_deep=False, is_outside=True)
+    selection = select(all_checks(), Choice(["keys"]), is_deep=False, is_outside=True)
     assert [check.needs for check in selection.asked] == [("front.certificate",)]
     assert "front.tcp" in {check.id for check in selection.dependencies}

@@ -1,4 +1,4 @@
-"""A row that rots, or that somebody changes by hand, is told; it makes no key good that was ended."""
+"""A damaged or edited row is reported, and never revives an ended key."""
 
 from __future__ import annotations
 
@@ -146,6 +146,21 @@ def test_no_flipped_bit_of_the_file_makes_a_revoked_key_good(store: KeyStore, pa
         finally:
             anew.close()
     assert good_again == []
+
+
+@pytest.mark.parametrize("end", ["expire", "rotate"])
+def test_a_key_that_was_ended_stays_so_when_the_clock_is_set_back(
+    store: KeyStore, clock: VirtualClock, end: str
+) -> None:
+    key_id, api_key = make(store)
+    if end == "expire":
+        store.expire(key_id, clock.now, ACTOR)
+    else:
+        store.rotate(key_id, timedelta(0), ACTOR)
+    clock.wall_ms -= 3_600_000
+    assert not is_good(store, api_key, clock)
+    store.expire(key_id, clock.now + timedelta(hours=2), ACTOR)
+    assert is_good(store, api_key, clock), "somebody has said so since"
 
 
 # An older copy of the file, put back: what it says of a key that was ended since is not believed.

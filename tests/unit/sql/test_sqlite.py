@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from swim_server.sql.errors import StoreMisconfigured
+from support.mounts import NoMount, mount, mounted, tmpfs
+from support.packages import missing
+from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 from swim_server.sql.sqlite import open_sqlite
 
 
@@ -35,3 +37,21 @@ def test_a_damaged_file_is_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(StoreMisconfigured, match="damaged"):
         database.read(lambda connection: connection.execute(text("SELECT * FROM sqlite_master")).all())
     database.close()
+
+
+def test_a_disk_that_has_become_read_only_can_be_read_and_is_trouble_that_may_pass(tmp_path: Path) -> None:
+    """So a key is ended in the daemon's memory, as on a full disk; a file of somebody else stays misconfigured."""
+    url = make_url(f"sqlite:///{tmp_path}/swim.db")
+    try:
+        with mounted(tmp_path, *tmpfs("1m")):
+            database = open_sqlite(url)
+            database.write(lambda connection: connection.execute(text("CREATE TABLE keys (id)")))
+            database.close()
+            mount(tmp_path, "-o", "remount,ro")
+            database = open_sqlite(url)
+            assert database.read(lambda connection: connection.execute(text("SELECT * FROM keys")).all()) == []
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                database.write(lambda connection: connection.execute(text("INSERT INTO keys VALUES (1)")))
+            database.close()
+    except NoMount as reason:
+        missing(str(reason))

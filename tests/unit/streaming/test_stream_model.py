@@ -18,6 +18,7 @@ from swim_server.protocol.events import Event, NewEvent
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.streaming import subscribing
 from swim_server.streaming.catchup import CatchUp
+from swim_server.streaming.client import Client
 from swim_server.streaming.connection import Connection
 
 pytestmark = pytest.mark.unmeasured
@@ -187,12 +188,8 @@ class StreamMachine(RuleBasedStateMachine):
         connection = WatchedConnection(
             f"client {self.numbers}",
             transport,
-            tier="developer",
-            key=None,
-            remote="192.0.2.1",
-            connected_at_ms=0,
+            Client("developer", None, "192.0.2.1", 0, window_bits=window_bits),
             limit_bytes=2000,
-            window_bits=window_bits,
         )
         transport.connection = connection
         self.rig.hub.add(connection)

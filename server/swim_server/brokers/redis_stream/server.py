@@ -24,6 +24,10 @@ INSTALL = "pip install 'swimctl[redis]'"
 _REFUSALS = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid username-password", "called without any password")
 
 
+Word = str | bytes | int | float
+"""A word of a command."""
+
+
 class ServerAddress(msgspec.Struct, frozen=True):
     """The address of the server, and the credentials."""
 
@@ -60,7 +64,7 @@ class Session:
         """Whether a new session is needed."""
         return self._is_broken or not self._connection.is_connected
 
-    async def call(self, *words: Any, timeout: float = ANSWER_SECONDS) -> Any:
+    async def call(self, *words: Word, timeout: float = ANSWER_SECONDS) -> Any:
         """Send a command and return the answer. Raises ServerTrouble, OutcomeUnknown, ServerRefused."""
         from redis.exceptions import MovedError
 
@@ -80,7 +84,7 @@ class Session:
                 raise
 
     async def script(
-        self, script: Script, keys: Sequence[str], *arguments: Any, timeout: float = ANSWER_SECONDS
+        self, script: Script, keys: Sequence[str], *arguments: Word, timeout: float = ANSWER_SECONDS
     ) -> Any:
         """Run a script, sending it first if the server doesn't have it."""
         from redis.exceptions import NoScriptError
@@ -98,7 +102,7 @@ class Session:
             await self._connection.disconnect(nowait=True)
 
 
-async def _exchange(connection: AbstractConnection, words: Sequence[Any], timeout: float, shown: str) -> Any:
+async def _exchange(connection: AbstractConnection, words: Sequence[Word], timeout: float, shown: str) -> Any:
     from redis.exceptions import NoScriptError
 
     try:
@@ -112,7 +116,7 @@ async def _exchange(connection: AbstractConnection, words: Sequence[Any], timeou
         raise OutcomeUnknown(f"{shown} does not answer within {timeout:g} s") from None
 
 
-def pack(words: Sequence[str | bytes | int | float]) -> bytes:
+def pack(words: Sequence[Word]) -> bytes:
     """Encode a command. With a thousand events this is most of the cost of sending, so C does it."""
     from hiredis import pack_command
 

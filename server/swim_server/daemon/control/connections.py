@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 
-def build_connections(hub: Hub, tier: str | None, key_id: int | None) -> Connections:
+def build_connections(hub: Hub, tier: object = None, key_id: object = None) -> Connections:
     """List the live connections, including those of the control socket (tier ``local``)."""
     return Connections(
         connections=[

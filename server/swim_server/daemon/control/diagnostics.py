@@ -7,7 +7,7 @@ delivered like any other, to the one connection of a temporary key that requeste
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.concurrency.yielding import yielding
@@ -61,7 +61,7 @@ class Diagnostics:
 
     # Keys.
 
-    async def probe_keys(self, params: Mapping[str, Any]) -> ProbeKeys:
+    async def probe_keys(self, params: Mapping[str, object]) -> ProbeKeys:
         """Create temporary keys of a tier; they expire after ``seconds``."""
         count, seconds = params.get("count", 1), params.get("seconds", 10)
         if type(count) is not int or not isinstance(seconds, int | float) or not 0 < seconds <= MAX_SECONDS:
@@ -72,7 +72,7 @@ class Diagnostics:
             raise RpcError(INVALID_PARAMS, str(error)) from None
         return ProbeKeys(keys=[ProbeKey(id=key_id, api_key=api_key) for key_id, api_key in made])
 
-    async def probe_keys_end(self, params: Mapping[str, Any]) -> ProbeKeysEnded:
+    async def probe_keys_end(self, params: Mapping[str, object]) -> ProbeKeysEnded:
         """Revoke temporary keys, and close the connections that they opened."""
         ids = params.get("ids")
         if not isinstance(ids, list) or not all(isinstance(key_id, int) and is_probe_id(key_id) for key_id in ids):
@@ -89,7 +89,7 @@ class Diagnostics:
             peer.abort()
         return ProbeKeysEnded(closed=len(left))
 
-    async def probe_refusal(self, params: Mapping[str, Any]) -> ProbeAnnounced:
+    async def probe_refusal(self, params: Mapping[str, object]) -> ProbeAnnounced:
         """Announce a bad key by its SHA-256: its refusal counts against no address."""
         try:
             digest = bytes.fromhex(str(params.get("digest")))
@@ -100,7 +100,7 @@ class Diagnostics:
         self._parts.authenticator.probes.announce(digest, 30)
         return ProbeAnnounced()
 
-    async def probe_row(self, params: Mapping[str, Any]) -> ProbeRow:
+    async def probe_row(self, params: Mapping[str, object]) -> ProbeRow:
         """Return what this process's database has in a key's row, and which database that is."""
         key_id = params.get("key_id")
         if type(key_id) is not int:
@@ -117,7 +117,7 @@ class Diagnostics:
 
     # Events.
 
-    async def probe_connection(self, params: Mapping[str, Any]) -> ProbeConnection:
+    async def probe_connection(self, params: Mapping[str, object]) -> ProbeConnection:
         """Tell whether a client is connected to this process, and from where."""
         connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
@@ -126,7 +126,7 @@ class Diagnostics:
         where = f"{peer[0]} {peer[1]}" if peer is not None else None
         return ProbeConnection(found=True, remote=connection.remote, tier=connection.tier, peer=where)
 
-    async def probe_event(self, params: Mapping[str, Any]) -> ProbeStored:
+    async def probe_event(self, params: Mapping[str, object]) -> ProbeStored:
         """Publish a ``system.notice`` that only the named connection, one of a temporary key, receives, or nobody."""
         token, connection_id = params.get("token"), params.get("connection")
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARACTERS:
@@ -150,17 +150,17 @@ class Diagnostics:
 
     # What is promised, and what exists.
 
-    async def promises(self, params: Mapping[str, Any]) -> Promises:
+    async def promises(self, params: Mapping[str, object]) -> Promises:
         """Return what this process commits itself to: limits of the tiers, retention, the pace of each source."""
         return await build_promises(self._parts)
 
-    async def state_sample(self, params: Mapping[str, Any]) -> StateSample:
+    async def state_sample(self, params: Mapping[str, object]) -> StateSample:
         """Return some entries of the state and everything that history says of each, for the caller to fold."""
         try:
             return await build_state_sample(self._parts)
         except BrokerUnavailable as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
-    async def tally(self, params: Mapping[str, Any]) -> Tally:
+    async def tally(self, params: Mapping[str, object]) -> Tally:
         """Count the connections; ``brief``: only the numbers."""
         return await build_tally(self._process, is_brief=params.get("brief") is True)

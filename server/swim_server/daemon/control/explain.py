@@ -72,7 +72,7 @@ class Explainer:
         self._parts = components
         self._turn = asyncio.Semaphore(1)
 
-    async def explain(self, params: Mapping[str, Any]) -> EventExplained | ChannelExplained:
+    async def explain(self, params: Mapping[str, object]) -> EventExplained | ChannelExplained:
         """Answer for ``about``, an event id or a channel, and a consumer: ``key_id``, ``connection``, or ``channels``
         with ``filters``. Raises RpcError.
         """
@@ -92,7 +92,7 @@ class Explainer:
 
     # The consumer.
 
-    async def _consumer(self, params: Mapping[str, Any], about: str) -> _Consumer:
+    async def _consumer(self, params: Mapping[str, object], about: str) -> _Consumer:
         key_id, connection_id = params.get("key_id"), params.get("connection")
         if key_id is not None:
             if not isinstance(key_id, int):
@@ -109,7 +109,7 @@ class Explainer:
                 raise RpcError(NOT_FOUND, text, {"what": "connection"})
             return _Consumer(sessions=[session])
         try:
-            channels = params.get("channels") or [about if _is_channel(about) else "*"]
+            channels: Any = params.get("channels") or [about if _is_channel(about) else "*"]
             subscription = NOTHING.subscribe(channels, params.get("filters"), self._parts.catalogue)
         except BadMessage as error:
             raise RpcError(INVALID_PARAMS, str(error), {"code": str(error.code)}) from None
@@ -264,7 +264,7 @@ class Explainer:
         return {"key": document, "key_problem": consumer.key_problem, "remembered_since": since}
 
 
-def _seconds(params: Mapping[str, Any]) -> float:
+def _seconds(params: Mapping[str, object]) -> float:
     seconds = params.get("seconds", DEFAULT_SECONDS)
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_SECONDS:
         raise RpcError(INVALID_PARAMS, f"seconds must be from 1 to {MAX_SECONDS}")

@@ -66,11 +66,11 @@ class Methods:
         Diagnostics(self._process).register(rpc)
         NodeMethods(self._parts).register(rpc)
 
-    async def status(self, params: Mapping[str, Any]) -> Status:
+    async def status(self, params: Mapping[str, object]) -> Status:
         """Describe the running service."""
         return await build_status(self._process)
 
-    async def version(self, params: Mapping[str, Any]) -> Version:
+    async def version(self, params: Mapping[str, object]) -> Version:
         """Return which code runs, as recorded at the start."""
         info, fingerprint = self._process.info, self._process.fingerprint
         return Version(
@@ -84,12 +84,12 @@ class Methods:
             pid=info.pid,
         )
 
-    async def stop(self, params: Mapping[str, Any]) -> Any:
+    async def stop(self, params: Mapping[str, object]) -> object:
         """Begin the graceful stop; the answer is sent before it ends."""
         self._process.request_stop()
         return {"stopping": True}
 
-    async def restart(self, params: Mapping[str, Any]) -> Restarted:
+    async def restart(self, params: Mapping[str, object]) -> Restarted:
         """Let the code on disk, or the ``program`` given, take over; answers once it serves, or why it does not.
 
         ``environment`` has digests of the caller's variables: the answer names those that differ.
@@ -111,18 +111,18 @@ class Methods:
             has_left_terminal=launch.has_terminal,
         )
 
-    async def reload(self, params: Mapping[str, Any]) -> Reloaded:
+    async def reload(self, params: Mapping[str, object]) -> Reloaded:
         """Read the configuration again; answers what has changed and what only a restart would change."""
         try:
             return await self._reloader.reload()
         except ConfigError as error:
             raise RpcError(INVALID_PARAMS, str(error), {"code": "INVALID_CONFIGURATION"}) from None
 
-    async def config(self, params: Mapping[str, Any]) -> Any:
+    async def config(self, params: Mapping[str, object]) -> object:
         """Return the configuration that this process runs with, secrets hidden."""
         return self._parts.config.document()
 
-    async def config_changes(self, params: Mapping[str, Any]) -> ConfigChanges:
+    async def config_changes(self, params: Mapping[str, object]) -> ConfigChanges:
         """Return what a reload and what a restart would change, according to the files now. Changes nothing.
 
         ``environment`` is as for ``restart``.
@@ -135,7 +135,7 @@ class Methods:
         supervisor = self._process.launch.supervisor
         return {} if theirs is None else differing(os.environ, theirs, is_supervised=supervisor is not None)
 
-    async def publish(self, params: Mapping[str, Any]) -> Any:
+    async def publish(self, params: Mapping[str, object]) -> object:
         """Store events, all or nothing."""
         rows = params.get("events")
         if not isinstance(rows, list) or not 0 < len(rows) <= MAX_EVENTS:
@@ -150,18 +150,18 @@ class Methods:
             raise RpcError(INVALID_PARAMS, str(error), details) from None
         return {"published": [{"id": one.id, "duplicate": one.duplicate} for one in published]}
 
-    def _read_event(self, index: int, row: Any) -> NewEvent:
+    def _read_event(self, index: int, row: object) -> NewEvent:
         try:
             return self._parts.conversation.check_event(_new_event(row))
         except (BadMessage, InvalidTimestamp, msgspec.ValidationError) as error:
             code = str(error.code) if isinstance(error, BadMessage) else "INVALID_PUBLISH"
             raise RpcError(INVALID_PARAMS, str(error), {"index": index, "code": code}) from None
 
-    async def connections(self, params: Mapping[str, Any]) -> Connections:
+    async def connections(self, params: Mapping[str, object]) -> Connections:
         """List the live connections, or those of a ``tier`` or ``key_id``."""
         return build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
 
-    async def connection_close(self, params: Mapping[str, Any]) -> ConnectionClosed:
+    async def connection_close(self, params: Mapping[str, object]) -> ConnectionClosed:
         """Ask one client to reconnect and resume."""
         connection = self._parts.hub.connections.get(str(params.get("id")))
         if connection is None:
@@ -169,22 +169,22 @@ class Methods:
         connection.transport.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
         return ConnectionClosed(closed=True)
 
-    async def explain(self, params: Mapping[str, Any]) -> EventExplained | ChannelExplained:
+    async def explain(self, params: Mapping[str, object]) -> EventExplained | ChannelExplained:
         """Explain why a consumer got an event or didn't, or what a subscription would have received recently."""
         return await self._explainer.explain(params)
 
-    async def top(self, params: Mapping[str, Any]) -> Top:
+    async def top(self, params: Mapping[str, object]) -> Top:
         """Describe one second, which it takes to measure: status, the busiest connections, channels and types."""
         count = params.get("count", 10)
         if type(count) is not int or not 0 < count <= MAX_COUNT:
             raise RpcError(INVALID_PARAMS, f"count must be a whole number from 1 to {MAX_COUNT}")
         return await build_top(self._process, count)
 
-    async def live_keys(self, params: Mapping[str, Any]) -> dict[str, int]:
+    async def live_keys(self, params: Mapping[str, object]) -> dict[str, int]:
         """Count the connections of each key."""
         return {str(key_id): count for key_id, count in self._parts.admission.by_key().items()}
 
-    async def keys(self, params: Mapping[str, Any]) -> ListedKeys:
+    async def keys(self, params: Mapping[str, object]) -> ListedKeys:
         """List all keys and their live connections, if ``database`` is the identity of the database that is read here.
 
         Never a key, nor a digest of one.
@@ -202,7 +202,7 @@ class Methods:
             live=await self.live_keys({}),
         )
 
-    async def key_changed(self, params: Mapping[str, Any]) -> KeyChanged:
+    async def key_changed(self, params: Mapping[str, object]) -> KeyChanged:
         """Read a key again that was changed ``seconds`` ago; answers how many connections were closed for it."""
         key_id, seconds = params.get("key_id"), params.get("seconds", 0)
         if not isinstance(key_id, int):
@@ -221,7 +221,7 @@ class Methods:
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
-    async def key_end(self, params: Mapping[str, Any]) -> KeyEnded:
+    async def key_end(self, params: Mapping[str, object]) -> KeyEnded:
         """Revoke or expire a key that the database can't change at the moment: now in memory, later in the database."""
         try:
             ending = msgspec.convert(params, Ending)
@@ -236,7 +236,7 @@ class Methods:
         return KeyEnded(is_stored=is_stored, closed=closed + told.closed, silent_nodes=told.silent)
 
 
-def _read_restart(params: Mapping[str, Any]) -> tuple[Program | None, dict[str, str] | None]:
+def _read_restart(params: Mapping[str, object]) -> tuple[Program | None, dict[str, str] | None]:
     try:
         return (
             msgspec.convert(params.get("program"), Program | None),
@@ -255,7 +255,7 @@ class _EventRow(msgspec.Struct):
     event_id: str | None = None
 
 
-def _new_event(row: Any) -> NewEvent:
+def _new_event(row: object) -> NewEvent:
     event = msgspec.convert(row, _EventRow)
     timestamp_ms = parse_ms(event.timestamp) if event.timestamp is not None else None
     return NewEvent(type=event.type, data=event.data, timestamp_ms=timestamp_ms, event_id=event.event_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -43,7 +43,7 @@ class NodeMethods:
         """Register the methods."""
         rpc.methods["nodes"] = self.nodes
 
-    async def nodes(self, params: Mapping[str, Any]) -> Nodes:
+    async def nodes(self, params: Mapping[str, object]) -> Nodes:
         """List the nodes, the server that they share, and which node runs which source."""
         cluster = self._parts.cluster
         if cluster is None:

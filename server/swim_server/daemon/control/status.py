@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -155,7 +155,7 @@ def build_source(status: SourceStatus) -> SourceDocument:
     )
 
 
-def _rejected(details: Mapping[str, Any]) -> int:
+def _rejected(details: Mapping[str, object]) -> int:
     rejected = details.get("rejected")
     return rejected if isinstance(rejected, int) else 0
 

@@ -99,11 +99,11 @@ class Desk:
         for name in ("desk_overview", "desk_keys", "desk_log", "desk_doctor", "dashboard_token"):
             self._rpc.methods[name] = getattr(self, name)
 
-    async def dashboard_token(self, _: Mapping[str, Any]) -> DashboardToken:
+    async def dashboard_token(self, _: Mapping[str, object]) -> DashboardToken:
         """Issue a token that opens the operator's page once; only the operator has access to this method."""
         return DashboardToken(token=self._parts.sessions.issue())
 
-    async def desk_overview(self, _: Mapping[str, Any]) -> Overview:
+    async def desk_overview(self, _: Mapping[str, object]) -> Overview:
         """Describe the current state and the last hour."""
         config = self._parts.config.values
         pairs = zip(config.sources, self._parts.sources.statuses(), strict=False)
@@ -118,7 +118,8 @@ class Desk:
 
     async def _facts(self) -> RestartFacts:
         parts = self._parts
-        changes: ConfigChanges = await self._rpc.methods["config_changes"]({})
+        changes = await self._rpc.methods["config_changes"]({})
+        assert isinstance(changes, ConfigChanges), "the method answers its document"
         facts = RestartFacts(
             refusal=self._process.launch.refusal(),
             is_handing_over=self._process.is_handing_over,
@@ -140,7 +141,7 @@ class Desk:
             facts.not_resuming += not (connection.wants_notices or connection.resumed_after is not None)
         return facts
 
-    async def desk_keys(self, params: Mapping[str, Any]) -> KeyPage:
+    async def desk_keys(self, params: Mapping[str, object]) -> KeyPage:
         """List keys: ``state``, ``search``, ``sort`` and ``order``, ``page``."""
         records, now, live = await self._read_keys(), utc_now(SYSTEM_CLOCK), self._parts.admission.by_key()
         state, words = str(params.get("state", "")), str(params.get("search", "")).lower().split()
@@ -171,7 +172,7 @@ class Desk:
                 raise RpcError(UNAVAILABLE, str(error)) from None
         return self._keys[1]
 
-    async def desk_log(self, params: Mapping[str, Any]) -> LogLines:
+    async def desk_log(self, params: Mapping[str, object]) -> LogLines:
         """Return the lines of the log after line ``after``, at most the newest few."""
         stream = self._parts.log_stream
         if stream is None:
@@ -182,7 +183,7 @@ class Desk:
         new = min(max(stream.written - after, 0), LOG_LINES) if after <= stream.written else LOG_LINES
         return LogLines(last=stream.written, lines=recent[-new:] if new else [])
 
-    async def desk_doctor(self, _: Mapping[str, Any]) -> DoctorReport:
+    async def desk_doctor(self, _: Mapping[str, object]) -> DoctorReport:
         """Run doctor, and answer with its report."""
         return await self._doctor.run()
 

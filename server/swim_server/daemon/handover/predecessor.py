@@ -22,6 +22,7 @@ from swim_server.sql.errors import StoreError
 if TYPE_CHECKING:
     from swim_server.daemon.handover.program import Program
     from swim_server.daemon.home import Home
+    from swim_server.logs import Logger
     from swim_server.streaming.admission import Admission
 
 PREPARE_SECONDS = 30.0
@@ -33,7 +34,7 @@ class Predecessor(Protocol):
 
     home: Home
     admission: Admission
-    log: Any
+    log: Logger
     skip_pacing: asyncio.Event
 
     def offer(self, channel: int) -> Offer:
@@ -70,6 +71,14 @@ class RestartRefused(HandoverFailed):
         return self.reason
 
 
+def _own_program(wanted: Program | None) -> str:
+    """Name the command of this process's program, where another one was typed, which its user can't run perhaps."""
+    own = Path(sys.executable).with_name("swimctl")
+    if wanted is None or Path(wanted.executable) == Path(sys.executable) or not own.exists():
+        return ""
+    return f" (a restart starts the swimctl that is typed; this daemon's own: {own} restart)"
+
+
 class OtherProgram(Exception):
     """The new process is not the program that was to be started."""
 
@@ -88,7 +97,8 @@ async def hand_over(service: Predecessor, wanted: Program | None = None) -> tupl
         except OSError as error:
             ours.close()
             where = f"{error.filename}: " if error.filename else ""
-            raise HandoverFailed(f"can't be started: {where}{error.strerror}", None, []) from None
+            reason = f"can't be started: {where}{error.strerror}{_own_program(wanted)}"
+            raise HandoverFailed(reason, None, []) from None
     channel = await Channel.open(ours)
     try:
         async with asyncio.timeout(PREPARE_SECONDS):
@@ -120,7 +130,7 @@ async def negotiate(service: Predecessor, channel: Channel, wanted: Program | No
     return msgspec.convert(message["info"], LockInfo)
 
 
-def _check_program(wanted: Program | None, prepared: Mapping[str, Any]) -> None:
+def _check_program(wanted: Program | None, prepared: Mapping[str, object]) -> None:
     """Compare the program that the new process reports with the one that was to be started. Raises OtherProgram."""
     fingerprint = prepared.get("fingerprint")
     if wanted is None or fingerprint is None or fingerprint == wanted.fingerprint:

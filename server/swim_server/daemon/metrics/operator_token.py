@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from swim_server.files.replacing import replace_durably
+
+if TYPE_CHECKING:
+    from swim_server.logs import Logger
 
 TOKEN_BYTES = 32
 
 
-def read_or_make_token(path: Path, log: Any) -> str | None:
+def read_or_make_token(path: Path, log: Logger) -> str | None:
     """Return the token; None if it can be neither read nor created."""
     try:
         found = path.read_text("ascii").strip()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.recovery.trouble_note import folder_for_notes
 from swim_server.brokers.retention import Retention
 from swim_server.config import parse_duration
 from swim_server.daemon.rules import tier_limits
@@ -59,6 +61,7 @@ def build_broker(config: Config, home: Home) -> NodeBroker:
     retention = Retention(keep_ms, keep_positions_ms, history.max_bytes)
     options = FileOptions(synchronous=history.synchronous)
     if config.broker.url == LOCAL:
+        options = FileOptions(synchronous=history.synchronous, notes=folder_for_notes(os.environ))
         return LocalBroker(home.history, retention=retention, options=options)
     from swim_server.brokers.redis_stream.broker import RedisBroker
     from swim_server.cluster.membership import node_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.concurrency.backoff import Backoff
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
     from swim_server.config import StateConfig
+    from swim_server.logs import Logger
     from swim_server.protocol.event_id import EventId
     from swim_server.state.world import World
     from swim_server.streaming.hub import Hub
@@ -55,7 +56,7 @@ class StateKeeper:
         max_age_ms: int,
         is_publishing: Callable[[], bool],
         clock: Clock,
-        log: Any,
+        log: Logger,
     ) -> None:
         """Build it; ``is_publishing`` tells whether this process runs the sources, and so ends aged entries."""
         self._hub = hub

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.lockfile import Lockfile
     from swim_server.daemon.log_stream import LogStream
     from swim_server.gateway.listeners import Listeners
+    from swim_server.logs import Logger
 
 LOOK_SECONDS = 1.0
 
@@ -31,7 +32,7 @@ class Upkeep:
         *,
         is_alone: Callable[[], bool],
         look_at_keys: Callable[[], Awaitable[object]],
-        log: Any,
+        log: Logger,
     ) -> None:
         self._control_socket = control_socket
         self._lockfile = lockfile

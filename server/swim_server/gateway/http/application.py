@@ -213,5 +213,5 @@ def _refused(request: web.Request, raised: web.HTTPException) -> web.Response:
     return _json(raised.status, {"code": raised.reason.upper().replace(" ", "_"), "message": text}, allowed)
 
 
-def _json(status: int, document: Any, headers: dict[str, str] | None = None) -> web.Response:
+def _json(status: int, document: object, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(status=status, body=_encode(document) + b"\n", content_type="application/json", headers=headers)

@@ -19,7 +19,7 @@ _FORMULA = frozenset("=+-@\t\r")
 _AS_JSON = frozenset({bool, dict, list})
 
 
-def encode_entry(entry: Mapping[str, Any]) -> bytes:
+def encode_entry(entry: Mapping[str, object]) -> bytes:
     """Encode one entry, as it is in every document."""
     return escape_json(_encode(entry))
 
@@ -53,7 +53,7 @@ class Feature(NamedTuple):
         )
 
 
-def feature_of(key: Any, entry: Mapping[str, Any], encoded: bytes) -> Feature | None:
+def feature_of(key: object, entry: Mapping[str, object], encoded: bytes) -> Feature | None:
     """Build the feature of an entry; None if it has no position."""
     place = place_of(entry)
     if place is None or not (-90 <= place[0] <= 90 and -180 <= place[1] <= 180):
@@ -69,7 +69,7 @@ def to_geojson(features: Iterable[bytes], as_of: str) -> bytes:
 class CsvTable:
     """A table with a header, for flights always the same columns. Takes rows of one moment, writes them singly."""
 
-    def __init__(self, entries: Sequence[Mapping[str, Any]], *, is_flights: bool) -> None:
+    def __init__(self, entries: Sequence[Mapping[str, object]], *, is_flights: bool) -> None:
         names = FLIGHT_FIELDS if is_flights else dict.fromkeys(name for entry in entries for name in entry)
         self.columns = list(names)
         self.rows = [[entry.get(name) for name in self.columns] for entry in entries]
@@ -77,7 +77,7 @@ class CsvTable:
         self._writer = csv.writer(self._text, lineterminator="\r\n")
         self._writer.writerow(self.columns)
 
-    def write(self, row: Sequence[Any]) -> None:
+    def write(self, row: Sequence[object]) -> None:
         """Write the next row."""
         self._writer.writerow([_cell(value) for value in row])
 
@@ -86,7 +86,7 @@ class CsvTable:
         return self._text.getvalue().encode()
 
 
-def to_csv(entries: Sequence[Mapping[str, Any]], *, is_flights: bool) -> bytes:
+def to_csv(entries: Sequence[Mapping[str, object]], *, is_flights: bool) -> bytes:
     """Return a complete table."""
     table = CsvTable(entries, is_flights=is_flights)
     for row in table.rows:

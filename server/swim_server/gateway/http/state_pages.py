@@ -153,7 +153,7 @@ class StatePages:
         }  # fmt: skip
 
 
-def _one(key: Any, entry: dict[str, Any], format: str, as_of: str) -> bytes:
+def _one(key: object, entry: dict[str, Any], format: str, as_of: str) -> bytes:
     if format == "geojson":
         feature = feature_of(key, entry, encode_entry(entry))
         return to_geojson([] if feature is None else [feature.to_json()], as_of)
@@ -162,7 +162,7 @@ def _one(key: Any, entry: dict[str, Any], format: str, as_of: str) -> bytes:
     return encode_entry(entry) + b"\n"
 
 
-def _tag(name: Sequence[Any], as_of: EventId) -> str:
+def _tag(name: Sequence[object], as_of: EventId) -> str:
     digest = blake2s(repr(name).encode(), digest_size=6).hexdigest()
     return f'W/"{as_of}-{digest}"'
 

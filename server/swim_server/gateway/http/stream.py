@@ -23,6 +23,7 @@ from swim_server.gateway.http.stream_connection import StreamConnection, StreamT
 from swim_server.protocol.actions import MAX_LAST, Subscribe
 from swim_server.protocol.event_id import EventId, InvalidEventId
 from swim_server.protocol.timestamps import InvalidTimestamp, format_ms, parse_ms
+from swim_server.streaming.client import Client
 from swim_server.streaming.framed_event import CHUNKED_EVENT_STREAM, EVENT_STREAM
 from swim_server.streaming.subscription import NOTHING
 
@@ -73,11 +74,16 @@ class Streams:
     ) -> None:
         parts = self._parts
         transport = StreamTransport(plain.transport, parts.hub, now=lambda: format_ms(parts.clock.now_ms()))
-        connection = StreamConnection(
-            f"client_{secrets.token_hex(8)}", transport, tier=key.tier, key=key, remote=parts.access.address(request),
-            connected_at_ms=parts.clock.now_ms(), limit_bytes=parts.config.max_buffer_bytes,
-            user_agent=request.headers.get("User-Agent", "")[:200] or None, window_bits=framing,
-        )  # fmt: skip
+        client = Client(
+            tier=key.tier,
+            key=key,
+            remote=parts.access.address(request),
+            connected_at_ms=parts.clock.now_ms(),
+            user_agent=request.headers.get("User-Agent", "")[:200] or None,
+            window_bits=framing,
+        )
+        limit_bytes = parts.config.max_buffer_bytes
+        connection = StreamConnection(f"client_{secrets.token_hex(8)}", transport, client, limit_bytes=limit_bytes)
         transport.connection = connection
         parts.hub.add(connection)
         parts.log.connected(connection)

@@ -67,8 +67,11 @@ class EndedKeys:
             f"bring it back (swimctl restore); to begin without any key, remove {self.path}",
         )
 
-    def note(self, records: Iterable[KeyRecord]) -> None:
-        """Record when these keys end according to their rows; returns when that is on the disk. Raises OSError."""
+    def note(self, records: Iterable[KeyRecord], now: datetime) -> None:
+        """Record when these keys end according to their rows; returns when that is on the disk. Raises OSError.
+
+        A key that has ended by now has ended for good: setting the clock back does not make it valid again.
+        """
         if not self.path.exists():
             replace_durably(self.path, b"", like=self._database)
         descriptor = open_descriptor(self.path, os.O_WRONLY | os.O_APPEND)
@@ -76,16 +79,16 @@ class EndedKeys:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             with self._lock:
                 self._load()
-                lines = "".join(self._changes(records))
+                lines = "".join(self._changes(records, now))
             if lines:
                 os.write(descriptor, b"\n" + lines.encode("ascii"))  # the last line may be truncated
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
-    def _changes(self, records: Iterable[KeyRecord]) -> Iterator[str]:
+    def _changes(self, records: Iterable[KeyRecord], now: datetime) -> Iterator[str]:
         for record in records:
-            name, ends = _name_of(record), _ends_of(record)
+            name, ends = _name_of(record), _ends_of(record, now)
             if name is not None and ends != self._ends.get(name, _NEVER):
                 yield _line(f"{name} {ends}")
 
@@ -120,8 +123,8 @@ def _name_of(record: KeyRecord) -> str | None:
     return None if record.fingerprint is None else blake2b(record.fingerprint.sha256, digest_size=16).hexdigest()
 
 
-def _ends_of(record: KeyRecord) -> str:
-    if not record.is_active:
+def _ends_of(record: KeyRecord, now: datetime) -> str:
+    if not record.is_active or (record.expires_at is not None and record.expires_at <= now):
         return _FOR_GOOD
     return _NEVER if record.expires_at is None else record.expires_at.astimezone(UTC).strftime(_MOMENT)
 

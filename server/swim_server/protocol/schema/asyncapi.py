@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.messages import PROTOCOL_VERSION
 from swim_server.protocol.schema.components import REF, event_schema, event_types, schemas
 from swim_server.protocol.schema.wire_types import CLIENT_MESSAGES, SERVER_MESSAGES
@@ -14,7 +14,7 @@ CHANNEL = "stream"
 DEFAULT_PATH = "/api/swim/v1/ws"
 
 
-def asyncapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str, Any]:
+def asyncapi_document(catalogue: Catalogue, public_url: str | None) -> JsonObject:
     """Generate it from the message types and the event types that this service knows."""
     to_server = {each.__name__: _message(each.__name__, each.__doc__) for each in CLIENT_MESSAGES}
     to_client = {each.__name__: _message(each.__name__, each.__doc__) for each in SERVER_MESSAGES}
@@ -51,7 +51,7 @@ def asyncapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str,
     }
 
 
-def _server(public_url: str | None) -> dict[str, Any]:
+def _server(public_url: str | None) -> JsonObject:
     parts = urlsplit(public_url or "ws://localhost:8090")
     return {
         "host": parts.netloc.rpartition("@")[2],
@@ -60,11 +60,11 @@ def _server(public_url: str | None) -> dict[str, Any]:
     }
 
 
-def _message(name: str, text: str | None) -> dict[str, Any]:
+def _message(name: str, text: str | None) -> JsonObject:
     return {"name": name, "summary": (text or "").strip(), "payload": {"$ref": REF.format(name=name)}}
 
 
-def _event(event_type: str) -> dict[str, Any]:
+def _event(event_type: str) -> JsonObject:
     return {"name": event_type, "title": event_type, "payload": event_schema(event_type)}
 
 
@@ -73,7 +73,7 @@ def _name(event_type: str) -> str:
     return event_type.replace("*", "any")
 
 
-def _operation(action: str, text: str, messages: dict[str, Any]) -> dict[str, Any]:
+def _operation(action: str, text: str, messages: JsonObject) -> JsonObject:
     return {
         "action": action,
         "summary": text,

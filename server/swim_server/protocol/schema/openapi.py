@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from swim_server.protocol.channels import Catalogue
+from swim_server.protocol.json_data import JsonObject
 from swim_server.protocol.messages import PROTOCOL_VERSION
 from swim_server.protocol.schema.components import EVENT_ID, event_schema, event_types, schemas
 
@@ -25,7 +25,7 @@ _REFUSALS = {
 }
 
 
-def openapi_document(catalogue: Catalogue, public_url: str | None) -> dict[str, Any]:
+def openapi_document(catalogue: Catalogue, public_url: str | None) -> JsonObject:
     """Generate it from the types and routes."""
     return {
         "openapi": "3.1.0",
@@ -68,18 +68,18 @@ def _base(public_url: str | None) -> str:
     return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.removesuffix('/').removesuffix('/ws')}"
 
 
-def _filters() -> list[dict[str, Any]]:
+def _filters() -> list[JsonObject]:
     found = [_parameter(name, {"type": "array", "items": {"type": "string"}}, explode=False) for name in _LISTS]
     found += [_parameter(f"dep_window_{end}", {"type": "string", "format": "date-time"}) for end in ("start", "end")]
     box = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
     return [*found, _parameter("bbox", box, explode=False, description="north, south, east, west")]
 
 
-def _parameter(name: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _parameter(name: str, schema: JsonObject, **more: object) -> JsonObject:
     return {"name": name, "in": "query", "required": False, "schema": schema, **more}
 
 
-def _state(kind: str, text: str) -> dict[str, Any]:
+def _state(kind: str, text: str) -> JsonObject:
     formats = FORMATS if kind == "flights" else ("json", "ndjson", "csv")
     fields = {
         "as_of": dict(EVENT_ID),
@@ -105,7 +105,7 @@ def _state(kind: str, text: str) -> dict[str, Any]:
     }
 
 
-def _flight() -> dict[str, Any]:
+def _flight() -> JsonObject:
     where = {
         "name": "flight",
         "in": "path",
@@ -122,7 +122,7 @@ def _flight() -> dict[str, Any]:
     }
 
 
-def _history() -> dict[str, Any]:
+def _history() -> JsonObject:
     events = {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}
     fields = {
         "next_after": dict(EVENT_ID),
@@ -146,7 +146,7 @@ def _history() -> dict[str, Any]:
     }
 
 
-def _places() -> list[dict[str, Any]]:
+def _places() -> list[JsonObject]:
     return [
         _parameter("channels", {"type": "array", "items": {"type": "string"}}, explode=False),
         _parameter("after", dict(EVENT_ID)),
@@ -155,7 +155,7 @@ def _places() -> list[dict[str, Any]]:
     ]
 
 
-def _publish() -> dict[str, Any]:
+def _publish() -> JsonObject:
     fields = {
         "type": {"type": "string"}, "data": {"type": "object"}, "timestamp": {"type": "string", "format": "date-time"},
         "event_id": {"type": "string", "minLength": 1, "maxLength": 128},
@@ -172,7 +172,7 @@ def _publish() -> dict[str, Any]:
     }
 
 
-def _stream() -> dict[str, Any]:
+def _stream() -> JsonObject:
     last = _parameter("last", {"type": "integer", "minimum": 1})
     seen = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": dict(EVENT_ID)}
     return {
@@ -183,7 +183,7 @@ def _stream() -> dict[str, Any]:
     }
 
 
-def _ticket() -> dict[str, Any]:
+def _ticket() -> JsonObject:
     fields = {"ticket": {"type": "string"}, "expires_in": {"type": "number"}}
     content = {"application/json": {"schema": _object(fields, list(fields))}}
     return {
@@ -193,7 +193,7 @@ def _ticket() -> dict[str, Any]:
     }
 
 
-def _open(name: str, text: str, content_type: str) -> dict[str, Any]:
+def _open(name: str, text: str, content_type: str) -> JsonObject:
     return {
         "operationId": name,
         "summary": text,
@@ -202,13 +202,13 @@ def _open(name: str, text: str, content_type: str) -> dict[str, Any]:
     }
 
 
-def _ready() -> dict[str, Any]:
+def _ready() -> JsonObject:
     found = _open("ready", "Whether the service is ready for clients, and if not, why.", "application/json")
     found["responses"]["503"] = _answer("Temporarily unavailable.", {"application/json": {}})
     return found
 
 
-def _metrics() -> dict[str, Any]:
+def _metrics() -> JsonObject:
     return {
         "operationId": "metrics",
         "summary": "Metrics for Prometheus; needs the operator's token, except from the machine itself.",
@@ -219,7 +219,7 @@ def _metrics() -> dict[str, Any]:
     }
 
 
-def _answer(text: str, content: dict[str, Any], *, as_of: bool = False) -> dict[str, Any]:
+def _answer(text: str, content: JsonObject, *, as_of: bool = False) -> JsonObject:
     headers = {
         "X-SWIM-As-Of": {"schema": dict(EVENT_ID)},
         "X-SWIM-Epoch": {"schema": {"type": "string"}},
@@ -228,7 +228,7 @@ def _answer(text: str, content: dict[str, Any], *, as_of: bool = False) -> dict[
     return {"description": text, "content": content, **({"headers": headers} if as_of else {})}
 
 
-def _refusals(*more: str) -> dict[str, Any]:
+def _refusals(*more: str) -> JsonObject:
     texts = {
         **_REFUSALS,
         "403": "The key is not allowed to do this.",
@@ -239,5 +239,5 @@ def _refusals(*more: str) -> dict[str, Any]:
     return {status: _answer(texts[status], dict(content)) for status in sorted({*_REFUSALS, *more})}
 
 
-def _object(fields: dict[str, Any], required: list[str]) -> dict[str, Any]:
+def _object(fields: JsonObject, required: list[str]) -> JsonObject:
     return {"type": "object", "properties": fields, "required": required}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from swim_server.protocol.actions import LEAST_MAX_MESSAGE_BYTES, MAX_CHANNELS, MAX_LAST, MAX_NAME_CHARACTERS
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.filter_values import MAX_VALUES
+from swim_server.protocol.json_data import JsonObject
 
 EventIdText = Annotated[str, Meta(pattern="^[0-9]{1,15}-[0-9]{1,7}$", description="<unix-ms>-<seq>")]
 Epoch = Annotated[
@@ -77,7 +78,7 @@ class PublishMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="publ
     """Publish an event; system tier only."""
 
     channel: str
-    data: dict[str, Any]
+    data: JsonObject
     event_id: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)] | UnsetType | None = UNSET
 
 
@@ -85,7 +86,7 @@ class MadeUpEvent(msgspec.Struct, kw_only=True):
     """An event that need not exist."""
 
     type: str
-    data: dict[str, Any] | UnsetType = UNSET
+    data: JsonObject | UnsetType = UNSET
 
 
 class ExplainMessage(msgspec.Struct, kw_only=True, tag_field="action", tag="explain"):
@@ -177,7 +178,7 @@ class PublishAck(msgspec.Struct, kw_only=True, tag_field="type", tag="publish_ac
 class Explained(msgspec.Struct, kw_only=True, tag_field="type", tag="explained"):
     """The answer to ``explain``."""
 
-    data: dict[str, Any]
+    data: JsonObject
 
 
 class ErrorMessage(msgspec.Struct, kw_only=True, tag_field="type", tag="error"):
@@ -186,7 +187,7 @@ class ErrorMessage(msgspec.Struct, kw_only=True, tag_field="type", tag="error"):
     timestamp: Time
     code: ErrorCode
     message: str
-    data: dict[str, Any]
+    data: JsonObject
 
 
 class StatePart(msgspec.Struct, kw_only=True, tag_field="type", tag="state"):
@@ -196,7 +197,7 @@ class StatePart(msgspec.Struct, kw_only=True, tag_field="type", tag="state"):
     kind: str
     part: Annotated[int, Meta(ge=1)]
     is_last: bool
-    data: dict[str, list[dict[str, Any]]]
+    data: dict[str, list[JsonObject]]
 
 
 class StateEntered(msgspec.Struct, kw_only=True, tag_field="type", tag="state.entered"):
@@ -204,7 +205,7 @@ class StateEntered(msgspec.Struct, kw_only=True, tag_field="type", tag="state.en
 
     id: EventIdText
     kind: str
-    data: dict[str, Any]
+    data: JsonObject
 
 
 class StateLeft(msgspec.Struct, kw_only=True, tag_field="type", tag="state.left"):

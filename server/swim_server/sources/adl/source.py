@@ -71,7 +71,7 @@ class AdlSource:
             )
 
     def looks(self) -> dict[str, int]:
-        """How many times each of its inputs was polled, successfully or not, since the process started."""
+        """Return how often each of its inputs was polled, successfully or not, since the process started."""
         return {watch.title: watch.looks for watch in self._watches}
 
     async def run(self, publish: Publish) -> None:

@@ -121,7 +121,7 @@ class FlightTables:
         rows: dict[int, FlightRow],
         connection: Connection,
         statement: Select[Any],
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, object] | None = None,
     ) -> int:
         count = 0
         for row in fetch(connection, statement, parameters):
@@ -169,7 +169,7 @@ class ProgramTables:
         rows: dict[int | str, ProgramRow],
         connection: Connection,
         statement: Select[Any],
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, object] | None = None,
     ) -> int:
         count = 0
         for row in fetch(connection, statement, parameters):

@@ -151,7 +151,7 @@ def _position_aside(bad: BadPosition, place: Unreadable) -> Unreadable:
     return msgspec.structs.replace(place, text=text, reason=bad.reason)
 
 
-def read_parts(entry: Mapping[str, Any], catalogue: Catalogue) -> tuple[NewEvent, list[BadPosition]]:
+def read_parts(entry: Mapping[str, object], catalogue: Catalogue) -> tuple[NewEvent, list[BadPosition]]:
     """Read ``{"type","data","_received_at"}``; positions of a batch that can't be sent are left out and returned.
 
     Raises InvalidEntry, also if all positions are wrong.
@@ -209,7 +209,7 @@ def digest(entry: object) -> str:
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def _canonical(value: Any) -> Any:
+def _canonical(value: object) -> Any:
     """Return the form that PHP's decoding and encoding leaves unchanged: 1.0 may become 1, and {} becomes []."""
     if isinstance(value, dict):
         return {key: _canonical(item) for key, item in value.items()} if value else []

@@ -81,11 +81,11 @@ class ObjectScanner:
 
     @property
     def is_within(self) -> bool:
-        """Whether something received is not processed: the beginning of an object, or junk."""
+        """Tell whether something received is not processed: the beginning of an object, or junk."""
         return bool(self._text.strip(" \t\r\n,[]\ufeff")) or self._junk is not None
 
     def holds_back(self) -> bool:
-        """Whether objects wait after one that is cut off: they would be returned at the end of the text."""
+        """Tell whether objects wait after one that is cut off: they would be returned at the end of the text."""
         if not self._text:
             return False
         other = ObjectScanner()

@@ -36,8 +36,7 @@ class FeedTrouble(Exception):
 
     def __init__(self, kind: str, reason: str, *, retry_after_seconds: float | None = None) -> None:
         self.kind = kind
-        """A category to count it by: ``unreachable``, ``timeout``, ``status 503``, ``truncated``, ``too large``.
-        """
+        """A category to count it by: ``unreachable``, ``timeout``, ``status 503``, ``truncated``, ``too large``."""
         self.reason = reason
         self.retry_after_seconds = retry_after_seconds
         super().__init__(kind, reason)

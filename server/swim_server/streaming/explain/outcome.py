@@ -282,7 +282,7 @@ def _by(clause: Clause) -> str:
     return f"{clause.kind} (by {_listed(clause.matched)})" if len(clause.found) > 1 and clause.matched else clause.kind
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Format a clause's value for a sentence."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shown(item)}" for name, item in value.items())

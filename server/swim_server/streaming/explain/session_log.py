@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.backlog import Backlog
 
 MAX_CHANGES = 60_000
-"""Maximum number of remembered connects and subscription changes, of all connections together; the oldest are dropped.
-"""
+"""Maximum number of connects and subscription changes, of all connections together; the oldest are dropped."""
 MAX_WEIGHT = 200_000
 """Maximum number of channels and filter values in them, in total."""
 MAX_OF_ONE = 50

@@ -115,9 +115,7 @@ class Membership:
     def _judge_everything(
         self, entries: Entries, change: Change, touched: Touched, *, is_end: bool
     ) -> tuple[tuple[tuple[Entries, Key], ...], ...] | None:
-        """Return the crossings without filters: entries opened by a position, as positions may be left out; and those
-        that end.
-        """
+        """Return the crossings without filters: entries opened by a position, which may be left out, and ended ones."""
         opened = change.opened if touched.event.type in POSITION_TYPES else ()
         entered = tuple((entries, key) for key in opened if key in entries.by_key)
         gone = tuple((entries, key) for key in change.keys if key is not None) if is_end else ()

@@ -48,9 +48,7 @@ class Mirror:
         self._state.leave(self.membership)
 
     def frames(self, match: Match[Any]) -> list[FramedEvent]:
-        """Return what the members are sent for an event, in order: the event, then the entries that crossed the
-        filters.
-        """
+        """Return what the members are sent for an event: the event, then the entries that crossed the filters."""
         event, touched = match.event, self._state.touched
         is_subscribed = not self._types.isdisjoint(self._catalogue.keys(event.type))
         framed = match.sift(self.membership.filters) if is_subscribed else None

@@ -96,9 +96,11 @@ async def check_old_processes(context: DoctorContext) -> Answer:
     if found is not None and any(each.connections for each in found):
         return judge_processes(found, context.now, max_hours)
     peer = await busiest_proxy(context)
-    if peer is None or (name := await proxy_name(context)) is None:
-        unseen = "its sockets can't be looked at: only by root" if found is None else "none is on this machine"
-        return skip(OLD_EXPECTED, f"no proxy is known: {unseen}, and none names itself at the public address")
+    if peer is None:
+        return skip(OLD_EXPECTED, "no client comes through one of [server] trusted_proxies")
+    if (name := await proxy_name(context)) is None:
+        unseen = "its sockets can't be looked at: only by root" if found is None else "none of its processes is here"
+        return skip(OLD_EXPECTED, f"what stands at {peer.address} does not name itself, and {unseen}")
     return judge_oldest(name, peer, max_hours)
 
 

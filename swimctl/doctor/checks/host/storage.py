@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +10,12 @@ from typing import TYPE_CHECKING
 from swimctl.doctor.check import Answer, Check, fail, inspect, ok, warn
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, status
 from swimctl.doctor.probes.database import key_database
+from swimctl.doctor.probes.kernel_log import KERNEL_LOG, devices_of, lines_about, read_kernel_log
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
 
-KERNEL_LOG = Path("/dev/kmsg")
-MAX_LINES = 50_000
 SHOWN = 5
-_ERRS = re.compile(
-    r"I/O error|critical (medium|target) error|Buffer I/O|EXT4-fs error|XFS .*(error|corrupt)|BTRFS (error|critical)|"
-    r"nvme.*(timeout|reset)|ata\d+.*(failed command|exception)|Remounting filesystem read-only",
-    re.IGNORECASE,
-)
 
 _DISK = "a disk without errors"
 _SOUND = "a history that is what was stored, and can be written"
@@ -36,7 +28,7 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
     """Check for disk errors reported by the kernel or met by the daemon."""
     lines, is_readable = await context.fact(
         "kernel.log",
-        lambda: asyncio.to_thread(read_kernel_log, KERNEL_LOG),
+        lambda: asyncio.to_thread(_errors_of_disks_below, context.home.path),
         str(KERNEL_LOG),
         shape=tuple[list[str], bool],
     )
@@ -47,7 +39,7 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
         inspect("smartctl -a /dev/DISK", "as root, with the disk's name"),
     ]
     if lines:
-        observed = f"the kernel reports {len(lines)} errors, the last: {lines[-1]}"
+        observed = f"the kernel reports {len(lines)} errors of the home's disk, the last: {lines[-1]}"
         return fail(_DISK, observed, *lines[-SHOWN:], advice=advice)
     if failures or rotten:
         return warn(_DISK, counts, advice=advice)
@@ -55,37 +47,17 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
     return ok(_DISK, f"{where}; {counts}")
 
 
+def _errors_of_disks_below(home: Path) -> tuple[list[str], bool]:
+    """Find what the kernel says of the disks that the home stands on, and whether that could be read. Blocks."""
+    lines, is_readable = read_kernel_log(KERNEL_LOG)
+    there = next((path for path in (home, *home.parents) if path.exists()), home)
+    return lines_about(lines, devices_of(there)), is_readable
+
+
 async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
     """Count the failed commits and unreadable ranges that a running daemon has met; none if it can't be asked."""
     found = await context.answered(context.status)
     return (0, 0) if found is None else (found.history.failures, found.history.rotten)
-
-
-def read_kernel_log(path: Path) -> tuple[list[str], bool]:
-    """Return the kernel's lines about disk errors, and whether its log could be read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return [], False
-    found: list[str] = []
-    try:
-        for _ in range(MAX_LINES):
-            try:
-                record = os.read(descriptor, 8192)
-            except BrokenPipeError:
-                continue  # overwritten before it was read: continue with the next
-            except BlockingIOError:
-                break
-            if not record:
-                break
-            text = record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0]
-            if _ERRS.search(text):
-                found.append(text)
-    except OSError:
-        return found, bool(found)
-    finally:
-        os.close(descriptor)
-    return found, True
 
 
 @expecting(_SOUND)

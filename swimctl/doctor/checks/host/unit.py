@@ -150,8 +150,13 @@ def _wanted(context: DoctorContext, scope: Scope, text: str) -> str | None:
 
 
 def _differing(installed: str, wanted: str) -> list[str]:
-    here, there = installed.splitlines(), wanted.splitlines()
+    here, there = _settings(installed), _settings(wanted)
     return [f"- {line}" for line in here if line not in there] + [f"+ {line}" for line in there if line not in here]
+
+
+def _settings(text: str) -> list[str]:
+    """Return a unit's lines but the first, which names the version that has written it."""
+    return [line for line in text.splitlines() if not line.startswith(MARK)]
 
 
 def _show(manager: Manager, environ: Mapping[str, str]) -> dict[str, str] | str:

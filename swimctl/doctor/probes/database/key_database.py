@@ -285,4 +285,19 @@ def _remove(database: Database, key_id: int) -> None:
     statement = delete(api_keys).where(
         api_keys.c.id == key_id, api_keys.c.owner_name == MARKER, api_keys.c.is_active == literal(0)
     )
-    database.write(lambda connection: connection.execute(statement))
+
+    def work(connection: Any) -> None:
+        if connection.execute(statement).rowcount and connection.dialect.name == "sqlite":
+            _give_id_back(connection, key_id)
+
+    database.write(work)
+
+
+def _give_id_back(connection: Any, key_id: int) -> None:
+    """Let the next key have the id, so that a doctor that runs every minute leaves no gaps. Of a file only."""
+    from sqlalchemy import text
+    from swim_server.keys.tables import api_keys
+
+    if connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")).first() is not None:
+        counted = text("UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = :table AND seq = :id")
+        connection.execute(counted, {"table": api_keys.name, "id": key_id})

@@ -17,6 +17,7 @@ from swim_server.sql.errors import StoreMisconfigured, StoreUnavailable
 
 from swimctl.client.session import RpcFailed
 from swimctl.doctor.checks.database import in_process, server, store
+from swimctl.doctor.checks.host.storage import endings_are_stored
 from swimctl.doctor.probes.database import key_database
 from swimctl.doctor.probes.database.database_address import DatabaseAddress, address_of
 from swimctl.doctor.probes.database.key_database import Login, Marked
@@ -248,3 +249,13 @@ def test_a_file_locked_against_readers_is_told_when_it_is_opened(tmp_path: Path)
             key_database._open(DatabaseConfig(), path, lock_seconds=0.01)
     finally:
         holder.close()
+
+
+@pytest.mark.parametrize(("waiting", "status"), [([], "ok"), ([7], "fail")])
+async def test_key_that_is_ended_in_memory_alone_fails_until_it_is_stored(
+    service: ServiceExamination, waiting: list[int], status: str
+) -> None:
+    service.answers["status"]["keys"]["not_stored"] = waiting
+    answer = await endings_are_stored(service)
+    assert answer.status == status
+    assert waiting == [] or "swimctl keys revoke 7" in str(answer.command)

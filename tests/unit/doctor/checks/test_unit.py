@@ -74,6 +74,13 @@ async def test_unit_of_another_version_warns_and_shows_the_lines(context: FakeEx
     assert answer.evidence == ("- RestartSec=99", "+ RestartSec=2")
 
 
+async def test_unit_that_only_the_version_before_has_written_is_well(context: FakeExamination, tmp_path: Path) -> None:
+    path = unit_path(tmp_path)
+    first, rest = path.read_text("utf-8").split("\n", 1)
+    path.write_text(f"{first.replace('(', '(0.0.')}\n{rest}", "utf-8")
+    assert (await unit.unit_is_installed(context)).status == "ok"
+
+
 @pytest.mark.parametrize("reason", ["no-systemd", "no-unit", "another-home"])
 async def test_what_does_not_apply_is_skipped(
     context: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str

@@ -1,4 +1,4 @@
-"""The drop folder: which files are taken in which order, and what becomes of bad lines."""
+"""The drop folder: which files are read in which order, and what happens to bad lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.source_rigs import DropRig
 from support.sources import Recorder, Running, eventually
 from swim_server.brokers.broker import BrokerUnavailable, Published
 from swim_server.protocol.events import NewEvent
-from swim_server.sources.drop.folder import natural
+from swim_server.sources.drop.folder import natural, read_lines
 
 
 @pytest.fixture
@@ -111,6 +111,15 @@ async def test_a_line_beyond_the_limit_costs_only_itself(rig: DropRig, publish: 
     (row,) = (rig.folder / "a.jsonl.rejected").read_bytes().splitlines()
     assert msgspec.json.decode(row)["reason"] == "it has more than 1,048,576 bytes"
     assert len(row) < 20_000
+
+
+def test_a_page_of_long_lines_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """Sixty lines of a megabyte are not read at once."""
+    path = tmp_path / "long.jsonl"
+    path.write_bytes((b"x" * 1_000_000 + b"\n") * 12)
+    with path.open("rb") as file:
+        pages = [len(read_lines(file, 500)) for _ in range(3)]
+    assert pages == [5, 5, 2]
 
 
 def test_the_natural_order_compares_numbers_as_numbers() -> None:

@@ -1,4 +1,4 @@
-"""What comes over HTTP, before anybody looks into it."""
+"""HTTP responses, before their content is examined."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def test_a_bomb_is_not_inflated() -> None:
         inflate(gzip.compress(bytes(10_000_000)), 1_000)
     with pytest.raises(FeedTrouble, match="too large"):
         inflate(BODY, 1_000)
+
+
+def test_a_body_is_held_to_32_mib_unless_told_otherwise() -> None:
+    packed = gzip.compress(bytes(32 * 1024 * 1024 + 1), 1)
+    with pytest.raises(FeedTrouble, match="too large"):
+        inflate(packed)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ class OpsPages:
             raise HttpError(403, "FORBIDDEN", "only the operator's page may ask this")
         return session
 
-    async def _end_session(self, request: web.Request, _: NoArguments) -> Any:
+    async def _end_session(self, request: web.Request, _: NoArguments) -> object:
         self._sessions.end(self._session(request))
         return {}
 
@@ -143,7 +143,7 @@ class OpsPages:
         )
         return _json(page)
 
-    async def _call(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def _call(self, method: str, params: Mapping[str, object]) -> object:
         try:
             return await self._parts.rpc.methods[method](params)
         except RpcError as error:
@@ -153,7 +153,7 @@ class OpsPages:
     # What the page does.
 
     def _action(
-        self, arguments: type[Any], perform: Callable[[web.Request, Any], Awaitable[Any]]
+        self, arguments: type[Any], perform: Callable[[web.Request, Any], Awaitable[object]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
             check_same_origin(request)
@@ -166,17 +166,17 @@ class OpsPages:
 
         return answer
 
-    async def _close(self, request: web.Request, wanted: CloseAction) -> Any:
+    async def _close(self, request: web.Request, wanted: CloseAction) -> object:
         self._note(request, "closes a connection", connection=wanted.connection)
         return await self._call("connection_close", {"id": wanted.connection})
 
-    async def _expire(self, request: web.Request, wanted: KeyAction) -> Any:
+    async def _expire(self, request: web.Request, wanted: KeyAction) -> object:
         return await self._end_key(request, wanted, is_for_good=False)
 
-    async def _revoke(self, request: web.Request, wanted: KeyAction) -> Any:
+    async def _revoke(self, request: web.Request, wanted: KeyAction) -> object:
         return await self._end_key(request, wanted, is_for_good=True)
 
-    async def _end_key(self, request: web.Request, wanted: KeyAction, *, is_for_good: bool) -> Any:
+    async def _end_key(self, request: web.Request, wanted: KeyAction, *, is_for_good: bool) -> object:
         self._note(request, "revokes a key" if is_for_good else "expires a key", key_id=wanted.key_id)
         ending = {
             "key_id": wanted.key_id, "is_for_good": is_for_good, "at": datetime.now(UTC), "reason": wanted.reason,
@@ -184,15 +184,15 @@ class OpsPages:
         }  # fmt: skip
         return await self._call("key_end", ending)
 
-    async def _reload(self, request: web.Request, _: NoArguments) -> Any:
+    async def _reload(self, request: web.Request, _: NoArguments) -> object:
         self._note(request, "reloads the configuration")
         return await self._call("reload", {})
 
-    async def _doctor(self, request: web.Request, _: NoArguments) -> Any:
+    async def _doctor(self, request: web.Request, _: NoArguments) -> object:
         self._note(request, "runs doctor")
         return await self._call("desk_doctor", {})
 
-    def _note(self, request: web.Request, what: str, **details: Any) -> None:
+    def _note(self, request: web.Request, what: str, **details: object) -> None:
         """Log who requests what, before it is done."""
         session, address = self._session(request), self._parts.access.address(request)
         _log.info(f"the operator's page {what}", remote=address, session=session.id, **details)
@@ -220,5 +220,5 @@ def _cookie(request: web.Request, value: str) -> str:
     return f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Max-Age={SESSION_SECONDS}{'; Secure' if is_secure else ''}"
 
 
-def _json(document: Any) -> web.Response:
+def _json(document: object) -> web.Response:
     return web.Response(body=_encode(document) + b"\n", content_type="application/json")

@@ -22,6 +22,7 @@ from swim_server.brokers.opening import Known, take_stock
 from swim_server.brokers.origin import Identity
 from swim_server.brokers.recovery.restoring import Restoring
 from swim_server.brokers.recovery.second_look import find_damage
+from swim_server.brokers.recovery.trouble_note import TroubleNote
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
@@ -57,6 +58,7 @@ class WritableFile:
         options: FileOptions = FileOptions(),
     ) -> None:
         self.path = path
+        self.trouble_note = TroubleNote(path, options.notes)
         self.newest = ZERO
         """No id up to this one is ever given again."""
         self.newest_shown = ZERO
@@ -133,8 +135,9 @@ class WritableFile:
             raise HistoryDamaged(f"it has {size} bytes")
         connection = self._connect(self.path)
         try:
+            newest = max(self.newest, self.trouble_note.read())
             known = Known(
-                self.newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged, is_copy=self.is_copy
+                newest, self._now_ms(), self._boot_id, self._loss, self._are_names_damaged, is_copy=self.is_copy
             )
             opened = take_stock(connection, self.path, self._marks, self._synchronous, known)
             pruner = Pruner(connection, self._retention)
@@ -149,6 +152,7 @@ class WritableFile:
         self.generation += 1
         self._loss, self._are_names_damaged = "lost", False
         self._marks.begin(self.newest, self.identity)
+        self.trouble_note.remove()
         if self._restoring is None:
             self._restoring = Restoring.resume(connection, self.path)
         if self._restoring is not None:

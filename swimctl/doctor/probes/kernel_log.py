@@ -1,0 +1,75 @@
+"""What the kernel says of disks that err, and which disks a file stands on."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+KERNEL_LOG = Path("/dev/kmsg")
+BLOCK_DEVICES = Path("/sys/dev/block")
+MAX_LINES = 50_000
+_ERRS = re.compile(
+    r"I/O error|critical (medium|target) error|Buffer I/O|EXT4-fs error|XFS .*(error|corrupt)|BTRFS (error|critical)|"
+    r"nvme.*(timeout|reset)|ata\d+.*(failed command|exception)|Remounting filesystem read-only",
+    re.IGNORECASE,
+)
+_NAMES = re.compile(
+    r"\b(?:(?:[shv]d|xvd)[a-z]+\d*|nvme\d+(?:n\d+(?:p\d+)?)?|mmcblk\d+(?:p\d+)?|"
+    r"(?:loop|dm-|md|nbd|sr|zram|ram|ata)\d+)\b"
+)
+
+
+def read_kernel_log(path: Path) -> tuple[list[str], bool]:
+    """Find the lines about disks that err, and whether the log could be read. Blocks."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return [], False
+    found: list[str] = []
+    try:
+        for _ in range(MAX_LINES):
+            try:
+                record = os.read(descriptor, 8192)
+            except BrokenPipeError:
+                continue  # overwritten before it was read: the next one
+            except BlockingIOError:
+                break
+            if not record:
+                break
+            text = record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0]
+            if _ERRS.search(text):
+                found.append(text)
+    except OSError:
+        return found, bool(found)
+    finally:
+        os.close(descriptor)
+    return found, True
+
+
+def devices_of(path: Path, devices: Path = BLOCK_DEVICES) -> frozenset[str] | None:
+    """Name the devices that a file stands on: partition, disk, controller, and what is below a volume. Blocks.
+
+    None where the file system doesn't say: in memory, over a network, or one that spans several disks.
+    """
+    try:
+        number = path.stat().st_dev
+    except OSError:
+        return None
+    return _names(devices / f"{os.major(number)}:{os.minor(number)}") or None
+
+
+def lines_about(lines: Iterable[str], devices: frozenset[str] | None) -> list[str]:
+    """Leave out the lines that name other devices, and only those; with None all lines count."""
+    return [line for line in lines if devices is None or not (named := set(_NAMES.findall(line))) or named & devices]
+
+
+def _names(link: Path) -> frozenset[str]:
+    """Name a device by all that stands in its path, and those it is made of."""
+    try:
+        found = link.resolve(strict=True)
+        below = list(found.glob("slaves/*"))
+    except OSError:
+        return frozenset()
+    return frozenset(found.parts).union(*map(_names, below))
