@@ -48,7 +48,7 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
 
 
 def _errors_of_disks_below(home: Path) -> tuple[list[str], bool]:
-    """Find what the kernel says of the disks that the home stands on, and whether that could be read. Blocks."""
+    """Return the kernel's errors for the disks under the home, and whether its log could be read. Blocks."""
     lines, is_readable = read_kernel_log(KERNEL_LOG)
     there = next((path for path in (home, *home.parents) if path.exists()), home)
     return lines_about(lines, devices_of(there)), is_readable
