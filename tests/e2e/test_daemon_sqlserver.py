@@ -1,4 +1,6 @@
-"""The daemon on a SQL Server that goes silent: nobody who is in notices, nobody unknown gets in, nothing piles up."""
+"""The daemon on a SQL Server that goes silent: connected clients notice nothing, unknown keys stay out,
+nothing piles up.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service where others put it: laid out as an App Service does, and as an image of a container."""
+"""The service as others deploy it: laid out like an App Service, and as a container image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups of a live service, brought back: keys, history, configuration; what was ended stays ended."""
+"""Backups of a live service, restored: keys, history, configuration; ended keys stay ended."""
 
 from __future__ import annotations
 

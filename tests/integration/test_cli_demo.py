@@ -1,4 +1,4 @@
-"""The demo: a whole service in one terminal, and nothing of it afterwards."""
+"""The demo: a whole service in one terminal, and nothing left afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeding and watching from the command line, against a real daemon: nothing lost, nothing repeated."""
+"""Publishing and watching from the command line, against a real daemon: nothing lost, nothing repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recording and playing from the command line, against real daemons: byte for byte, over kills and restarts."""
+"""Recording and replaying from the command line, against real daemons: byte for byte, across kills and restarts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The world in the terminal: flights, tmis, and a tail that begins with state."""
+"""The state in the terminal: flights, tmis, and a tail that begins with state."""
 
 from __future__ import annotations
 

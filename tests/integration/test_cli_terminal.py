@@ -1,4 +1,4 @@
-"""Live pictures and long work on a real terminal: keys, stop and continue, size, progress; and it is left as it was."""
+"""Live displays and long work on a real terminal: keys, suspend and resume, size, progress; and it is restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion as the shells ask for it: what is offered, in silence, never a key."""
+"""Completion as the shells request it: what is offered, silently, never a key."""
 
 from __future__ import annotations
 

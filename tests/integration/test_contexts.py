@@ -1,4 +1,4 @@
-"""Contexts: which service a command is for, by name; what works on a distant one; keys that are never shown."""
+"""Contexts: which service a command uses, by name; what works on a remote one; keys that are never shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.installation import RUN_SECONDS
 from support.live_daemon import LiveDaemon, live_daemon
+from support.preloaded import run_command
 
 pytestmark = pytest.mark.unmeasured
 
@@ -31,9 +33,10 @@ class User:
         self.environ = kept | {"XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
 
     def run(self, *words: str, given: str = "", code: int | None = 0, **more: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
+        done = None if given else run_command(words, self.environ | more, Path.cwd(), RUN_SECONDS)
+        done = done or subprocess.run(
             [sys.executable, "-m", "swimctl", *words], env=self.environ | more, input=given, text=True,
-            capture_output=True, timeout=60, check=False,
+            capture_output=True, timeout=RUN_SECONDS, check=False,
         )  # fmt: skip
         assert code is None or done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
         return done

@@ -1,4 +1,4 @@
-"""A process that has few file descriptors answers its operator however many connections stand before it."""
+"""A process with few file descriptors answers its operator however many connections are waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A history in whose place an older one was put: whoever resumes into what is lost is told, in each of the ways."""
+"""A history replaced by an older one: a client that resumes into the lost part is told, by each interface."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from support.disk.sdk_program import handle_events
 from support.http_client import Asker, Stream
 from support.live_daemon import LiveDaemon, live_daemon
 from support.wire_client import dial
@@ -24,7 +25,9 @@ async def test_resuming_into_a_history_that_was_replaced_is_a_gap_everywhere(tmp
         first = await asyncio.to_thread(daemon.put, ("flight.created", {"callsign": "DAL1", "flight_uid": 1}))
         before = await greeting(daemon, ask.key)
         copy(daemon, kept)
-        lost = await asyncio.to_thread(daemon.put, ("flight.created", {"callsign": "DAL2", "flight_uid": 2}))
+        lost = await asyncio.to_thread(daemon.put, ("flight.departed", {"callsign": "DAL2", "flight_uid": 2}))
+        program = daemon.url, ask.key, tmp_path / "resume.json", 1
+        assert await handle_events(*program) == ["DAL2"]
         await asyncio.to_thread(replace_history, daemon, kept)
 
         after = await greeting(daemon, ask.key)
@@ -41,6 +44,7 @@ async def test_resuming_into_a_history_that_was_replaced_is_a_gap_everywhere(tmp
                 assert (answer["gap"], answer["epoch"]) == (True, after["epoch"])
                 state = await client.until("state")
                 assert [flight["callsign"] for flight in state["data"]["flights"]] == ["DAL1"]
+        assert (await handle_events(*program))[0] == "gap", "the program's file has the epoch, too"
         new = await asyncio.to_thread(daemon.put, ("flight.created", {"callsign": "DAL3", "flight_uid": 3}))
         page = await asyncio.to_thread(ask.json, f"/events?after={after['last_event_id']}&epoch={after['epoch']}")
         assert (page["gap"], [event["id"] for event in page["events"]]) == (False, new)

@@ -1,4 +1,4 @@
-"""``swimctl explain`` against a real daemon: each answer produced in earnest."""
+"""``swimctl explain`` against a real daemon: each answer really produced."""
 
 from __future__ import annotations
 

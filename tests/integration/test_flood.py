@@ -1,4 +1,4 @@
-"""The benchmark of floods runs and tells what it is asked for. No time is asserted here: it prints figures."""
+"""The flood benchmark runs and prints what it is asked for. No time is asserted here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol end to end: a real daemon, and clients of a foreign make."""
+"""The protocol end to end: a real daemon, and third-party clients."""
 
 from __future__ import annotations
 

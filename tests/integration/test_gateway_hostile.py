@@ -1,4 +1,4 @@
-"""Raw sockets that break the rules. Whatever they do, a client that keeps them is served meanwhile."""
+"""Raw sockets that break the rules: well-behaved clients are served meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tier limits over real sockets: exact, whoever races."""
+"""Tier limits over real sockets: exact, even under races."""
 
 from __future__ import annotations
 

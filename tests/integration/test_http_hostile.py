@@ -1,4 +1,4 @@
-"""Plain HTTP as nobody should speak it, to a real daemon: a clear refusal each time, and nothing else moves."""
+"""Malformed plain HTTP to a real daemon: a clear refusal each time, and no side effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The world, history, streams and publishing over HTTP, on a real daemon."""
+"""State, history, streams and publishing over HTTP, on a real daemon."""
 
 from __future__ import annotations
 

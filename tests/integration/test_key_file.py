@@ -1,4 +1,4 @@
-"""A backup is moved over the key database while the daemon runs: it is read at once, and what ends a key is true."""
+"""A backup moved over the key database while the daemon runs is read at once, and ending a key works."""
 
 from __future__ import annotations
 

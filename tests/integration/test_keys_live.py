@@ -1,4 +1,4 @@
-"""Keys and living connections: what ends a key ends what it opened, and a database that is away ends nothing."""
+"""Keys and live connections: ending a key closes its connections, an unavailable database closes none."""
 
 from __future__ import annotations
 

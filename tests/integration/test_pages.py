@@ -1,4 +1,4 @@
-"""The pages as a daemon serves them: to whom, with what headers, and what the operator's page lets whom do."""
+"""The pages as a daemon serves them: to whom, with which headers, and who may do what on the operator's page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restart that nobody notices: the new process takes over while everybody goes on."""
+"""A restart that nobody notices: the new process takes over while all clients continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole programs, each a process of its own, as a consumer would write and run them."""
+"""Whole programs, each in its own process, as a consumer would write and run them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program asks for while its client runs: subscriptions, publishing, status."""
+"""What a program requests while its client runs: subscriptions, publishing, status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that come, go, resume and ask hold the naive fold of history, over kills and restarts of a real daemon."""
+"""Clients that come, go, resume and ask have the naive fold of history, across kills and restarts of a real daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restart under real supervisors, at a terminal and by nobody: it is never done before an outage."""
+"""A restart under real supervisors, at a terminal, and without either: it never causes an outage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS of our own: clients come in by it, and a certificate that is replaced on disk is shown without a restart."""
+"""TLS without a proxy: clients connect with it, and a certificate replaced on disk is used without a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``swimctl top`` and ``status --watch`` beside a real daemon, over its restarts."""
+"""``swimctl top`` and ``status --watch`` with a real daemon, across its restarts."""
 
 from __future__ import annotations
 

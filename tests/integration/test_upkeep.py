@@ -1,4 +1,4 @@
-"""What is taken away under a running daemon is made again, and no second daemon starts meanwhile."""
+"""Files removed under a running daemon are recreated, and no second daemon starts meanwhile."""
 
 from __future__ import annotations
 

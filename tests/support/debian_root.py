@@ -83,6 +83,9 @@ def debian_root(suite: str = SUITE) -> Iterator[DebianRoot]:
         for trusted in ("etc/hosts", "etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
             if Path("/", trusted).exists():
                 shutil.copy(Path("/", trusted), folder / trusted)
+        for settings in Path("/etc/apt/apt.conf.d").glob("*"):  # how this machine fetches packages
+            if "Acquire::" in settings.read_text("utf-8", "replace"):
+                shutil.copy(settings, folder / "etc" / "apt" / "apt.conf.d")
         root = DebianRoot(folder)
         tried = subprocess.run(root.words("true"), check=False, capture_output=True)
         if tried.returncode != 0:

@@ -36,9 +36,17 @@ def require_program(program: str, package: str) -> str:
 
 
 def apt_install(*packages: str) -> None:
-    """Install Debian packages if permitted; otherwise do nothing, and their users find them missing."""
+    """Install Debian packages where that may be done; else nothing happens, and who needs them finds them missing."""
+    problem = _installing(packages)
+    if problem is not None:
+        missing(problem)
+
+
+@cache
+def _installing(packages: tuple[str, ...]) -> str | None:
+    """Install packages, once in a process; return why they can't be had, if they can't."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return
+        return None
     environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for words in (("update", "-q"), ("install", "-y", "-q", "--no-install-recommends", *packages)):
         done = subprocess.run(
@@ -46,7 +54,8 @@ def apt_install(*packages: str) -> None:
         )
         if done.returncode != 0:
             problem = done.stderr.decode(errors="replace")[-200:]
-            missing(f"apt-get {words[0]} for {', '.join(packages)} failed: {problem}")
+            return f"apt-get {words[0]} for {', '.join(packages)} failed: {problem}"
+    return None
 
 
 @cache

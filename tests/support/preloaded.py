@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -29,6 +30,8 @@ HEAVY = (
     "rich.console",
 )  # fmt: skip
 END_SECONDS = 10.0
+_READ_WHEN_RUN = "SWIM_", "_SWIM", "XDG_"
+"""Variables that don't matter before the program begins."""
 
 
 class Preloaded:
@@ -92,14 +95,14 @@ def run_command(
 ) -> subprocess.CompletedProcess[str] | None:
     """Run a command in a fork of a process that has imported all commands; several at once have one each.
 
-    Returns None where a new process would be another one: it differs in more than ``PYTHONPATH`` and the product's own
-    variables from this process.
+    Returns None where a process started for it would be another one: where a library is preloaded, or the environment
+    differs from this process's in more than ``PYTHONPATH`` and what the program alone reads.
     """
-    mine = dict(os.environ)
-    changed = {name for name in mine.keys() | environ.keys() if mine.get(name) != environ.get(name)}
-    if not all(name == "PYTHONPATH" or name.startswith(("SWIM_", "_SWIM")) for name in changed - {"PYTHONWARNINGS"}):
+    changed = {name for name in os.environ.keys() | environ.keys() if os.environ.get(name) != environ.get(name)}
+    is_usual = all(name.startswith(_READ_WHEN_RUN) for name in changed - {"PYTHONPATH", "PYTHONWARNINGS"})
+    if "LD_PRELOAD" in environ or not is_usual:
         return None
-    start = {name: value for name, value in environ.items() if not name.startswith(("SWIM_", "_SWIM"))}
+    start = {name: value for name, value in environ.items() if not name.startswith(_READ_WHEN_RUN)}
     idle = _idle.setdefault(json.dumps(start, sort_keys=True), [])
     runner = idle.pop() if idle else _started(start)
     try:
@@ -148,7 +151,7 @@ class Request(TypedDict):
 
 
 def _be_the_command(request: Request) -> None:
-    from swimctl.app import run
+    from swimctl import __main__ as program
 
     out, err = request["files"]
     os.environ.clear()
@@ -159,12 +162,17 @@ def _be_the_command(request: Request) -> None:
         os.dup2(opened, number)
         os.close(opened)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = 70
+    sys.argv = [program.__file__, *request["words"]]
+    code = 1
     try:
-        code = run(request["words"])
+        program.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:  # noqa: BLE001 - told as the interpreter tells it
+        traceback.print_exc()
+    finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:
         os._exit(code)
 
 

@@ -41,7 +41,7 @@ def flight(number: int, **more: Any) -> dict[str, Any]:
 class BurstServer:
     """``url`` is the address for its only client, which it greets and subscribes automatically."""
 
-    def __init__(self, *, events: int = 0, flights: int = 0) -> None:
+    def __init__(self, *, events: int = 0, flights: int = 0, has_history: bool = False) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/"
         self._count = events
@@ -50,6 +50,8 @@ class BurstServer:
         self._link: socket.socket | None = None
         self._subscribed = threading.Event()
         self._finished = 0
+        self._history: list[bytes] | None = [] if has_history else None
+        """The frames of all events; kept where a client is to resume."""
         self._writing = threading.Lock()
         self._is_over = False
 
@@ -119,6 +121,11 @@ class BurstServer:
         self._send(link, frame(answer))
         if message.get("state") is True:
             self._send_state(link)
+        if self._history is not None and "after" in message:
+            after = int(message["after"].partition("-")[0]) - FIRST_MS
+            for chunk in _chunks(self._history[after + 1 :]):
+                self._send(link, chunk)
+            self._finished += 1
         self._link = link
         self._subscribed.set()
 
@@ -138,7 +145,10 @@ class BurstServer:
         number, self._next = self._next, self._next + 1
         timestamp = "2026-01-16T14:30:15.123Z"
         event = {"type": "flight.updated", "timestamp": timestamp, "id": f"{FIRST_MS + number}-0"}
-        return frame({**event, "data": flight(number, **more)})
+        made = frame({**event, "data": flight(number, **more)})
+        if self._history is not None:
+            self._history.append(made)
+        return made
 
     def _subscriber(self) -> socket.socket:
         """Wait until the client is subscribed."""
@@ -146,21 +156,25 @@ class BurstServer:
         assert self._link is not None, "it was set before"
         return self._link
 
-    def burst(self, *, cuts: bool = False) -> None:
-        """Send this many events at once, in the background, once the client is subscribed; ``cuts``: then drop it."""
-        frames = [self._event() for _ in range(self._count)]
-        chunks = [b"".join(frames[start : start + CHUNK_EVENTS]) for start in range(0, len(frames), CHUNK_EVENTS)]
-        threading.Thread(target=self._burst, args=(chunks, cuts), daemon=True).start()
+    def burst(self) -> None:
+        """Send this many events at once, in the background, once the client is subscribed."""
+        chunks = _chunks([self._event() for _ in range(self._count)])
+        threading.Thread(target=self._burst, args=(chunks,), daemon=True).start()
 
-    def _burst(self, chunks: list[bytes], cuts: bool) -> None:
+    def _burst(self, chunks: list[bytes]) -> None:
         link = self._subscriber()
         for chunk in chunks:
             self._send(link, chunk)
-        if cuts:
-            self._subscribed.clear()
-            link.shutdown(socket.SHUT_RDWR)
-            link.close()
         self._finished += 1
+
+    def burst_while_away(self) -> None:
+        """Cut the client; this many events happen, and it gets them when it resumes."""
+        for _ in range(self._count):
+            self._event()
+        link = self._subscriber()
+        self._subscribed.clear()
+        link.shutdown(socket.SHUT_RDWR)
+        link.close()
 
     def finished(self, count: int) -> bool:
         """Return True if this many bursts have been written."""
@@ -182,6 +196,10 @@ class BurstServer:
             data = {"connected_clients": 1, "uptime_seconds": 1, "last_event_id": self.newest}
             self._send(link, frame({"type": "system.heartbeat", "timestamp": "", "data": data}))
             time.sleep(min(left, every_seconds))
+
+
+def _chunks(frames: list[bytes]) -> list[bytes]:
+    return [b"".join(frames[start : start + CHUNK_EVENTS]) for start in range(0, len(frames), CHUNK_EVENTS)]
 
 
 def _read_frame(reader: Any) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""The documents say what the code does: each command, setting, message, code and check is in its page, and no other."""
+"""The documents match the code: each command, setting, message, code and check is in its page, and no others."""
 
 from __future__ import annotations
 

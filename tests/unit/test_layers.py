@@ -1,4 +1,4 @@
-"""The layers hold: in the code as it is; and the judge really fails on a tree that breaks them."""
+"""The layers hold in the code as it is, and the check fails on a tree that breaks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line of the log: readable, one line, quick."""
+"""A log line: readable, a single line, fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mypy is told to leave alone has its code and its reason on the line."""
+"""Everything mypy is told to ignore has its code and its reason on the line."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Ending(NamedTuple):
         return None
 
     def advice_seconds(self) -> Optional[float]:
-        """Return in how many seconds the server asks this client to reconnect; None: it did not say."""
+        """Return when the server asks this client to reconnect, in seconds from now; None: it did not say."""
         told = retry_ms(self.reason)
         if told is not None or self.error_code != RESTARTING or self.error_retry_ms is None:
             return told

@@ -11,7 +11,7 @@ import inspect
 import logging
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Tuple
 
 from swim_client.events import Event, decode, matches
 from swim_client.flights import FlightMirror
@@ -122,6 +122,13 @@ def count_arguments(handler: Handler, *, is_wildcard: bool) -> int:
     return max(required, min(len(positional), 3 if is_wildcard else 2))
 
 
+def _epoch_of(connected: Mapping[str, Any]) -> Optional[str]:
+    """Return the epoch in a ``connected`` message; None: the server named none."""
+    data = connected.get("data")
+    epoch = data.get("epoch") if isinstance(data, dict) else None
+    return epoch if isinstance(epoch, str) else None
+
+
 def _is_being_cancelled() -> bool:
     """Return True if the task that runs the handlers is cancelled, rather than something the handler awaited."""
     task = asyncio.current_task()
@@ -213,6 +220,10 @@ class Dispatcher:
         self._handlers = handlers
         self._flights = flights
         self._resume_file = resume_file
+        self._epoch = resume_file.epoch if resume_file is not None else None
+        """The epoch of ``handled``."""
+        self._epoch_now: Optional[str] = None
+        """The epoch of the events that are handled now."""
         self._on_connected = on_connected
         self._saving: Optional[asyncio.Future[None]] = None
         self._save_due: Optional[asyncio.TimerHandle] = None
@@ -245,9 +256,10 @@ class Dispatcher:
             except NotHandled:
                 return
         if kind == "connected":
+            self._epoch_now = _epoch_of(item.message)
             self._on_connected()
         if item.point is not None and item.point != self.handled:
-            self.handled = item.point
+            self.handled, self._epoch = item.point, self._epoch_now
             self._save_soon()
 
     def _save_soon(self) -> None:
@@ -261,11 +273,11 @@ class Dispatcher:
             return
         assert self._resume_file is not None and self.handled is not None, "saving was asked for"
         loop = asyncio.get_running_loop()
-        self._saving = loop.run_in_executor(None, self._save, self._resume_file, self.handled)
+        self._saving = loop.run_in_executor(None, self._save, self._resume_file, self.handled, self._epoch)
 
-    def _save(self, resume_file: ResumeFile, event_id: EventId) -> None:
+    def _save(self, resume_file: ResumeFile, event_id: EventId, epoch: Optional[str]) -> None:
         try:
-            resume_file.save(event_id)
+            resume_file.save(event_id, epoch)
         except OSError as error:
             _log.error("resume file %s can't be written: %s", resume_file.path, error)
 
@@ -276,4 +288,4 @@ class Dispatcher:
             await asyncio.wait({self._saving})
         resume_file = self._resume_file
         if resume_file is not None and self.handled is not None and self.handled != resume_file.saved:
-            self._save(resume_file, self.handled)
+            self._save(resume_file, self.handled, self._epoch)

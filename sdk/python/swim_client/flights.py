@@ -36,7 +36,10 @@ class FlightMirror(Mapping[Key, FlightEvent]):
     """
 
     def __init__(self, has_filters: Callable[[], bool], is_own_thread: Callable[[], bool] = lambda: False) -> None:
-        """Begin empty; ``is_own_thread`` says whether the calling thread applies messages, so can't wait for them."""
+        """Create an empty mirror.
+
+        ``is_own_thread`` says whether the calling thread applies the messages, and so can't wait for them.
+        """
         self._has_filters = has_filters
         self._is_own_thread = is_own_thread
         self._lock = threading.Lock()

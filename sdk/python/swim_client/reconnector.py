@@ -325,6 +325,8 @@ class ClientRun:
         self._inbox = Inbox(settings.max_queued_events, settings.max_queued_bytes)
         lost = None if resume_file is None else resume_file.fault
         self._progress = Progress(handled, is_enabled=settings.resume, lost=lost)
+        if resume_file is not None and handled == resume_file.saved:
+            self._progress.epoch = resume_file.epoch
         self._dispatcher = Dispatcher(
             self._inbox,
             handlers,

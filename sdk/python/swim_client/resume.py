@@ -47,7 +47,10 @@ class Progress:
     """What has arrived, and where to resume. Lives across connections."""
 
     def __init__(self, after: Optional[EventId] = None, *, is_enabled: bool = True, lost: Optional[str] = None) -> None:
-        """Begin after an event; with ``lost``, why its position is unknown, the stream begins with a gap."""
+        """Begin at a known position, or without one.
+
+        ``lost``: why the program no longer knows its position; the stream then begins with a gap.
+        """
         self.baseline = after
         self.point = after
         self.asked: Optional[EventId] = None
@@ -247,6 +250,8 @@ class ResumeFile:
         self.path = Path(path)
         self.saved: Optional[EventId] = None
         """What the file holds, as far as this process knows."""
+        self.epoch: Optional[str] = None
+        """The name of the order that ``saved`` belongs to; None: none is known, as in a file of an earlier version."""
         self.fault: Optional[str] = None
         """What was wrong with the file when it was read: where the program stood is not known any more."""
 
@@ -255,7 +260,7 @@ class ResumeFile:
 
         Raises ResumeFileError for a file that is not a resume file, and if none can be written there.
         """
-        self.fault = None
+        self.fault = self.epoch = None
         try:
             with self.path.open("rb") as file:
                 content = file.read(_MAX_BYTES)
@@ -284,6 +289,8 @@ class ResumeFile:
         if event_id is None:
             problem = "holds no last_event_id; remove it to begin with the live stream"
             raise ResumeFileError(str(self.path), problem)
+        epoch = document.get("epoch") if isinstance(document, dict) else None
+        self.epoch = epoch if isinstance(epoch, str) else None
         return event_id
 
     def _check_writable(self) -> None:
@@ -293,9 +300,12 @@ class ResumeFile:
         if not os.access(folder, os.W_OK):
             raise ResumeFileError(str(self.path), f"the folder {folder} can't be written to")
 
-    def save(self, event_id: EventId) -> None:
-        """Write the id; blocks until it is on disk. Raises OSError, leaving the file unchanged."""
-        text = json.dumps({"last_event_id": str(event_id), "crc32": _checksum(str(event_id))}) + "\n"
+    def save(self, event_id: EventId, epoch: Optional[str] = None) -> None:
+        """Write the id and its epoch; blocks until they are on disk. Raises OSError, leaving the file unchanged."""
+        document = {"last_event_id": str(event_id), "crc32": _checksum(str(event_id))}
+        if epoch is not None:  # earlier versions check the first two only
+            document.update(epoch=epoch, epoch_crc32=_checksum(f"{event_id} {epoch}"))
+        text = json.dumps(document) + "\n"
         descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".tmp", dir=self.path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -308,18 +318,23 @@ class ResumeFile:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        self.saved = event_id
+        self.saved, self.epoch = event_id, epoch
 
 
-def _checksum(last_event_id: str) -> str:
-    return f"{crc32(last_event_id.encode()):08x}"
+def _checksum(text: str) -> str:
+    return f"{crc32(text.encode()):08x}"
 
 
 def _fits(document: dict[str, object]) -> bool:
-    """Return True if the checksum is that of the id; an unreadable one counts as an earlier version's."""
+    """Return True if the checksums are those of the id and its epoch; a file of an earlier version has fewer."""
     if len(document) == 1 and "last_event_id" in document:
         return True
-    return document.get("crc32") == _checksum(str(document.get("last_event_id")))
+    event_id, epoch = document.get("last_event_id"), document.get("epoch")
+    if ("epoch" in document or "epoch_crc32" in document) and (
+        document.get("epoch_crc32") != _checksum(f"{event_id} {epoch}")
+    ):
+        return False
+    return document.get("crc32") == _checksum(str(event_id))
 
 
 def _keep_mode(descriptor: int, path: Path) -> None:

@@ -48,6 +48,8 @@ class ProxyProcess(msgspec.Struct, frozen=True):
     threads: int = 0
     descriptors: int | None = None
     """How many it may have open."""
+    parent: int = 0
+    """The pid of its parent."""
 
 
 class _Row(NamedTuple):
@@ -85,7 +87,7 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
     listening = {row.inode for row in rows if row.state == LISTENING}
     found = []
-    for process in psutil.process_iter(["name", "create_time", "num_threads"]):
+    for process in psutil.process_iter(["name", "create_time", "num_threads", "ppid"]):
         proxy = PROXY_PROGRAMS.get(process.info["name"] or "")
         if proxy is None:
             continue
@@ -96,7 +98,7 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
             found.append(
                 ProxyProcess(
                     process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening),
-                    process.info["num_threads"] or 0, _descriptors_of(process.pid),
+                    process.info["num_threads"] or 0, _descriptors_of(process.pid), process.info["ppid"] or 0,
                 )
             )  # fmt: skip
     return found

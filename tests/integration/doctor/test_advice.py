@@ -1,4 +1,4 @@
-"""What doctor advises harms nobody: it knows whose a process is, as whom and with what it was started."""
+"""Doctor's advice harms nobody: it knows whose a process is, and how it was started."""
 
 from __future__ import annotations
 

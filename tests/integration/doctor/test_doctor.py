@@ -1,4 +1,4 @@
-"""``swimctl doctor`` as people and scripts use it, on a real daemon that is well."""
+"""``swimctl doctor`` as people and scripts use it, on a healthy real daemon."""
 
 from __future__ import annotations
 

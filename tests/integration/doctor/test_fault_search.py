@@ -1,4 +1,4 @@
-"""A short run of the search for faults: nothing that doctor advises harms, and what it is shown it finds."""
+"""A short run of the search for faults: doctor finds them, and none of its advice does harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that nobody had foreseen: each is named, at its root, and nothing else is."""
+"""Faults that nobody had foreseen: each is reported at its root, and nothing else is."""
 
 from __future__ import annotations
 

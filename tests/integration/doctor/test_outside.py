@@ -1,4 +1,4 @@
-"""What doctor finds out from outside: of our service, and of doors that are not as they should be."""
+"""What doctor finds out from outside: about our service, and about faulty endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of faults that a daemon is made for: a provider of another user, a world that stands still, a full neighbour."""
+"""Faults with a daemon of their own: a provider of another user, a frozen feed, a full neighbour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latencies in buckets: never told too small, nor more than 1.6 % too large."""
+"""Latencies in buckets: never reported too small, nor more than 1.6 % too large."""
 
 from __future__ import annotations
 

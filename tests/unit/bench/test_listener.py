@@ -1,4 +1,4 @@
-"""A listening client of the crowd: frames in whatever pieces, events checked one by one."""
+"""A listening client: frames in pieces of any size, events checked one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every broker does, whatever stores its events."""
+"""The contract of every broker, whatever stores its events."""
 
 from __future__ import annotations
 

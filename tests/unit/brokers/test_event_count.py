@@ -1,4 +1,4 @@
-"""Events are counted beside all else: who asks does not wait for a large history."""
+"""Events are counted in the background: a request does not wait for a large history."""
 
 from __future__ import annotations
 

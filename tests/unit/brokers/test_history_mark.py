@@ -1,4 +1,4 @@
-"""The mark tells the newest committed id, whatever happened to its file."""
+"""The mark reports the newest committed id, whatever happened to its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls wait in the order in which they came, and no more of them than there is room for."""
+"""Calls wait in order of arrival, up to a limit."""
 
 from __future__ import annotations
 

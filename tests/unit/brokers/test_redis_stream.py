@@ -1,4 +1,4 @@
-"""Several nodes on one real Redis server, each with a broker of its own: what goes wrong between them is told."""
+"""Several nodes on one real Redis server, each with its own broker: what goes wrong between them is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rots in history is given to nobody, told to everybody, and known before it is asked for."""
+"""Damaged events are never delivered, always reported, and found before anybody asks for them."""
 
 from __future__ import annotations
 

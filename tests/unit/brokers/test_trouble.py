@@ -1,4 +1,4 @@
-"""An error tells of the disk or of the file's content, and the two are not mistaken for each other."""
+"""An error is due to the disk or to the file's content, and the two are never confused."""
 
 from __future__ import annotations
 

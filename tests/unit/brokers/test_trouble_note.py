@@ -16,7 +16,7 @@ from support.sources import eventually
 from swim_server.brokers import history_file
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.local import LocalBroker
-from swim_server.brokers.trouble_note import SHARED_MEMORY
+from swim_server.brokers.recovery.trouble_note import SHARED_MEMORY
 
 Start = Callable[..., Awaitable[LocalBroker]]
 

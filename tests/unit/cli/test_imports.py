@@ -1,4 +1,4 @@
-"""What commands import: what people wait for, before anything is done."""
+"""What commands import, as users wait for it before anything happens."""
 
 from __future__ import annotations
 

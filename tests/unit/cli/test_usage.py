@@ -1,4 +1,4 @@
-"""One voice for every mistake on the command line, one rule for exit codes, one style for every help text."""
+"""One wording for every mistake on the command line, one rule for exit codes, one style for every help text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream survives what the world does to it, and hands each event out once."""
+"""The stream survives every disturbance, and yields each event once."""
 
 from __future__ import annotations
 

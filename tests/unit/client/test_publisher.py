@@ -1,4 +1,4 @@
-"""Events are stored once each, in order, and reported when they are; whatever happens half-way."""
+"""Events are stored once each, in order, and then reported, whatever happens midway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dependency that fails is left alone for a while, then tried by one call."""
+"""A failing dependency is left alone for a while, then tried by a single call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long work in turns: others on the loop have theirs in between."""
+"""Long work in slices: other tasks on the loop run in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading: where files are looked for, what wins, what is told."""
+"""Loading: where files are looked for, what takes precedence, what is reported."""
 
 from __future__ import annotations
 

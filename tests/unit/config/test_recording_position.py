@@ -1,4 +1,4 @@
-"""Places in a recording: ids, times, lengths of time from its beginning."""
+"""Positions in a recording: ids, times, durations from its beginning."""
 
 from __future__ import annotations
 

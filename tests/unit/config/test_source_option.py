@@ -1,4 +1,4 @@
-"""Sources in one word."""
+"""Sources as values of an option."""
 
 from __future__ import annotations
 

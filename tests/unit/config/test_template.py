@@ -1,4 +1,4 @@
-"""The annotated swim.toml: every setting stands in it, and its defaults are true."""
+"""The annotated swim.toml: it has every setting, and its defaults are right."""
 
 from __future__ import annotations
 

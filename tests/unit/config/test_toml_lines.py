@@ -1,4 +1,4 @@
-"""On which line a key stands."""
+"""The line number of a key."""
 
 from __future__ import annotations
 

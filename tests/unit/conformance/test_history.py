@@ -1,4 +1,4 @@
-"""The scripted server's history: what a subscription is sent of it."""
+"""The scripted server's history: what a subscription receives."""
 
 from __future__ import annotations
 

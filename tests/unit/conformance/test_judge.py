@@ -1,4 +1,4 @@
-"""The judge finds what is wrong with a client, and nothing where all is right."""
+"""The judge finds what is wrong with a client, and nothing if all is well."""
 
 from __future__ import annotations
 

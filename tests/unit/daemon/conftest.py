@@ -1,4 +1,4 @@
-"""The gateway's rig, for what the daemon does with it."""
+"""The gateway's rig, for tests of the daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process behind says to the one that started it."""
+"""What a background process reports to the one that started it."""
 
 from __future__ import annotations
 

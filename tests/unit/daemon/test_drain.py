@@ -1,4 +1,4 @@
-"""Asking every client to come back, each at a moment of its own."""
+"""Asking every client to reconnect, each at its own time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What code this is."""
+"""The fingerprint of the code."""
 
 from __future__ import annotations
 

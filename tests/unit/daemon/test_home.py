@@ -1,4 +1,4 @@
-"""Where one installation keeps its state."""
+"""Where an installation keeps its state."""
 
 from __future__ import annotations
 

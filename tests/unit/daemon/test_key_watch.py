@@ -1,4 +1,4 @@
-"""Keys that end while they hold connections."""
+"""Keys that end while they have connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an event's id to its last write: when a sample is taken, and what is told of them."""
+"""From an event's id to its last write: when a sample is taken, and how samples are reported."""
 
 from __future__ import annotations
 

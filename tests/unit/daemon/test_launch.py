@@ -1,4 +1,4 @@
-"""By whom and how a process was started."""
+"""How a process was started, and by what."""
 
 from __future__ import annotations
 

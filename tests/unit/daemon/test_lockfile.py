@@ -1,4 +1,4 @@
-"""The lock is the kernel's, so it is never stale; the content tells who holds it."""
+"""The lock is the kernel's, so it is never stale; the content says who holds it."""
 
 from __future__ import annotations
 

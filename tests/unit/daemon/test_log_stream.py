@@ -1,4 +1,4 @@
-"""The log's file: rotates by size, follows a rename, and never fails whoever writes."""
+"""The log file: rotates by size, follows a rename, and never fails its writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How late the loop is."""
+"""The event loop's lag."""
 
 from __future__ import annotations
 

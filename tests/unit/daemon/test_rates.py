@@ -1,4 +1,4 @@
-"""Events a second, from a counter looked at once a second."""
+"""Events per second, from a counter sampled once a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the service is ready for clients, by what is expected of its sources and by its state."""
+"""Whether the service is ready for clients, depending on its sources and its state."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""What a configuration stands for, and the address that this machine dials."""
+"""The rules that a configuration stands for, and the address to connect to on this machine."""
 
 from __future__ import annotations
 
 import pytest
-from swim_server.config import TierConfig, TiersConfig
-from swim_server.daemon.rules import dialable_url, tier_limits
+from swim_server.config import PublishConfig, TierConfig, TiersConfig
+from swim_server.daemon.rules import dialable_url, publishing_rules, tier_limits
+from swim_server.protocol.channels import Catalogue
 from swim_server.streaming.admission import TierLimit
 
 
@@ -33,3 +34,8 @@ def test_limits_are_those_of_the_four_tiers() -> None:
         "partner": 7,
         "system": 10_000,
     }
+
+
+def test_limit_of_an_event_is_never_more_than_clients_can_be_sent() -> None:
+    assert publishing_rules(PublishConfig(max_event_bytes=1_000_000), Catalogue()).max_event_bytes == 65_535
+    assert publishing_rules(PublishConfig(max_event_bytes=2_000), Catalogue()).max_event_bytes == 2_000

@@ -1,4 +1,4 @@
-"""The diary of starts: bounded, and readable whatever happened to it."""
+"""The log of starts: bounded, and readable whatever happened to it."""
 
 from __future__ import annotations
 

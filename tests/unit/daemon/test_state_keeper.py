@@ -1,4 +1,4 @@
-"""The world is loaded beside the clients where that takes long, and what was folded is not folded again."""
+"""The state is loaded in the background if that takes long, and nothing is folded twice."""
 
 from __future__ import annotations
 

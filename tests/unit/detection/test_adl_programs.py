@@ -1,4 +1,4 @@
-"""Initiatives of the tables: every way from one state to another."""
+"""Initiatives in the tables: every transition from one state to another."""
 
 from __future__ import annotations
 

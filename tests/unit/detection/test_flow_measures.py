@@ -1,4 +1,4 @@
-"""Flow measures: what their list of now says of the one before."""
+"""Flow measures: what the current list says about the previous one."""
 
 from __future__ import annotations
 

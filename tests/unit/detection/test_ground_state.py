@@ -1,4 +1,4 @@
-"""Departures and arrivals, told as flights: what each report shows, and what has to be announced."""
+"""Departures and arrivals, as flights: what each report shows, and what has to be announced."""
 
 from __future__ import annotations
 

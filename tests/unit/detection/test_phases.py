@@ -1,4 +1,4 @@
-"""The phase of a flight, told from what it did and where it is."""
+"""The phase of a flight, from what it did and where it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An context whose facts are the test's."""
+"""A context whose facts are set by the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The archive that somebody who helps is given."""
+"""The support bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watch tells: what begins, becomes otherwise and ends, once each, with since when."""
+"""What a watch reports: what begins, changes and ends, once each, with its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts: observed once, with source and time; saved, and judged elsewhere as they were judged where they were seen."""
+"""Facts: observed once, with source and time; saved, and evaluated elsewhere with the same result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rests on what: the lowest broken check is told, once; what follows from it is folded under it."""
+"""What depends on what: the lowest broken check is reported once, with what follows from it."""
 
 from __future__ import annotations
 

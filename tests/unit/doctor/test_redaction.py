@@ -1,4 +1,4 @@
-"""No secret leaves in a bundle, and what is none stays readable."""
+"""No secret leaves in a bundle, and everything else stays readable."""
 
 from __future__ import annotations
 

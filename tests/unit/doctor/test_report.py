@@ -1,4 +1,4 @@
-"""What is chosen, what comes first, which exit code, and how it is written."""
+"""Selection, order, exit code and formats of a report."""
 
 from __future__ import annotations
 

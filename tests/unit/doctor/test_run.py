@@ -1,4 +1,4 @@
-"""How doctor's checks are run: side by side, on their ground, each within its time."""
+"""How doctor's checks are run: concurrently, after their dependencies, each within its time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine that has more to do than it can gets more time."""
+"""A busy machine gets more time."""
 
 from __future__ import annotations
 

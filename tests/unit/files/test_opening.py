@@ -1,4 +1,4 @@
-"""What others may have planted under a name is not opened."""
+"""Files that others may have planted under a name are not opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that is replaced is whole at every moment, on the disk when it is done, and still its owner's."""
+"""A replaced file is whole at every moment, on the disk when done, and still has its owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway for each test; what a test leaves behind is looked at when it ends."""
+"""A gateway for each test; what a test leaves behind is checked at its end."""
 
 from __future__ import annotations
 

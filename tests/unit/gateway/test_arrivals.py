@@ -1,4 +1,4 @@
-"""Connections that are not let in are bounded, and it is the silent ones that give way."""
+"""Connections not yet admitted are limited, and silent ones are dropped first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered and logged of connections that come and go."""
+"""What is recorded and logged about connections."""
 
 from __future__ import annotations
 

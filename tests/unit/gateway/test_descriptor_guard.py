@@ -1,4 +1,4 @@
-"""Accepting stops before the descriptors are used up, said once, and goes on when there is room."""
+"""Accepting stops before descriptors run out, is logged once, and resumes when there is room."""
 
 from __future__ import annotations
 

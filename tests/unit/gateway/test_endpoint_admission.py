@@ -1,4 +1,4 @@
-"""Who is let in, how many, and that each place is given back exactly once."""
+"""Who is admitted, how many, and that each slot is released exactly once."""
 
 from __future__ import annotations
 

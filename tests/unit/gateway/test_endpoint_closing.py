@@ -1,4 +1,4 @@
-"""How a connection ends: from either side, politely or not, and that it always ends."""
+"""How a connection ends: from either side, cleanly or not, and that it always ends."""
 
 from __future__ import annotations
 

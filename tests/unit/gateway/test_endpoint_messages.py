@@ -1,4 +1,4 @@
-"""What a client may send, in how many pieces, and what it is answered."""
+"""What a client may send, in how many pieces, and the answers."""
 
 from __future__ import annotations
 

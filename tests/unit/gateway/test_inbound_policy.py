@@ -1,4 +1,4 @@
-"""How much a client may ask, second by second, and how much nonsense it may send."""
+"""How many requests a client may send per second, and how many invalid messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that is gone leaves no object behind, and none that waits for the garbage collector."""
+"""A disconnected client leaves no object behind, not even for the garbage collector."""
 
 from __future__ import annotations
 

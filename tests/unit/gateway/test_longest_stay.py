@@ -1,4 +1,4 @@
-"""Clients that are connected for long are asked to connect anew, so that old processes of a proxy can end."""
+"""Clients connected for long are asked to reconnect, so that a proxy's old processes can end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Before a close with 1012, who can do something with it is told; a maximum in the query holds from the beginning."""
+"""Clients that asked for it are notified before a close with 1012; a maximum in the query applies from the start."""
 
 from __future__ import annotations
 

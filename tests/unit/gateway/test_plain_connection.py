@@ -1,4 +1,4 @@
-"""A connection that is served plain HTTP is held to its limits: of bytes, of time to come, of time to be read."""
+"""A plain HTTP connection has limits: bytes, time to arrive, time to be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor does at the gateway: its event reaches it alone, it counts against nobody, and it gives way."""
+"""Doctor at the gateway: only doctor receives its event, it counts against no limit, and it makes room for clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where clients come from, and what is remembered of refused ones."""
+"""Clients' addresses, and what is recorded about refused ones."""
 
 from __future__ import annotations
 

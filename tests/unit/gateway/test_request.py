@@ -1,4 +1,4 @@
-"""Where a request leads and which key it brings."""
+"""Which endpoint a request leads to, and which key it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ticket stands for its key once, and for a short while."""
+"""A ticket replaces its key once, and for a short time."""
 
 from __future__ import annotations
 

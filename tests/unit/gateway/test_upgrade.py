@@ -1,4 +1,4 @@
-"""The everyday request is read as the library reads it, and answered with the same bytes."""
+"""The usual request is parsed like the library does, and answered with the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue: at once while the slice lasts, then in order, a slice a turn."""
+"""The queue: at once within the time slice, then in order, one slice per turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The authenticator: what it remembers, how often it asks, and what it answers while it can't ask."""
+"""The authenticator: what it caches, how often it asks, and what it answers while it can't."""
 
 from __future__ import annotations
 

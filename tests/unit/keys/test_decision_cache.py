@@ -1,4 +1,4 @@
-"""What is remembered of keys, for how long, and what is pushed out."""
+"""What is cached about keys, for how long, and what is evicted."""
 
 from __future__ import annotations
 

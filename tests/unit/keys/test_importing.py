@@ -1,4 +1,4 @@
-"""Keys read from files: CSV, JSON, and everything that can be wrong with either."""
+"""Keys read from files: CSV, JSON, and every error in either."""
 
 from __future__ import annotations
 

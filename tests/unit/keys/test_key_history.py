@@ -1,4 +1,4 @@
-"""Why a key let nobody in at a moment of the past."""
+"""Why a key was not accepted at a time in the past."""
 
 from __future__ import annotations
 

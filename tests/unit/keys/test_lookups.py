@@ -1,4 +1,4 @@
-"""Lookups: once for each key, together in few queries."""
+"""Lookups: once per key, combined in few queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Throw-away keys: good for a while, bounded, and without a trace in the database."""
+"""Temporary keys: valid for a while, limited, and without a trace in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row that rots, or that somebody changes by hand, is told; it makes no key good that was ended."""
+"""A damaged or edited row is reported, and never revives an ended key."""
 
 from __future__ import annotations
 

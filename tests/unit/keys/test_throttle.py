@@ -1,4 +1,4 @@
-"""Failed attempts by address, and whose address it is."""
+"""Failed attempts by address, and which address counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live table as it stands on a screen of 80 columns, without colour."""
+"""The live table on a screen of 80 columns, without colour."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ UTC      EVENT        CALLSIGN FROM → TO     WHAT HAPPENED
 14:30:06 deleted      N1       -             gone
 14:30:07 system noti… -        -             hello
 {11 * NEWLINE}
-q quit   space hold   ? help"""
+q quit   space pause   ? help"""
     )
 
 
@@ -111,7 +111,7 @@ SWIM ○ connecting  {URL}
 UTC      EVENT        CALLSIGN FROM → TO     WHAT HAPPENED
 waiting for the first event …
 {16 * NEWLINE}
-q quit   space hold   ? help"""
+q quit   space pause   ? help"""
     )
 
 
@@ -214,7 +214,7 @@ def test_held_table_stays_while_events_go_on() -> None:
     model.apply(happened(9, "flight.departed", callsign="LATER"), 108)
     shown = screen(frame(model, 80, 24, 108, elapsed=1))
     assert "LATER" not in shown
-    assert shown.splitlines()[-1] == "held: q quit   space hold   ? help"
+    assert shown.splitlines()[-1] == "paused: q quit   space pause   ? help"
     model.press(" ")
     assert "LATER" in screen(frame(model, 80, 24, 108, elapsed=1))
 

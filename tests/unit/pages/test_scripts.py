@@ -1,4 +1,6 @@
-"""The map's own modules, run by node: its world is the server's world, and its filters and addresses are read right."""
+"""The map's own modules, run by Node.js: its state equals the server's, and it parses filters and addresses
+correctly.
+"""
 
 from __future__ import annotations
 

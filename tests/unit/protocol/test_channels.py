@@ -1,4 +1,4 @@
-"""Channels: which there are, what each selects, which was meant."""
+"""Channels: which exist, what each selects, which one a typo meant."""
 
 from __future__ import annotations
 

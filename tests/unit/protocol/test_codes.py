@@ -1,4 +1,4 @@
-"""Codes: those of the protocol, no others; and how a peer's value is shown."""
+"""Codes: those of the protocol and no others, and how a peer's value is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events: stamped once, encoded once."""
+"""Events: numbered once, encoded once."""
 
 from __future__ import annotations
 

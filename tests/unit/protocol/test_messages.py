@@ -1,4 +1,4 @@
-"""Messages: what clients may ask, how they may be wrong, what the server answers, to the letter."""
+"""Messages: valid and invalid requests of clients, and the server's exact answers."""
 
 from __future__ import annotations
 

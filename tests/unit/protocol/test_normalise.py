@@ -1,4 +1,4 @@
-"""What former providers write, as the wire has it."""
+"""What former providers write, converted to the wire format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The payload types: what they say is what the protocol's table says."""
+"""The payload types agree with the protocol's table."""
 
 from __future__ import annotations
 

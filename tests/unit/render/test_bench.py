@@ -1,4 +1,4 @@
-"""The figures of a measurement as labels and values, with an earlier one beside them."""
+"""The figures of a measurement as labels and values, compared with an earlier one."""
 
 from __future__ import annotations
 

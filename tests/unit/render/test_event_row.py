@@ -1,4 +1,4 @@
-"""One event as one line, whatever is in it."""
+"""One event as one line, whatever it contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of thousands of rows: the same picture as the small ones, only sooner."""
+"""Tables of thousands of rows look like small ones, only faster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting before the next connection: backoff, jitter, and what a server advises."""
+"""Waiting before reconnecting: backoff, jitter, and the server's advice."""
 
 from __future__ import annotations
 

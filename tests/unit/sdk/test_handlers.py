@@ -1,4 +1,4 @@
-"""Handlers: which are called, with what, and that none can stop the stream."""
+"""Handlers: which are called, with which arguments, and that none can stop the stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounded way from the network to the handlers."""
+"""The bounded queue from the network to the handlers."""
 
 from __future__ import annotations
 

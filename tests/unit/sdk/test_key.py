@@ -1,4 +1,4 @@
-"""A key is shown to the server and to nobody else."""
+"""A key is sent to the server and to nobody else."""
 
 from __future__ import annotations
 

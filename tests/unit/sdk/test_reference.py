@@ -1,4 +1,4 @@
-"""The reference of the Python SDK: every public name says what it is, and both faces have the same names."""
+"""The reference of the Python SDK: every public name is documented, and both clients have the same names."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from swim_client.errors import ResumeFileError
@@ -92,3 +94,42 @@ def test_saving_keeps_the_mode(tmp_path: Path) -> None:
     path.chmod(0o640)
     file.save(EventId(2, 0))
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_epoch_is_kept_with_the_id(tmp_path: Path) -> None:
+    ResumeFile(tmp_path / "resume.json").save(ID, "0a1b2c3d")
+    file = ResumeFile(tmp_path / "resume.json")
+    assert (file.load(), file.epoch, file.fault) == (ID, "0a1b2c3d", None)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"last_event_id": "1768573815123-4"}', '{"last_event_id": "1768573815123-4", "crc32": "CRC"}']
+)
+def test_a_file_of_an_earlier_version_has_no_epoch(tmp_path: Path, content: str) -> None:
+    (tmp_path / "resume.json").write_text(content.replace("CRC", f"{crc32(str(ID).encode()):08x}"))
+    file = ResumeFile(tmp_path / "resume.json")
+    assert (file.load(), file.epoch, file.fault) == (ID, None, None)
+
+
+def test_an_earlier_version_finds_the_checksum_that_it_knows(tmp_path: Path) -> None:
+    ResumeFile(tmp_path / "resume.json").save(ID, "0a1b2c3d")
+    document = json.loads((tmp_path / "resume.json").read_text())
+    assert document["crc32"] == f"{crc32(document['last_event_id'].encode()):08x}"
+
+
+def test_no_flipped_bit_is_another_place(tmp_path: Path) -> None:
+    path = tmp_path / "resume.json"
+    ResumeFile(path).save(ID, "0a1b2c3d")
+    content, elsewhere = path.read_bytes(), []
+    for bit in range(len(content) * 8):
+        rotten = bytearray(content)
+        rotten[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(rotten)
+        file = ResumeFile(path)
+        try:
+            found = file.load()
+        except ResumeFileError:
+            continue
+        if (found, file.epoch) not in {(ID, "0a1b2c3d"), (ID, None)} and file.fault is None:
+            elsewhere.append((bit, found, file.epoch))
+    assert elsewhere == []

@@ -1,4 +1,4 @@
-"""The way of an event into an ``async for`` loop."""
+"""The path of an event into an ``async for`` loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which centre and FIR a place lies in."""
+"""The centre and FIR of a place."""
 
 from __future__ import annotations
 

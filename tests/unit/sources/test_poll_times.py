@@ -1,4 +1,4 @@
-"""The rhythm in which a feed is asked."""
+"""The interval at which a feed is polled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a source publishes and how it tells."""
+"""How a source publishes and reports."""
 
 from __future__ import annotations
 

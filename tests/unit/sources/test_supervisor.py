@@ -1,4 +1,4 @@
-"""Sources run on their own: one that fails is started again and disturbs no other."""
+"""Sources run independently: one that fails is restarted and disturbs no other."""
 
 from __future__ import annotations
 

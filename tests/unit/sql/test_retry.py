@@ -1,4 +1,4 @@
-"""What is repeated, for how long, and with which pauses."""
+"""What is retried, for how long, and with which pauses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the drivers of SQL Server say: the texts are theirs, as they were seen."""
+"""What SQL Server's drivers report: the texts are theirs, as observed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What no source tells of any more goes by an event, never silently."""
+"""An entry that no source reports any more is ended by an event, never silently."""
 
 from __future__ import annotations
 

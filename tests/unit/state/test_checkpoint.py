@@ -1,4 +1,4 @@
-"""A checkpoint gives the same world back, or says that it is none."""
+"""A checkpoint restores the same state, or is recognised as invalid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a state are messages that every client can take."""
+"""Parts of a state are messages that every client accepts."""
 
 from __future__ import annotations
 

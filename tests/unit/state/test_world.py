@@ -1,4 +1,4 @@
-"""The world is exactly the fold of all events, whatever they tell."""
+"""The state is exactly the fold of all events, whatever they contain."""
 
 from __future__ import annotations
 

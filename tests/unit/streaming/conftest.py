@@ -1,4 +1,4 @@
-"""A rig for each test; at its end nothing may have failed unseen."""
+"""A rig for each test; at its end nothing may have failed unnoticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids of another order of events than the stored one can't be compared: who resumes with one is told of a gap."""
+"""Ids of another epoch can't be compared: a client that resumes with one is told of a gap."""
 
 from __future__ import annotations
 

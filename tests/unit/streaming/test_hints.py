@@ -1,4 +1,4 @@
-"""Hints: what of a client's filters can match nothing known."""
+"""Hints: filter values that match nothing known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub: who gets which events, in which order, in how many writes."""
+"""The hub: who receives which events, in which order, in how many writes."""
 
 from __future__ import annotations
 

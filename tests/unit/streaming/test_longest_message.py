@@ -1,4 +1,4 @@
-"""No client is sent a longer message than it can take: neither what all must be able to take, nor what it asked for."""
+"""No client is sent a longer message than it accepts: neither the common limit nor its own is exceeded."""
 
 from __future__ import annotations
 

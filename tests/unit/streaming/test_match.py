@@ -1,4 +1,4 @@
-"""One event and the groups it is held against."""
+"""One event and the groups it is matched with."""
 
 from __future__ import annotations
 

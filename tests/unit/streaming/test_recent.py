@@ -1,4 +1,4 @@
-"""The newest events in memory: a stretch without holes that ends at the last one."""
+"""The newest events in memory: a range without holes that ends at the last one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client asks while history is looked into waits; with too much of it, the client isn't read."""
+"""A client's requests wait while history is read; with too many of them, reading from the client stops."""
 
 from __future__ import annotations
 

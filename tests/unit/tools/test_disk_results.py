@@ -1,4 +1,4 @@
-"""A long run of a disk harness that was broken off is gone on with."""
+"""An interrupted long run of a disk harness can be continued."""
 
 from __future__ import annotations
 

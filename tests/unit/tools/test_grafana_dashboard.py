@@ -1,4 +1,4 @@
-"""The Grafana dashboard is what its tool makes, and its panels don't lie on each other."""
+"""The Grafana dashboard is what its tool generates, and its panels don't overlap."""
 
 from __future__ import annotations
 

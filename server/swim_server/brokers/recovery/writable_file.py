@@ -22,10 +22,10 @@ from swim_server.brokers.opening import Known, take_stock
 from swim_server.brokers.origin import Identity
 from swim_server.brokers.recovery.restoring import Restoring
 from swim_server.brokers.recovery.second_look import find_damage
+from swim_server.brokers.recovery.trouble_note import TroubleNote
 from swim_server.brokers.retention import Pruner, Retention
 from swim_server.brokers.storing import StoredTypes
 from swim_server.brokers.trouble import DiskTrouble, HistoryDamaged, is_damage, unavailable
-from swim_server.brokers.trouble_note import TroubleNote
 from swim_server.concurrency.clock import Clock
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import MAX_MILLISECONDS, ZERO

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.recovery.trouble_note import folder_for_notes
 from swim_server.brokers.retention import Retention
-from swim_server.brokers.trouble_note import folder_for_notes
 from swim_server.config import parse_duration
 from swim_server.daemon.rules import tier_limits
 from swim_server.errors import ExitKind, OperatorError

@@ -57,8 +57,8 @@ async def check_capacity(context: DoctorContext) -> Answer:
     here = await proxies_here(context)
     mine = [each for each in here or () if each.connections]
     if mine:
-        proxy = max(mine, key=lambda each: each.connections).proxy
-        processes = [each for each in here or () if each.proxy == proxy]
+        processes = one_installation(here or (), max(mine, key=lambda each: each.connections))
+        proxy = processes[0].proxy
         return judge(proxy, sum(each.connections for each in processes), room_here(proxy, processes))
     peer = await busiest_proxy(context)
     if peer is None:
@@ -67,6 +67,12 @@ async def check_capacity(context: DoctorContext) -> Answer:
     if name is None:
         return skip(EXPECTED, f"what stands at {peer.address} does not name itself, by Server header or otherwise")
     return judge(name, peer.connections, room_elsewhere(name))
+
+
+def one_installation(processes: Sequence[ProxyProcess], one: ProxyProcess) -> list[ProxyProcess]:
+    """Choose the processes that belong to one: its parent and its siblings. Others may serve other sites."""
+    family = {one.pid, one.parent} if one.parent > 1 else {one.pid}
+    return [each for each in processes if each.proxy == one.proxy and (each.pid in family or each.parent in family)]
 
 
 def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> ProxyLimits | None:

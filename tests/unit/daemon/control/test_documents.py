@@ -1,4 +1,4 @@
-"""The documents of the control socket: what older and newer processes send each other is read."""
+"""The documents of the control socket: older and newer processes understand each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The methods of the control socket: what they answer, and what they refuse with which words."""
+"""The methods of the control socket: what they answer, and what they refuse in which words."""
 
 from __future__ import annotations
 

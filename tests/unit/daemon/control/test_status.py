@@ -1,4 +1,4 @@
-"""What status tells of a source, and of how the process was started."""
+"""What status shows about a source, and about how the process was started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doctor's report becomes a verdict; whatever it writes, there is one."""
+"""Doctor's report becomes a verdict, whatever doctor prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""May I restart now? The worst of the reasons is the answer, and every reason is told."""
+"""May I restart now? The worst reason is the answer, and every reason is given."""
 
 from __future__ import annotations
 

@@ -12,11 +12,12 @@ from swim_server.config import Config, ServerConfig
 from swim_server.daemon.control.documents.diagnostics import PeerTally
 
 from swimctl.doctor.check import Answer
-from swimctl.doctor.checks.front.capacity import judge, room_here
+from swimctl.doctor.checks.front.capacity import judge, one_installation, room_here
 from swimctl.doctor.checks.front.endpoint import CHECKS
 from swimctl.doctor.checks.front.proxy import LINES, judge_oldest, judge_processes
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit
+from swimctl.doctor.probes.idle_connection import _longer_timeouts
 from swimctl.doctor.probes.kernel_sockets import ProxyProcess
 from swimctl.doctor.probes.plain_http import proxy_in
 from swimctl.doctor.probes.public_endpoint import Certificate, Visit
@@ -370,3 +371,18 @@ async def test_proxy_elsewhere_is_known_by_its_header(
 async def test_without_connections_through_a_proxy_there_is_no_room_to_judge(service: ServiceExamination) -> None:
     service.known |= {"kernel.proxy-processes": None}
     assert (await about(service, "capacity", visited())).status == "skip"
+
+
+def test_hint_about_quiet_connections_names_each_proxy_s_setting() -> None:
+    settings = dict(each.split(": ", 1) for each in _longer_timeouts(120).split("; ") if ": " in each)
+    assert settings.keys() == {"nginx", "Apache", "HAProxy", "lighttpd", "Varnish"}
+    assert all("120" in each for each in settings.values()), settings
+
+
+def test_processes_of_another_nginx_give_this_one_no_room() -> None:
+    master, other = ProxyProcess(10, "nginx", NOW, 0, True, parent=1), ProxyProcess(20, "nginx", NOW, 0, True, parent=1)
+    ours = [ProxyProcess(pid, "nginx", NOW, 150, True, 1, 1024, 10) for pid in (11, 12)]
+    theirs = [ProxyProcess(pid, "nginx", NOW, 0, True, 1, 1024, 20) for pid in (21, 22, 23)]
+    assert one_installation([master, *ours, other, *theirs], ours[0]) == [master, *ours]
+    single = ProxyProcess(30, "lighttpd", NOW, 9, True, 1, 1024, 1)
+    assert one_installation([master, single, ProxyProcess(31, "lighttpd", NOW, 9, True, parent=1)], single) == [single]

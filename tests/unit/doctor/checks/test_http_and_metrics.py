@@ -1,4 +1,4 @@
-"""What is concluded from an answer over plain HTTP, and from when the metrics were read."""
+"""What doctor concludes from an answer over plain HTTP, and from when the metrics were read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytecode that is not its source's, and packages that somebody edited: looked for with ``--deep``."""
+"""Bytecode that does not match its source, and edited packages: looked for with ``--deep``."""
 
 from __future__ import annotations
 

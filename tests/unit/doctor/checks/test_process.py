@@ -1,4 +1,4 @@
-"""What doctor concludes about lock, port, limits, memory, loop and deaths."""
+"""What doctor concludes about lock, port, limits, memory, loop and kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doctor holds clients against the newest version of the SDK, which is a distribution of its own."""
+"""Doctor compares clients with the newest version of the SDK, which is a separate distribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State held against the fold of what history tells."""
+"""The state compared with the fold of history's events."""
 
 from __future__ import annotations
 

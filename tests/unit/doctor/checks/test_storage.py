@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fake_examination import FakeExamination, status_document
@@ -82,3 +83,32 @@ async def test_kernel_and_daemon_both_tell_of_a_disk_that_errs(
     answer = await storage.disk_does_not_err(context)
     assert answer.status == status
     assert (f"{failures} failed commits" in (answer.observed or "")) == (status != "fail")
+
+
+@pytest.mark.parametrize(
+    ("history", "status", "observed"),
+    [
+        ({}, "ok", "not checked completely yet"),
+        ({"checked_at": 1.0}, "ok", "read through"),
+        ({"trouble": "disk I/O error"}, "fail", "disk I/O error"),
+        ({"rotten": 2}, "fail", "2 stretches"),
+        ({"damaged_files": ["history.db.damaged-1", "history.db.damaged-2"]}, "warn", "history.db.damaged-1"),
+    ],
+    ids=["young", "checked", "trouble", "rotten", "set-aside"],
+)
+async def test_history_is_judged_by_what_it_knows_of_itself(
+    context: FakeExamination, history: dict[str, Any], status: str, observed: str
+) -> None:
+    context.answers["status"] = status_document(history=history)
+    answer = await storage.history_is_sound(context)
+    assert (answer.status, observed in (answer.observed or "")) == (status, True)
+
+
+@pytest.mark.parametrize(("waiting", "status"), [([], "ok"), ([7, 8], "fail")])
+async def test_keys_that_are_ended_in_memory_alone_are_named(
+    context: FakeExamination, waiting: list[int], status: str
+) -> None:
+    context.answers["status"] = status_document(keys={"not_stored": waiting})
+    answer = await storage.endings_are_stored(context)
+    assert answer.status == status
+    assert all(str(key) in (answer.observed or "") for key in waiting)

@@ -1,4 +1,4 @@
-"""What is read of ``/proc``, also of one that nobody would believe."""
+"""What is read from ``/proc``, even from an implausible one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames are found however their bytes come, and nothing is lost or changed."""
+"""Frames are found however their bytes arrive, and nothing is lost or changed."""
 
 from __future__ import annotations
 

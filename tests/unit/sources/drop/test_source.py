@@ -1,4 +1,4 @@
-"""The drop folder: which files are taken in which order, and what becomes of bad lines."""
+"""The drop folder: which files are read in which order, and what happens to bad lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An entry of the event file as an event, and the name by which it is known again."""
+"""An entry of the event file as an event, and the id by which it is recognised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What writers do to the event file, and what becomes of the events in it."""
+"""What writers do to the event file, and what happens to the events in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever stands around them, the well-formed objects are found, in order; the rest is given back."""
+"""Well-formed objects are found in order, whatever surrounds them; the rest is returned."""
 
 from __future__ import annotations
 

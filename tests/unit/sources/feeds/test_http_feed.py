@@ -1,4 +1,4 @@
-"""What comes over HTTP, before anybody looks into it."""
+"""HTTP responses, before their content is examined."""
 
 from __future__ import annotations
 

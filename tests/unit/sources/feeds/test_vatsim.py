@@ -1,4 +1,4 @@
-"""The VATSIM source: when it asks, what it remembers, what it tells."""
+"""The VATSIM source: when it asks, what it remembers, what it reports."""
 
 from __future__ import annotations
 

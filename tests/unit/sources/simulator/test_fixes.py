@@ -1,4 +1,6 @@
-"""What the simulator invents may stand on any screen: names come from a list that was read, letters are looked over."""
+"""What the simulator invents can be shown anywhere: names come from a reviewed list, letter combinations are
+checked.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that don't end where they first filed: invented, and told by detection as they were."""
+"""Flights that don't end at their first filed destination: simulated, and detected as they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ``explain`` action: what a client is told of its own connection."""
+"""The ``explain`` action: what a client learns about its own connection."""
 
 from __future__ import annotations
 

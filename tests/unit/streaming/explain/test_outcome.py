@@ -1,4 +1,4 @@
-"""What became of an event for a connection: one test for each answer, and all of them held against what was sent."""
+"""What happened to an event for a connection: one test per answer, all compared with what was sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of connections: subscriptions, lags and ends; and how little of it is kept."""
+"""What is recorded about connections: subscriptions, lags and ends; and how little is kept."""
 
 from __future__ import annotations
 

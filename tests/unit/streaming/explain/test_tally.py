@@ -1,4 +1,4 @@
-"""What a subscription would have been sent, and what stopped the rest."""
+"""What a subscription would have received, and what excluded the rest."""
 
 from __future__ import annotations
 

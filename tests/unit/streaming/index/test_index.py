@@ -1,4 +1,4 @@
-"""The index finds every group that an event passes: held against a matcher that looks at all of them."""
+"""The index finds every group that an event matches, compared with a matcher that tries all of them."""
 
 from __future__ import annotations
 
