@@ -25,16 +25,19 @@ class Damage(msgspec.Struct, frozen=True):
 
 def damages(installation: Installation, foreign: Installation) -> Iterator[Damage]:
     """Return all damages."""
-    for file in (home_files.HISTORY, home_files.MARK, home_files.WITNESS, home_files.KEYS):
+    for file in (home_files.HISTORY, home_files.MARK, home_files.WITNESS, home_files.INSTALLATION, home_files.KEYS):
         yield from _of_one_file(file, installation.stopped, is_killed=False)
     state = next(name for name in installation.killed if name.startswith(home_files.SOURCE_STATE))
     for file in (home_files.HISTORY_LOG, home_files.HISTORY, state):
         yield from _of_one_file(file, installation.killed, is_killed=True)
     stopped = installation.stopped
-    for name in (home_files.HISTORY, home_files.MARK, home_files.WITNESS):
+    for name in (home_files.HISTORY, home_files.MARK, home_files.WITNESS, home_files.INSTALLATION):
         others = {**stopped, name: foreign.stopped[name]}
         yield Damage(f"{name} of another installation", others, sent=frozenset(foreign.ledger.sent))
-        yield Damage(f"{name} older", {**stopped, name: installation.older[name]})
+        if name != home_files.INSTALLATION:
+            yield Damage(f"{name} older", {**stopped, name: installation.older[name]})
+    others = {**_without(stopped, *_HISTORY_FILES), **_of_history(foreign.stopped)}
+    yield Damage("all of history from another installation", others, sent=frozenset(foreign.ledger.sent))
     yield Damage(
         "history, log and mark older", {**_without(stopped, *_HISTORY_FILES[:3]), **_chosen(installation.older)}
     )
@@ -45,6 +48,10 @@ def damages(installation: Installation, foreign: Installation) -> Iterator[Damag
 
 def _chosen(files: Files) -> Files:
     return {name: files[name] for name in _HISTORY_FILES[:3] if name in files}
+
+
+def _of_history(files: Files) -> Files:
+    return {name: files[name] for name in _HISTORY_FILES if name in files}
 
 
 def _of_one_file(file: str, files: Files, *, is_killed: bool) -> Iterator[Damage]:

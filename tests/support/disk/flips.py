@@ -58,6 +58,8 @@ def aims(installation: Installation) -> list[Aim]:
         _whole("history log", home_files.HISTORY_LOG, killed, 12, is_killed=True),
         _whole("mark", home_files.MARK, stopped, 4),
         _whole("mark", home_files.MARK, killed, 4, is_killed=True),
+        _whole("witness", home_files.WITNESS, stopped, 2),
+        _whole("installation", home_files.INSTALLATION, stopped, 2),
         _whole("keys", home_files.KEYS, stopped, 10),
         Aim("key row", home_files.KEYS, False, key_rows(stopped), 10),
         _whole("drop state", state, killed, 6, is_killed=True),

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HISTORY, HISTORY_LOG, MARK = "home/history.db", "home/history.db-wal", "home/history.mark"
-WITNESS = "home/history.witness"
+WITNESS, INSTALLATION = "home/history.witness", "home/installation"
 KEYS = "home/swim.db"
 SOURCE_STATE = "home/sources"
 RESUME_FILE, RECORDING, PLAYED = "resume.json", "evening.swim", "morning.swim"
