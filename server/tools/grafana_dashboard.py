@@ -65,7 +65,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         Panel("HTTP requests by status", (
             (f"sum by (status) (rate(swim_http_requests_total{PICK}[$__rate_interval]))", "{{status}}"),
         ), unit="reqps"),
-        Panel("HTTP requests in hand", ((f"sum(swim_http_requests_in_hand{PICK})", "in hand"),)),
+        Panel("HTTP requests in progress", ((f"sum(swim_http_requests_in_progress{PICK})", "in progress"),)),
         Panel("Subscription groups", ((f"sum(swim_subscription_groups{PICK})", "groups"),)),
         Panel("Readiness", ((f"min by (check) (swim_ready_check{PICK})", "{{check}}"),), text="1: holds."),
     )),

@@ -76,8 +76,8 @@ def check(context: typer.Context, file: File = None, as_json: Json = False) -> N
     except BrokerUnavailable as error:
         raise CommandFailed(error.reason, "the disk or its driver has a problem: see dmesg") from None
     document = {**msgspec.to_builtins(report), "sound": report.is_sound}
-    labels = [(LABELS.get(name, name), value) for name, value in document.items() if name != "rotten"]
-    labels += [("damaged event", event_id) for event_id in report.rotten[:SHOWN]]
+    labels = [(LABELS.get(name, name), value) for name, value in document.items() if name != "damaged_events"]
+    labels += [("damaged event", event_id) for event_id in report.damaged_events[:SHOWN]]
     invocation.output(as_json=as_json).details(labels, document)
     if not report.is_sound:
         messages = invocation.messages()

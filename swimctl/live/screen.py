@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 QUIT_KEYS = frozenset("qQ\x1b\x04")
 """q, Escape and Ctrl-D."""
 SIZE_SECONDS = 0.25
-"""How often it is looked whether the terminal has another size, while keys are waited for."""
+"""How often the terminal's size is checked while waiting for keys."""
 
 
 class Screen:

@@ -28,7 +28,7 @@ NAGIOS_CODES = {"OK": 0, "WARNING": 1, "CRITICAL": 2, "UNKNOWN": 3}
 def picture(report: Report, *, is_screen: bool = False) -> RenderableType:
     """Lay out a report for people: problems first, with what to type; then one line per area.
 
-    Commands are one line each, however long, as they are to be pasted; on a screen that would cut them they are folded.
+    Each command is one line, however long, so that it can be pasted; on a screen that would cut it, it is folded.
     """
     problems = report.problems
     parts: list[RenderableType] = [_headline(report), Text()]

@@ -162,7 +162,7 @@ def test_suite_passes_on_every_python_that_is_named(version: str) -> None:
 
 LISTENER = """
 import sys
-from swim_client import SWIMClient
+from swim_client import SWIMClient, sync
 
 client = SWIMClient()
 seen = []
@@ -175,6 +175,10 @@ def on_event(event, timestamp):
 
 client.subscribe(["flight.*"])
 client.run()
+with sync.SWIMClient() as plain:
+    for event in plain.events(["flight.*"]):
+        seen.append(event.type)
+        break
 import websockets
 print("%d.%d" % sys.version_info[:2], websockets.__version__, *seen)
 """
@@ -201,4 +205,4 @@ def test_sdk_listens_on_its_oldest_and_newest_python_and_websockets(
         shown = python.run("env", *given, own, "-c", LISTENER, seconds=60).split()
         assert shown[0] == version
         assert websockets in ("websockets", f"websockets=={shown[1]}")
-        assert [each.partition(".")[0] for each in shown[-3:]] == ["flight"] * 3
+        assert [each.partition(".")[0] for each in shown[-4:]] == ["flight"] * 4

@@ -18,8 +18,6 @@ from support.live_daemon import LiveDaemon, await_true, comes_true, live_daemon
 from support.packages import require_program
 from support.wire_client import dial
 
-pytestmark = pytest.mark.unmeasured
-
 FOLDER = Path(__file__).parents[2] / "config" / "prometheus"
 
 

@@ -23,8 +23,6 @@ from swim_server.protocol.schema.asyncapi import asyncapi_document
 from swim_server.protocol.schema.components import event_types
 from swim_server.protocol.schema.openapi import openapi_document
 
-pytestmark = pytest.mark.unmeasured
-
 ASYNCAPI_SPECS = "6.11.1"
 DOCUMENT = asyncapi_document(Catalogue(), None)
 

@@ -13,8 +13,6 @@ from support.installation import RUN_SECONDS
 from support.live_daemon import LiveDaemon, live_daemon
 from support.preloaded import run_command
 
-pytestmark = pytest.mark.unmeasured
-
 SUPPORT = Path(__file__).parents[1]
 
 

@@ -13,8 +13,6 @@ import pytest
 from support.daemon import Daemon
 from support.documents import code_in, document
 
-pytestmark = pytest.mark.unmeasured
-
 ENDS = "until Ctrl-C"
 LINE_SECONDS = 60
 

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from support.daemon import Daemon, running_daemon
 
-pytestmark = pytest.mark.unmeasured
-
 EMITTED: list[dict[str, Any]] = [
     {"type": "tmi.program.published", "data": {"program_id": 7, "airport": None, "airports": ["EG**", "LSZH"]}},
     {"type": "ctp_slot_assigned", "callsign": "BAW1", "slot": "1200"},

@@ -14,8 +14,6 @@ from support.live_daemon import LiveDaemon, comes_true, live_daemon
 from support.wire_client import WireClient, dial
 from websockets.frames import Opcode
 
-pytestmark = pytest.mark.unmeasured
-
 CONFIG = """
 [server]
 heartbeat_seconds = 0.5

@@ -13,8 +13,6 @@ import pytest
 from support.live_daemon import LiveDaemon, live_daemon
 from support.packages import require_npm_package, require_program
 
-pytestmark = pytest.mark.unmeasured
-
 CLIENT = Path(__file__).parents[1] / "support/node_client.cjs"
 SECONDS = 40
 

@@ -17,8 +17,6 @@ import pytest
 from support.http_client import Asker, Stream, head, raw
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 
-pytestmark = pytest.mark.unmeasured
-
 CONFIG = """
 [server]
 max_buffer_bytes = 65536

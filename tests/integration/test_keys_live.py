@@ -16,8 +16,6 @@ from swim_server.keys.format import digest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-pytestmark = pytest.mark.unmeasured
-
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:

@@ -15,8 +15,6 @@ import pytest
 from support.live_daemon import await_true
 from support.packages import missing
 
-pytestmark = pytest.mark.unmeasured
-
 CHAOS = Path(__file__).parents[1] / "load" / "chaos.py"
 ITS_SOCKET = "swim-chaos-*/home/control.sock"
 

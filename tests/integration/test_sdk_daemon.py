@@ -15,8 +15,6 @@ from support.live_daemon import LiveDaemon, live_daemon
 from support.sdk import Listener, until
 from swim_client import AuthenticationError, RequestRefused, SWIMClient
 
-pytestmark = pytest.mark.unmeasured
-
 LISTENS = """\
 from swim_client import SWIMClient
 client = SWIMClient('<a valid key>', debug=True)

@@ -8,11 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.live_daemon import LiveDaemon, live_daemon
 from swim_client import FlightMirror, SWIMClient
-
-pytestmark = pytest.mark.unmeasured
 
 AIRPORTS = ["KJFK", "EGLL", "EDDF", "KATL"]
 

@@ -14,8 +14,6 @@ import pytest
 from support.live_daemon import LiveDaemon, await_true, live_daemon
 from support.wire_client import dial
 
-pytestmark = pytest.mark.unmeasured
-
 
 class Manager:
     """systemd's end of the notification socket."""

@@ -13,8 +13,6 @@ from support.daemon import NotAnswering
 from support.live_daemon import LiveDaemon, await_true
 from swim_server.daemon.lockfile import Lockfile
 
-pytestmark = pytest.mark.unmeasured
-
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[LiveDaemon]:

@@ -1,4 +1,4 @@
-"""Chaos: publishers and resuming subscribers run while a seeded hand kills, restarts, freezes and starves the daemon.
+"""Chaos: publishers and resuming subscribers run while seeded faults kill, restart, freeze and starve the daemon.
 
     python tests/load/chaos.py --rounds 50 --seed 1
     python tests/load/chaos.py --rounds 500 --only kill,kill-at-commit,restart

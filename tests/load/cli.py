@@ -1,4 +1,4 @@
-"""What a command of the command line costs until it has answered, against the interpreter itself and an older checkout.
+"""The cost of a command until it has answered, compared with the bare interpreter and an older checkout.
 
     python tests/load/cli.py [--rounds 9] [--before CHECKOUT] [--only tail,status] [--instructions]
 

@@ -1,4 +1,4 @@
-"""Compression: one compressed frame for all, beside the library's own compression of every connection.
+"""Compression: one compressed frame for all, compared with the library's own compression per connection.
 
     python tests/load/compression.py [--connections 1000] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""What a connection costs: memory while it is idle, CPU while it is idle, and how many connect in a second.
+"""The cost of a connection: memory and CPU while idle, and connects per second.
 
     python tests/load/connections.py [--connections 10000] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""Detection, measured: how fast a snapshot pair is decoded and compared, and how true what it announces is.
+"""Detection, measured: how fast a snapshot pair is decoded and compared, and how accurate the announcements are.
 
     python tests/load/detection.py
     python tests/load/detection.py --flights 300 --hours 6 --seed 7      # the same in some seconds

@@ -1,4 +1,4 @@
-"""Disks that err: reads, writes and syncs fail or are cut short while the daemon works, and when it starts.
+"""Failing disks: reads, writes and syncs fail or are cut short while the daemon works, and when it starts.
 
     python tests/load/disk_faults.py --seconds 2
     python tests/load/disk_faults.py --short

@@ -1,4 +1,4 @@
-"""Fan-out beside peers, all in the same rounds: one event at a time, bursts, and at a steady pace.
+"""Fan-out compared with peers, in the same rounds: one event at a time, bursts, and at a constant rate.
 
     python tests/load/fanout.py [--connections 1000,10000] [--rounds 5] [--only swim,bare] [--what single,burst,paced]
 

@@ -135,7 +135,7 @@ def append(path: Path, batch: list[dict[str, Any]]) -> None:
 
 
 def grow(daemon: Daemon, path: Path, count: int) -> list[dict[str, float]]:
-    """Append events one by one to a file that stays open; return what each tenth has cost each of its threads."""
+    """Append events one by one to a file that stays open; return the cost of each tenth to each of its threads."""
     costs: list[dict[str, float]] = []
     with path.open("ab", buffering=0) as file:
         before, written = cpu_by_thread(daemon), 0
@@ -177,7 +177,7 @@ def cpu_seconds(daemon: Daemon) -> float:
 
 
 def cpu_by_thread(daemon: Daemon) -> defaultdict[str, float]:
-    """The same of each thread; those of one name together."""
+    """Return the CPU time by thread name."""
     assert daemon.process is not None
     used: defaultdict[str, float] = defaultdict(float)
     for thread in Path(f"/proc/{daemon.process.pid}/task").iterdir():

@@ -1,4 +1,4 @@
-"""What safety on the disk costs: ``full`` against ``normal``, checksums against none, a start with a large history.
+"""The cost of safety on the disk: ``full`` and ``normal``, with and without checksums, a start with a large history.
 
     python tests/load/history_costs.py modes --rounds 5
     python tests/load/history_costs.py checksums --rounds 7
@@ -242,7 +242,7 @@ def compare_starts(folder: Path, rounds: int, size_bytes: int) -> None:
 
 
 async def _fill(path: Path, size_bytes: int) -> int:
-    """Store until the file is so large; return how many events that were."""
+    """Store events until the file is this large; return how many."""
     broker = await _opened(path, "normal")
     batch, count = make(1000), 0
     while not path.exists() or path.stat().st_size < size_bytes:
@@ -253,7 +253,7 @@ async def _fill(path: Path, size_bytes: int) -> int:
 
 
 def _start(home: Path, key: str) -> tuple[float, float]:
-    """Start it, until a client has resumed from what it saw last, and stop it; return that time, and its CPU time."""
+    """Start it, until a client has resumed from its last event, and stop it; return that time, and its CPU time."""
     daemon, port = Daemon(home, config="[history]\nmax_bytes = 8589934592\n"), free_port()
     environ = {**daemon.environ, "SWIM_HOME": str(home)}
     began = time.perf_counter()
@@ -284,7 +284,7 @@ def _until_client(process: subprocess.Popen[bytes], port: int, key: str, began: 
 
 
 def _forget_pages(path: Path) -> None:
-    """Let the kernel forget what it has read of a file."""
+    """Make the kernel drop its cached pages of a file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

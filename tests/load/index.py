@@ -1,4 +1,4 @@
-"""The index: an event costs by who receives it, a snapshot of positions by its distinct cuts; and it is never wrong.
+"""The index: an event costs per receiver, a snapshot of positions per distinct cut; and it is never wrong.
 
     python tests/load/index.py [--examples 20000] [--rounds 5] [--seed 1]
 

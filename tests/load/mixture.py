@@ -1,4 +1,4 @@
-"""Everything at once, for ten minutes: floods, storms of connects, bad files, full disks; and clients that are good.
+"""Everything at once, for ten minutes: floods, storms of connects, bad files, full disks; and well-behaved clients.
 
     python tests/load/mixture.py [--seconds 600] [--seed 1] [--realtime]
 

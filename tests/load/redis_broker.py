@@ -1,4 +1,4 @@
-"""What a Redis server adds to publishing, beside the local broker in the same rounds. Prints figures; asserts no times.
+"""What a Redis server adds to publishing, compared with the local broker. Prints figures; asserts no times.
 
 PYTHONPATH=server:tests python tests/load/redis_broker.py [--rounds 3] [--seconds 2]
 """

@@ -1,4 +1,4 @@
-"""Rot: one bit of one file flipped at rest, then the whole daemon is started and asked about everything.
+"""Rot: one bit of one file is flipped at rest, then the whole daemon is started and asked about everything.
 
     python tests/load/rot.py --flips 12000 --seed 1
     python tests/load/rot.py --flips 12000 --resume FILE

@@ -60,7 +60,7 @@ def main() -> int:
 
 
 class Seen:
-    """What one client was handed, counted as it comes, so that the reports of hours need no memory."""
+    """What one client received, counted as it arrives, so that long reports need no memory."""
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
@@ -74,7 +74,7 @@ class Seen:
         self._ids: set[str] = set()
 
     def take(self) -> None:
-        """Count what has come since."""
+        """Count what has arrived since."""
         reports = self.adapter.reports("c")
         for report in reports:
             self.reports[report["saw"]] += 1
@@ -93,11 +93,11 @@ class Seen:
 
     @property
     def digest(self) -> str:
-        """Of all events so far."""
+        """Return the digest of all events so far."""
         return self._digest.hexdigest()[:16]
 
     def summary(self, ledger: Ledger) -> dict[str, Any]:
-        """Say what the client has seen."""
+        """Summarise what the client has received."""
         return {
             "events": self.events,
             "lost": len(ledger.expected - self.names),
@@ -110,7 +110,7 @@ class Seen:
 
 
 class Chaos:
-    """One run: the daemon, the line before it, its clients, and what was done to them."""
+    """One run: the daemon, the line in front of it, its clients, and the faults."""
 
     def __init__(self, folder: Path, rounds: int, seed: int) -> None:
         (folder / "home").mkdir(mode=0o700)
@@ -130,11 +130,11 @@ class Chaos:
         self._started = time.monotonic()
 
     async def cut(self) -> None:
-        """Break the lines of all clients."""
+        """Break the connections of all clients."""
         self.line.cut()
 
     async def silence(self) -> None:
-        """Let the lines of all clients be silent, for longer or shorter than they bear."""
+        """Silence the connections of all clients, for longer or shorter than they tolerate."""
         await self.line.silence(self.rng.uniform(0.5, LONGEST_SILENCE_SECONDS))
 
     async def run(self, clients: list[str]) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Chaos:
             return self.report()
 
     async def do_rounds(self) -> None:
-        """Do one fault after the other."""
+        """Apply one fault after the other."""
         while self.tally.total() < self._rounds and not self.is_enough.is_set():
             name = self.rng.choice(FAULTS)
             await self.faults.by_name[name]()
@@ -183,12 +183,12 @@ class Chaos:
                 self.tell_progress()
 
     def same_so_far(self) -> tuple[int, bool]:
-        """Tell after how many events all clients can be compared, and whether they are the same there."""
+        """Return after how many events all clients can be compared, and whether they agree there."""
         count = min(one.events for one in self.seen.values()) // MARK_EVENTS * MARK_EVENTS
         return count, len({one.marks.get(count) for one in self.seen.values()}) == 1
 
     def tell_progress(self) -> None:
-        """Write a line."""
+        """Print a line."""
         counts = {name: one.events for name, one in self.seen.items()}
         repeated = sum(one.repeated for one in self.seen.values())
         count, is_same = self.same_so_far()
@@ -199,7 +199,7 @@ class Chaos:
         )  # fmt: skip
 
     async def settle(self) -> None:
-        """Wait until every client has as many events as the one with the most, and no more come."""
+        """Wait until every client has as many events as the one with the most, and no more arrive."""
         deadline, before = time.monotonic() + SETTLE_SECONDS, [-1]
         while time.monotonic() < deadline:
             for one in self.seen.values():
@@ -211,7 +211,7 @@ class Chaos:
             await asyncio.sleep(3)
 
     def report(self) -> dict[str, Any]:
-        """Say what was done, and what each client has seen."""
+        """Summarise what was done, and what each client has received."""
         for one in self.seen.values():
             one.take()
         clients = {name: one.summary(self.ledger) for name, one in self.seen.items()}
@@ -234,7 +234,7 @@ async def run(folder: Path, clients: list[str], rounds: int, seed: int) -> dict[
 
 
 async def begin(adapter: Adapter, url: str, key: str) -> None:
-    """Let a client listen, and wait until it does."""
+    """Start a client, and wait until it listens."""
     await adapter.tell("c", {"do": "create", "url": url, "key": key, "options": OPTIONS})
     await adapter.tell("c", {"do": "subscribe", "channels": ["*"]})
     await adapter.tell("c", {"do": "connect"})

@@ -2,6 +2,7 @@
 
     python tests/load/sdk_speed.py
     python tests/load/sdk_speed.py --clients java --only burst --rounds 5
+    python tests/load/sdk_speed.py --clients python,python-sync --only burst --events 20000    # handlers, and a loop
 
 The server is a thread that has all frames ready and writes them as fast as the client reads; the clients run one after
 the other, in turns, once a round. Prints the medians as the table of ``sdk/README.md``.
@@ -46,7 +47,12 @@ def main() -> int:
     parser.add_argument("--clients", default=",".join(CLIENTS))
     parser.add_argument("--only", default=",".join(WHAT), help="comma-separated measurements")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--events", type=int, default=BURST_EVENTS, help="events of a burst")
     arguments = parser.parse_args()
+    measures: dict[str, Callable[[str], dict[str, float]]] = {
+        **MEASURES,
+        "burst": partial(burst, events=arguments.events),
+    }
     figures: Figures = {}
     clients = arguments.clients.split(",")
     for number in range(arguments.rounds):
@@ -54,7 +60,7 @@ def main() -> int:
             if what == "idle" and number:
                 continue
             for client in clients:
-                for unit, value in MEASURES[what](client).items():
+                for unit, value in measures[what](client).items():
                     figures.setdefault((unit, client), []).append(value)
                     print(f"round {number + 1}: {client}: {unit}: {value:,.2f}", file=sys.stderr)
     print("\n".join(table(figures, clients)))
@@ -134,8 +140,8 @@ def running(client: str, mode: str, url: str, count: int) -> Iterator[Program]:
 def command(client: str, mode: str, url: str, count: int) -> tuple[list[str], dict[str, str]]:
     """Return the words that start a client, and its environment."""
     given, environ = [mode, url, str(count)], dict(os.environ)
-    if client == "python":
-        return [sys.executable, str(PROGRAMS / "speed.py"), *given], environ
+    if client in ("python", "python-sync"):
+        return [sys.executable, str(PROGRAMS / "speed.py"), *given, *client.split("-")[1:]], environ
     if client == "javascript":
         words = list(SDKS["javascript"]())[:-1]
         return [*words, str(PROGRAMS / "speed.mjs"), *given, str(builds.javascript() / "dist/index.js")], environ
@@ -146,17 +152,17 @@ def command(client: str, mode: str, url: str, count: int) -> tuple[list[str], di
     return [str(dotnet), str(assembly), *given], environ | {"LD_LIBRARY_PATH": str(libraries)}
 
 
-def burst(client: str) -> dict[str, float]:
-    """Let it receive a burst."""
-    with BurstServer(events=BURST_EVENTS) as server, running(client, "burst", server.url, BURST_EVENTS) as program:
+def burst(client: str, *, events: int = BURST_EVENTS) -> dict[str, float]:
+    """Let it receive three bursts."""
+    with BurstServer(events=events) as server, running(client, "burst", server.url, events) as program:
         program.wait("subscribed")
         figures = {}
         for number, name in enumerate(("first", "second", "third"), 1):
             before = program.cpu_seconds
             server.burst()
             seconds = program.wait("seconds", number)["seconds"]
-            figures[f"events/s of a {name} burst of {BURST_EVENTS:,}"] = BURST_EVENTS / seconds
-            figures[f"events per second of CPU, {name} burst"] = BURST_EVENTS / (program.cpu_seconds - before)
+            figures[f"events/s of a {name} burst of {events:,}"] = events / seconds
+            figures[f"events per second of CPU, {name} burst"] = events / (program.cpu_seconds - before)
     return figures
 
 

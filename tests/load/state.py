@@ -1,4 +1,4 @@
-"""State: how fast events are folded, and what it costs to send the world to one client, to a thousand, and over HTTP.
+"""State: how fast events are folded, and the cost of sending it to one client, to a thousand, and over HTTP.
 
     python tests/load/state.py [--only fold,one,many,http,streams,hour] [--clients 1000] [--filters 200]
     python tests/load/state.py --only none --histories 1000 --live 20

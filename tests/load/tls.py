@@ -1,4 +1,4 @@
-"""What TLS of our own costs: a connect and a delivery, in CPU of the daemon, beside the same without TLS.
+"""The cost of the service's own TLS: a connect and a delivery, in CPU of the daemon, compared with no TLS.
 
     python tests/load/tls.py [--clients 300] [--events 100] [--rounds 5]
 

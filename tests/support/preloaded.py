@@ -47,7 +47,7 @@ class Preloaded:
         self._mounts = _mount_namespace()
         return subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).absolute()), *self._packages], env=self._environ, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
         )  # fmt: skip
 
     def run(
@@ -66,7 +66,7 @@ class Preloaded:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             if not select.select([self._process.stdout], [], [], timeout)[0]:
-                self._process.kill()
+                self._kill()
                 self.end()
                 raise subprocess.TimeoutExpired(["swimctl", *words], timeout)
             code = int(self._process.stdout.readline())
@@ -83,8 +83,12 @@ class Preloaded:
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._kill()
             self._process.wait()
+
+    def _kill(self) -> None:
+        """Kill it, and the command that it runs."""
+        os.killpg(self._process.pid, signal.SIGKILL)
 
 
 _idle: dict[str, list[Preloaded]] = {}

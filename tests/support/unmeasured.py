@@ -1,4 +1,4 @@
-"""Code that runs without its coverage being measured, here and in the processes that are started meanwhile."""
+"""Code that runs without coverage, here and in processes started meanwhile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ASKING = "COVERAGE_PROCESS_CONFIG"
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Leave out what the block runs. Nothing changes where coverage isn't measured."""
+    """Run the block without coverage. Does nothing if coverage isn't measured."""
     trace, of_threads, config = sys.gettrace(), threading.gettrace(), os.environ.pop(_ASKING, None)
     sys.settrace(None)
     threading.settrace(None)

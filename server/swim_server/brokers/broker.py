@@ -61,11 +61,11 @@ class HistorySpan(msgspec.Struct, frozen=True):
 class StorageState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the storage that history is on."""
 
-    trouble: str | None = None
+    writing_problem: str | None = None
     """Why it can't be written, checkpointed or checked at the moment."""
     failures: int = 0
     """Commits that failed, since the start."""
-    rotten: int = 0
+    corrupt_ranges: int = 0
     """Ranges found since the start that no longer hold what was stored."""
     checked_at: float | None = None
     """Unix time at which the last complete check ended; None: there was none since the start."""

@@ -146,9 +146,9 @@ class ServedHistory:
         files = await asyncio.get_running_loop().run_in_executor(None, history_file.damaged_files, self.path)
         counters, check = self.counters, self._check.status
         return StorageState(
-            trouble=counters.last_error or counters.checkpoint_error or check.trouble,
+            writing_problem=counters.last_error or counters.checkpoint_error or check.trouble,
             failures=counters.failures,
-            rotten=counters.rotten,
+            corrupt_ranges=counters.rotten,
             checked_at=check.checked_at,
             damaged_files=[str(path) for path in files],
         )

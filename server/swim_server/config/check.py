@@ -156,7 +156,7 @@ def _check_struct(value: Mapping[str, Any], kind: inspect.StructType, path: Path
             yield (*path, key), unknown(key, path, list(fields))
     for name, field in fields.items():
         if field.required and name not in value and kind.tag is not None:
-            yield path, f"kind {kind.tag} needs {name}"
+            yield path, f"a source of kind {kind.tag} needs {name}"
 
 
 def unknown(key: str, path: Path, known: list[str]) -> str:

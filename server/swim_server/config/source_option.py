@@ -31,7 +31,8 @@ def parse_source(text: str, option: str = "--source") -> SourceConfig:
         raise ConfigError([_problem(text, option, _unknown_kind(kind, list(tagged)))])
     values: dict[str, Any] = {"kind": kind}
     problems = [_problem(text, option, rule) for rule in _read(values, tagged[kind], colon + target, words)]
-    problems += [_problem(text, option, _describe(finding)) for finding in check(values, union)]
+    findings = [finding for finding in check(values, union) if finding[0] or not problems]
+    problems += [_problem(text, option, _describe(finding)) for finding in findings]
     if problems:
         raise ConfigError(problems)
     source: SourceConfig = msgspec.convert(values, SourceConfig)
@@ -76,6 +77,8 @@ def _read(
             yield f"{struct.tag} takes no value after a colon, got {show(target[1:])}"
         else:
             values[named] = target[1:]
+    elif named is not None and fields[named].required and named not in dict(words):
+        yield f"{struct.tag} needs a {named}: {struct.tag}:{named.upper()}"
     for word, written in words:
         if word not in fields:
             near = nearest(word, list(fields))
@@ -98,4 +101,4 @@ def _unknown_kind(kind: str, known: list[str]) -> str:
 
 
 def _problem(text: str, option: str, rule: str) -> Problem:
-    return Problem(f"{option} {text}", rule)
+    return Problem(f"{option} '{text}'", rule)

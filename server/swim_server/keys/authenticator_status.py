@@ -15,9 +15,9 @@ class AuthenticatorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why uses and refusals can't be written; keys can still be checked."""
     not_stored: list[int]
     """Keys revoked or expired here in memory that the database could not store yet."""
-    remembered: int
+    cached: int
     """Number of cached decisions."""
-    waiting: int
+    pending: int
     queries: int
     granted: int
     refused: int

@@ -150,7 +150,7 @@ class KeyTables:
         try:
             self._ended.note(map(record_of, rows), utc_now(self._clock))
         except OSError as error:
-            _log().warning("when keys end can't be put down beside the key database", reason=str(error))
+            _log().warning("can't write swim.ended, the second record of when keys end", reason=str(error))
 
 
 def _log() -> Logger:

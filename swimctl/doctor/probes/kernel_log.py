@@ -1,4 +1,4 @@
-"""What the kernel says of disks that err, and which disks a file stands on."""
+"""The kernel's messages about disk errors, and the disks under a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMES = re.compile(
 
 
 def read_kernel_log(path: Path) -> tuple[list[str], bool]:
-    """Find the lines about disks that err, and whether the log could be read. Blocks."""
+    """Return the lines about disk errors, and whether the log could be read. Blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -49,9 +49,9 @@ def read_kernel_log(path: Path) -> tuple[list[str], bool]:
 
 
 def devices_of(path: Path, devices: Path = BLOCK_DEVICES) -> frozenset[str] | None:
-    """Name the devices that a file stands on: partition, disk, controller, and what is below a volume. Blocks.
+    """Return the devices under a file: partition, disk, controller, and those under a volume. Blocks.
 
-    None where the file system doesn't say: in memory, over a network, or one that spans several disks.
+    None if the file system doesn't say: one in memory, over a network, or across several disks.
     """
     try:
         number = path.stat().st_dev
@@ -61,12 +61,12 @@ def devices_of(path: Path, devices: Path = BLOCK_DEVICES) -> frozenset[str] | No
 
 
 def lines_about(lines: Iterable[str], devices: frozenset[str] | None) -> list[str]:
-    """Leave out the lines that name other devices, and only those; with None all lines count."""
+    """Return the lines without those that name other devices; with None, all lines."""
     return [line for line in lines if devices is None or not (named := set(_NAMES.findall(line))) or named & devices]
 
 
 def _names(link: Path) -> frozenset[str]:
-    """Name a device by all that stands in its path, and those it is made of."""
+    """Return the names in a device's path, and those of the devices it consists of."""
     try:
         found = link.resolve(strict=True)
         below = list(found.glob("slaves/*"))

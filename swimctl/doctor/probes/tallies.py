@@ -24,7 +24,7 @@ async def brief_tally(context: DoctorContext) -> Tally:
 
 
 async def busiest_proxy(context: DoctorContext) -> PeerTally | None:
-    """Return the trusted proxy that most clients come through; None: none comes through any. Raises CannotAsk."""
+    """Return the trusted proxy with the most clients; None if no client comes through one. Raises CannotAsk."""
     trusted = tuple((await context.loaded()).config.server.trusted_proxies)
     proxies = [each for each in (await tally(context)).peers if is_within(each.address, trusted)]
     return max(proxies, key=lambda each: each.connections, default=None)

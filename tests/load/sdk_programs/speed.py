@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from swim_client import SWIMClient
+from swim_client import SWIMClient, sync
 
 
 def tell(**fields: Any) -> None:
@@ -19,10 +19,11 @@ def tell(**fields: Any) -> None:
 def main() -> None:
     """Run one client until standard input ends."""
     mode, url, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    client = SWIMClient("swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB", url, reconnect_interval=0.05)
+    loops = sys.argv[4:] == ["sync"]
+    client_class = sync.SWIMClient if loops else SWIMClient
+    client = client_class("swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB", url, reconnect_interval=0.05)
     seen, first, latencies = 0, 0.0, []
 
-    @client.on("flight.*")
     def on_flight(event: Any, timestamp: str) -> None:
         nonlocal seen, first
         if seen % count == 0:
@@ -44,6 +45,12 @@ def main() -> None:
         if mode == "mirror" and len(client.flights) == count:
             tell(mirrored=len(client.flights))
 
+    if isinstance(client, sync.SWIMClient):
+        client.connect()
+        for event in client.events(["flight.*"], state=mode == "mirror"):
+            on_flight(event, event.timestamp)
+        return
+    client.on("flight.*")(on_flight)
     client.subscribe(["flight.*"], state=mode == "mirror")
     threading.Thread(target=client.run, daemon=True).start()
     sys.stdin.read()

@@ -112,7 +112,7 @@ def real_cut(
 def _await_trouble(control: Wire) -> None:
     """Wait until the daemon has met its disk's trouble, as it does within moments where anything is to be written."""
     deadline = time.monotonic() + NOTICED_SECONDS
-    while time.monotonic() < deadline and control.call("status", {})["history"]["trouble"] is None:
+    while time.monotonic() < deadline and control.call("status", {})["history"]["writing_problem"] is None:
         time.sleep(0.05)
 
 

@@ -189,10 +189,10 @@ async def test_a_killed_server_that_comes_back_with_all_is_no_gap(
     with pytest.raises(BrokerUnavailable, match="can't be reached"):
         await one.broker.publish(numbered(2))
     assert numbers(await read_all(two_.broker)) == [1]
-    assert (await two_.broker.state()).trouble is not None
+    assert (await two_.broker.state()).writing_problem is not None
     own_server.start()
     async with asyncio.timeout(SECONDS):
-        while (await two_.broker.state()).trouble is not None:
+        while (await two_.broker.state()).writing_problem is not None:
             await asyncio.sleep(0.01)
     (after,) = ids(await two_.broker.publish(numbered(3)))
     await one.has(1, 3)

@@ -77,7 +77,7 @@ async def test_an_event_with_a_flipped_bit_is_a_gap_and_costs_no_other(
     assert not await broker.has_gap(published[150])
     assert [up_to for _, up_to in told] == [published[150]]
     assert broker.counters.rotten == 1
-    assert (await broker.state()).rotten == 1
+    assert (await broker.state()).corrupt_ranges == 1
     last = await broker.read_last(300, types=types)
     assert 150 not in numbers(last)
     await broker.close()
@@ -284,7 +284,7 @@ async def test_an_operator_can_check_and_salvage(rig: LocalRig, started: MakeBro
     assert (info.events, info.newest_id, info.is_closed) == (300, str(published[-1]), True)
     flip(rig.path, b'number":150')
     report = check(rig.path)
-    assert (report.is_sound, report.rotten) == (False, [str(published[150])])
+    assert (report.is_sound, report.damaged_events) == (False, [str(published[150])])
     events, gaps = salvage_into(rig.path, tmp_path / "salvaged.db", rig.clock.now_ms())
     assert events == 299
     assert any(gap.after == str(published[149]) for gap in gaps if gap.reason == "unreadable")

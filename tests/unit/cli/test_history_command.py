@@ -67,7 +67,7 @@ def test_check_names_what_is_damaged_and_what_to_do(swimctl: Run, published: lis
     damage(tmp_path / "home" / "history.db", 7)
     code, out, told = swimctl("history", "check")
     assert code == 1
-    assert f"rotten\t{published[7]}\n" in out
+    assert f"damaged_events\t{published[7]}\n" in out
     assert "swimctl history salvage" in told
 
 

@@ -217,7 +217,7 @@ def test_environment_without_two_underscores_is_none_of_ours(tmp_path: Path, env
         ("[[sources]]\nkind = 'recordin'", "sources[0].kind", 2,
          "must be file, drop, recording, simulator, vatsim, ecfmp or adl, got 'recordin'; did you mean recording?"),
         ("[[sources]]\nkind = 'file'", "sources[0]", 1,
-         "kind file needs path"),
+         "a source of kind file needs path"),
         ("[[sources]]\nkind = 'simulator'\nspede = 1", "sources[0].spede", 3,
          "there is no such setting, did you mean speed?"),
         (f"{SIMULATOR}name = 'a'\n{SIMULATOR}name = 'a'", "sources[1].name", 6,

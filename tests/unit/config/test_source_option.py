@@ -56,14 +56,14 @@ def test_source_word_becomes_its_settings(text: str, source: SourceConfig) -> No
             "carrier-pigeon:x",
             "there is no source kind 'carrier-pigeon'. Source kinds: file, drop, recording, simulator, vatsim,",
         ),
-        ("adl", "kind adl needs database"),
-        ("drop", "kind drop needs path"),
+        ("adl", "adl needs a database: adl:DATABASE"),
+        ("drop", "drop needs a path: drop:PATH"),
         ("vatsim:ftp://example.org/x", "url must be an http:// or https:// address, got 'ftp://example.org/x'"),
         ("vatsim?interval_secnods=20", "vatsim has no option 'interval_secnods', did you mean interval_seconds?"),
         ("simulater?seed=1", "there is no source kind 'simulater', did you mean simulator?"),
         ("", "there is no source kind ''."),
-        ("recording", "kind recording needs path"),
-        ("file:", "kind file needs path"),
+        ("recording", "recording needs a path: recording:PATH"),
+        ("file:", "file needs a path: file:PATH"),
         ("recording:x?spede=3", "recording has no option 'spede', did you mean speed?"),
         ("recording:x?zzz=3", "recording has no option 'zzz'; there are name, path, speed, loop"),
         ("recording:x?speed=fast", "speed must be a number, got 'fast'"),
@@ -79,7 +79,7 @@ def test_source_word_becomes_its_settings(text: str, source: SourceConfig) -> No
 def test_source_word_that_is_wrong_is_told_with_what_there_is(text: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_source(text)
-    assert f"in --source {text}: {told}" in str(caught.value)
+    assert f"in --source '{text}': {told}" in str(caught.value)
 
 
 def test_source_words_are_all_judged_not_only_the_first() -> None:

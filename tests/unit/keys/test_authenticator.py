@@ -254,7 +254,7 @@ async def test_hanging_database_holds_few_threads_and_no_waiters(
     assert isinstance(await authenticator.authenticate(OTHER_KEY, None), Unavailable)
     assert len(store.queries) == queries, "while it rests nobody asks"
     assert threading.active_count() - before <= 4
-    assert authenticator.status().waiting == 0
+    assert authenticator.status().pending == 0
     assert len(asyncio.all_tasks()) == 1
 
 

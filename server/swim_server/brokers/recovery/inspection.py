@@ -57,7 +57,7 @@ class Report(msgspec.Struct, kw_only=True):
     """Events of an earlier version, which have no checksum."""
     damage: str | None = None
     """What is wrong with the file's structure."""
-    rotten: list[str] = []
+    damaged_events: list[str] = []
     """Events that no longer hold what was stored."""
     names_are_sound: bool = True
     """Whether producers' event ids, which detect duplicates, are intact."""
@@ -65,7 +65,7 @@ class Report(msgspec.Struct, kw_only=True):
     @property
     def is_sound(self) -> bool:
         """Whether nothing was found."""
-        return self.damage is None and not self.rotten and self.names_are_sound
+        return self.damage is None and not self.damaged_events and self.names_are_sound
 
 
 def read_info(path: Path) -> Info:
@@ -118,7 +118,7 @@ def _check_rows(reader: HistoryReader, report: Report, tell: Callable[[int], Non
     while after is not None:
         after, _, rotten = reader.rows(after, PIECE_ROWS)
         report.events += PIECE_ROWS if after is not None else 0
-        report.rotten += [str(EventId.from_integer(up_to)) for _, up_to in rotten]
+        report.damaged_events += [str(EventId.from_integer(up_to)) for _, up_to in rotten]
         tell(report.events)
     report.events = reader.count()
     after = 0

@@ -205,7 +205,7 @@ class RedisBroker:
     async def state(self) -> StorageState:
         """Return the state of the copy and of the connection to the server. Never raises."""
         state = await self.copy.state()
-        return msgspec.structs.replace(state, trouble=self.tail.trouble or state.trouble)
+        return msgspec.structs.replace(state, writing_problem=self.tail.trouble or state.writing_problem)
 
     async def close(self) -> None:
         """Store what is pending, then release all resources. Idempotent."""

@@ -129,7 +129,7 @@ class Desk:
             keys_not_stored=parts.authenticator.status().not_stored,
         )
         try:
-            facts.history_trouble = (await parts.broker.state()).trouble
+            facts.history_trouble = (await parts.broker.state()).writing_problem
         except BrokerUnavailable as error:
             facts.history_trouble = error.reason
         async for connection in yielding(list(parts.hub.connections.values())):

@@ -96,7 +96,7 @@ class _Gathered:
             "swim_http_requests", "Answered requests over plain HTTP, by method, route and status.", answered
         )
         text = "Requests over plain HTTP in progress, including event streams."
-        yield _gauge("swim_http_requests_in_hand", text, [({}, counts.in_hand)])
+        yield _gauge("swim_http_requests_in_progress", text, [({}, counts.in_hand)])
 
     def _stream(self) -> Iterator[Metric]:
         hub = self._parts.hub

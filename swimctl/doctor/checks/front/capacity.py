@@ -1,4 +1,4 @@
-"""The proxy in front: how many connections it carries as it is installed, and how many there are."""
+"""The proxy in front: how many connections it carries by default, and how many it has."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 EXPECTED = "the proxy has room for more connections"
 NEAR = 0.8
 FULL = 0.97
-"""Beside tunnels, a proxy carries its site's pages."""
+"""Besides tunnels, a proxy serves its site's pages."""
 APACHE_WORKERS = 150
 APACHE_THREADS = 2.5
-"""Of one of Apache's processes to each worker, at most: mod_http2 has up to one and a half times as many of its own."""
+"""Threads of an Apache process per worker, at most: mod_http2 has up to one and a half times as many of its own."""
 NGINX_PER_WORKER = 768 // 2
 USUAL_DESCRIPTORS = 1024
-"""What a service gets where nobody raised it; nginx takes no more connections than descriptors."""
+"""A service's limit if nobody has raised it; nginx accepts no more connections than descriptors."""
 LIGHTTPD_DESCRIPTORS = (1024, 4096)
 
 
 class ProxyLimits(NamedTuple):
-    """The limits that a proxy has where nobody has changed them."""
+    """A proxy's default limits."""
 
     limits: tuple[int, ...]
     why: str
     line: str
     has_spare_workers: bool = False
-    """It starts processes before it is full: with no more of them, it is full at its limit."""
+    """It starts processes before it is full: once it can't, it is full at its limit."""
 
 
 LINES = {
@@ -53,7 +53,7 @@ WHY = {
 
 @expecting(EXPECTED)
 async def check_capacity(context: DoctorContext) -> Answer:
-    """Hold the connections that come through the proxy against what it carries by default."""
+    """Check that the proxy's connections stay below its default limits."""
     here = await proxies_here(context)
     mine = [each for each in here or () if each.connections]
     if mine:
@@ -70,13 +70,13 @@ async def check_capacity(context: DoctorContext) -> Answer:
 
 
 def one_installation(processes: Sequence[ProxyProcess], one: ProxyProcess) -> list[ProxyProcess]:
-    """Choose the processes that belong to one: its parent and its siblings. Others may serve other sites."""
+    """Return the processes of one installation: a parent and its children. Others may serve other sites."""
     family = {one.pid, one.parent} if one.parent > 1 else {one.pid}
     return [each for each in processes if each.proxy == one.proxy and (each.pid in family or each.parent in family)]
 
 
 def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> ProxyLimits | None:
-    """Conclude what a proxy on this machine carries; None: it has been given more room, or needs none."""
+    """Return the limits of a proxy on this machine; None: they have been raised, or it has none."""
     taking = [each for each in processes if each.is_listening]
     descriptors = min((each.descriptors for each in taking if each.descriptors is not None), default=None)
     if proxy == "apache":
@@ -93,13 +93,13 @@ def room_here(proxy: str, processes: Sequence[ProxyProcess]) -> ProxyLimits | No
 
 
 def room_elsewhere(proxy: str) -> ProxyLimits | None:
-    """Return what a proxy on another machine carries by default, where that does not depend on the machine."""
+    """Return the default limits of a proxy on another machine, if they do not depend on the machine."""
     limits = {"apache": (APACHE_WORKERS,), "lighttpd": tuple(each // 3 for each in LIGHTTPD_DESCRIPTORS)}.get(proxy)
     return ProxyLimits(limits, WHY[proxy], LINES[proxy]) if limits is not None else None
 
 
 def judge(proxy: str, connections: int, room: ProxyLimits | None) -> Answer:
-    """Conclude from the number of connections: beyond a default limit, it has been raised."""
+    """Evaluate the number of connections: if it exceeds a default limit, the limit has been raised."""
     seen = f"{connections:,} through {proxy}"
     limit = next((each for each in room.limits if connections <= each), None) if room is not None else None
     if room is None or limit is None:

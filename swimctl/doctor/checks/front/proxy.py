@@ -85,7 +85,7 @@ ABOUT_OLD = {
 
 
 RELOADED_WITHIN_SECONDS = {"apache": 86_400.0, "nginx": 60 * 86_400.0, "haproxy": 60 * 86_400.0}
-"""By proxy: when it has been reloaded at the latest. Debian rotates Apache's log daily; certificates last 90 days."""
+"""By proxy: within what time it is reloaded. Debian rotates Apache's log daily; certificates last 90 days."""
 
 
 @expecting(OLD_EXPECTED)
@@ -105,7 +105,7 @@ async def check_old_processes(context: DoctorContext) -> Answer:
 
 
 def judge_oldest(proxy: str, peer: PeerTally, max_hours: float) -> Answer:
-    """Conclude about a proxy whose processes can't be seen: they last as long as their oldest connection."""
+    """Evaluate a proxy whose processes can't be seen: they last as long as their oldest connection."""
     lasted = f"{proxy} at {peer.address}: its oldest connection has lasted {duration(peer.oldest_seconds)}"
     if proxy not in RELOADED_WITHIN_SECONDS:
         return ok(OLD_EXPECTED, f"{proxy} leaves no process behind at a reload")

@@ -33,7 +33,7 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
         shape=tuple[list[str], bool],
     )
     failures, rotten = await _met_by_the_daemon(context)
-    counts = f"{failures} failed commits, {rotten} bad stretches since the start"
+    counts = f"{failures} failed commits, {rotten} corrupt ranges since the start"
     advice = [
         inspect("dmesg --ctime | grep -i error"),
         inspect("smartctl -a /dev/DISK", "as root, with the disk's name"),
@@ -48,7 +48,7 @@ async def disk_does_not_err(context: DoctorContext) -> Answer:
 
 
 def _errors_of_disks_below(home: Path) -> tuple[list[str], bool]:
-    """Find what the kernel says of the disks that the home stands on, and whether that could be read. Blocks."""
+    """Return the kernel's errors for the disks under the home, and whether its log could be read. Blocks."""
     lines, is_readable = read_kernel_log(KERNEL_LOG)
     there = next((path for path in (home, *home.parents) if path.exists()), home)
     return lines_about(lines, devices_of(there)), is_readable
@@ -57,18 +57,20 @@ def _errors_of_disks_below(home: Path) -> tuple[list[str], bool]:
 async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
     """Count the failed commits and unreadable ranges that a running daemon has met; none if it can't be asked."""
     found = await context.answered(context.status)
-    return (0, 0) if found is None else (found.history.failures, found.history.rotten)
+    return (0, 0) if found is None else (found.history.failures, found.history.corrupt_ranges)
 
 
 @expecting(_SOUND)
 async def history_is_sound(context: DoctorContext) -> Answer:
     """Check what history reports about itself: errors, unreadable ranges, files that were set aside."""
     history = (await status(context)).history
-    if history.problem or history.trouble:
-        return fail(_SOUND, str(history.problem or history.trouble), fix="swimctl history check; swimctl logs")
-    if history.rotten:
+    if history.problem or history.writing_problem:
+        return fail(_SOUND, str(history.problem or history.writing_problem), fix="swimctl history check; swimctl logs")
+    if history.corrupt_ranges:
         return fail(
-            _SOUND, f"{history.rotten} stretches are not what was stored; clients are told", fix="swimctl history info"
+            _SOUND,
+            f"{history.corrupt_ranges} ranges are not what was stored; clients are told",
+            fix="swimctl history info",
         )
     if history.damaged_files:
         first = shlex.quote(history.damaged_files[0])

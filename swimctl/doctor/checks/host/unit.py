@@ -155,7 +155,7 @@ def _differing(installed: str, wanted: str) -> list[str]:
 
 
 def _settings(text: str) -> list[str]:
-    """Return a unit's lines but the first, which names the version that has written it."""
+    """Return a unit's lines except the first, which names the version that wrote it."""
     return [line for line in text.splitlines() if not line.startswith(MARK)]
 
 

@@ -294,7 +294,7 @@ def _remove(database: Database, key_id: int) -> None:
 
 
 def _give_id_back(connection: Any, key_id: int) -> None:
-    """Let the next key have the id, so that a doctor that runs every minute leaves no gaps. Of a file only."""
+    """Free the id for the next key, so that running doctor every minute leaves no gaps. Only for a file."""
     from sqlalchemy import text
     from swim_server.keys.tables import api_keys
 

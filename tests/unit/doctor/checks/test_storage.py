@@ -90,8 +90,8 @@ async def test_kernel_and_daemon_both_tell_of_a_disk_that_errs(
     [
         ({}, "ok", "not checked completely yet"),
         ({"checked_at": 1.0}, "ok", "read through"),
-        ({"trouble": "disk I/O error"}, "fail", "disk I/O error"),
-        ({"rotten": 2}, "fail", "2 stretches"),
+        ({"writing_problem": "disk I/O error"}, "fail", "disk I/O error"),
+        ({"corrupt_ranges": 2}, "fail", "2 ranges"),
         ({"damaged_files": ["history.db.damaged-1", "history.db.damaged-2"]}, "warn", "history.db.damaged-1"),
     ],
     ids=["young", "checked", "trouble", "rotten", "set-aside"],

@@ -61,11 +61,11 @@ class HistoryDocument(msgspec.Struct, kw_only=True):
     size_bytes: int = 0
     problem: str | None = None
     """Why it can't be read at the moment."""
-    trouble: str | None = None
+    writing_problem: str | None = None
     """Why it can't be written, checkpointed or checked at the moment."""
     failures: int = 0
     """Commits that failed, since the start."""
-    rotten: int = 0
+    corrupt_ranges: int = 0
     """Ranges found since the start that no longer hold what was stored."""
     checked_at: float | None = None
     """Unix time at which the last complete check ended; None: there was none since the start."""
@@ -83,8 +83,10 @@ class KeysDocument(msgspec.Struct, kw_only=True):
     """Why uses and refusals can't be written; keys can still be checked."""
     not_stored: list[int] = []
     """Keys revoked or expired in memory that the database could not store yet."""
-    remembered: int = 0
-    waiting: int = 0
+    cached: int = 0
+    """Keys whose answers are cached."""
+    pending: int = 0
+    """Questions that wait for the database."""
     queries: int = 0
     granted: int = 0
     refused: int = 0
