@@ -251,7 +251,7 @@ async def test_the_file_is_written_while_it_runs_and_not_for_every_event(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved: list[str] = []
-    monkeypatch.setattr("swim_client.resume.ResumeFile.save", lambda self, event_id: saved.append(str(event_id)))
+    monkeypatch.setattr("swim_client.resume.ResumeFile.save", lambda self, event_id, epoch: saved.append(str(event_id)))
     listener = Listener(server.url, resume_file=tmp_path / "resume.json")
     async with run(listener.client):
         await (await server.connection(0)).sent("subscribe")
@@ -294,7 +294,7 @@ async def test_a_file_that_can_not_be_used_ends_it_before_it_begins(server: Scri
 async def test_a_file_that_can_not_be_written_is_told_and_the_stream_goes_on(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: Any, event_id: Any) -> None:
+    def full(self: Any, event_id: Any, epoch: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("swim_client.resume.ResumeFile.save", full)
