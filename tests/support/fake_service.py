@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from support.fake_examination import FakeExamination, status_document
+from support.fake_context import FakeContext, status_document
 from swim_server.keys.format import Tier
 from swim_server.keys.records import KeyRecord
 
@@ -59,7 +59,7 @@ def key(id: int = 1, **fields: Any) -> KeyRecord:
     return KeyRecord(id=id, **(values | fields))
 
 
-class ServiceExamination(FakeExamination):
+class ServiceContext(FakeContext):
     """Answers requests from ``answers``; repeated requests from ``later``, whose last answer is repeated."""
 
     def __init__(self, home: Path, **options: Any) -> None:

@@ -48,7 +48,7 @@ def read_messages(data: bytes) -> list[dict[str, Any]]:
     return messages
 
 
-class FakeOutlet:
+class FakeClientTransport:
     """A transport that takes ``capacity`` bytes until the test reads on; above that, it pauses the connection."""
 
     def __init__(self, rig: StreamingRig) -> None:
@@ -279,9 +279,9 @@ class StreamingRig:
         capacity: int | None = None,
         window_bits: int = 0,
         key: KeyRecord | None = None,
-    ) -> FakeOutlet:
+    ) -> FakeClientTransport:
         """Return an admitted client, by its transport."""
-        transport = FakeOutlet(self)
+        transport = FakeClientTransport(self)
         transport.capacity = capacity
         self._connected += 1
         connection = Connection(
@@ -294,15 +294,15 @@ class StreamingRig:
         self.hub.add(connection)
         return transport
 
-    def join(self, transport: FakeOutlet, *channels: str, filters: Filters = EMPTY) -> None:
+    def join(self, transport: FakeClientTransport, *channels: str, filters: Filters = EMPTY) -> None:
         """Let a client receive live events without subscribing by message."""
         self.hub.subscribe(self.connection(transport), Subscription(frozenset(channels), filters))
 
-    def connection(self, transport: FakeOutlet) -> Connection:
+    def connection(self, transport: FakeClientTransport) -> Connection:
         assert transport.connection is not None
         return transport.connection
 
-    def say(self, transport: FakeOutlet, action: str, **fields: Any) -> None:
+    def say(self, transport: FakeClientTransport, action: str, **fields: Any) -> None:
         """Send a message as the client."""
         self.conversation.receive(self.connection(transport), json.dumps({"action": action, **fields}).encode())
 

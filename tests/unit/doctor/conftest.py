@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.fake_examination import FakeExamination
+from support.fake_context import FakeContext
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> FakeExamination:
-    return FakeExamination(tmp_path)
+def context(tmp_path: Path) -> FakeContext:
+    return FakeContext(tmp_path)

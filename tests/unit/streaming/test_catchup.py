@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.streaming_rig import FakeOutlet, StreamingRig, flight, positions
+from support.streaming_rig import FakeClientTransport, StreamingRig, flight, positions
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.events import Event
 from swim_server.streaming import catchup
@@ -44,7 +44,7 @@ async def open_all(rig: StreamingRig) -> None:
     raise AssertionError("it never comes to rest")
 
 
-async def resume(rig: StreamingRig, after: str = "0-0", channel: str = "flight.*", **more: Any) -> FakeOutlet:
+async def resume(rig: StreamingRig, after: str = "0-0", channel: str = "flight.*", **more: Any) -> FakeClientTransport:
     """A client that has its answer and waits for the first page."""
     client = rig.connect()
     rig.say(client, "subscribe", channels=[channel], after=after, **more)

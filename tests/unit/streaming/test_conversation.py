@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from support.streaming_rig import FIRST_MS, FakeOutlet, StreamingRig, flight
+from support.streaming_rig import FIRST_MS, FakeClientTransport, StreamingRig, flight
 from swim_server.keys.format import Tier
 from swim_server.keys.records import KeyRecord
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.streaming.conversation import MAX_WAITING
 
 
-def with_key(rig: StreamingRig, tier: Tier, *, can_write: bool | None = None) -> FakeOutlet:
+def with_key(rig: StreamingRig, tier: Tier, *, can_write: bool | None = None) -> FakeClientTransport:
     client = rig.connect(tier=str(tier))
     connection = rig.connection(client)
     rig.hub.remove(connection)
@@ -23,7 +23,7 @@ def with_key(rig: StreamingRig, tier: Tier, *, can_write: bool | None = None) ->
     return client
 
 
-def last(client: FakeOutlet) -> dict[str, Any]:
+def last(client: FakeClientTransport) -> dict[str, Any]:
     return client.messages[-1]
 
 

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from support.streaming_rig import FakeOutlet, StreamingRig, flight
+from support.streaming_rig import FakeClientTransport, StreamingRig, flight
 from swim_server.protocol.codes import BadMessage
 from swim_server.state.world import World
 
 
-async def resumed(rig: StreamingRig, **fields: Any) -> FakeOutlet:
+async def resumed(rig: StreamingRig, **fields: Any) -> FakeClientTransport:
     client = rig.connect()
     rig.say(client, "subscribe", channels=["flight.*"], **fields)
     await rig.settle()

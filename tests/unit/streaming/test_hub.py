@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.streaming_rig import FakeOutlet, StreamingRig, flight, positions
+from support.streaming_rig import FakeClientTransport, StreamingRig, flight, positions
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event
@@ -321,7 +321,7 @@ def test_who_goes_in_the_midst_of_a_flush_is_not_written_to() -> None:
     assert [len(client.writes) for client in clients] == [1, 1, 0]
 
 
-def matching_rig(*filters: Filters) -> tuple[StreamingRig, list[FakeOutlet]]:
+def matching_rig(*filters: Filters) -> tuple[StreamingRig, list[FakeClientTransport]]:
     """A hub that has only begun to hold an event against its groups, one a slice."""
     rig = StreamingRig(writes_per_look=1)
     clients = [rig.connect() for _ in filters]

@@ -12,7 +12,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.streaming_rig import FakeOutlet, StreamingRig, flight, positions
+from support.streaming_rig import FakeClientTransport, StreamingRig, flight, positions
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event, NewEvent
 from swim_server.protocol.filters import EMPTY, Filters
@@ -65,7 +65,7 @@ class ObservedCatchUp(CatchUp):
             connection.transport.turning_point = self.position
 
 
-class ModelOutlet(FakeOutlet):
+class ModelOutlet(FakeClientTransport):
     """A client and the naive model of it: after each answer, what it is owed is looked up in the list of all events."""
 
     model: Callable[[ModelOutlet, Mapping[str, Any]], None]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from support.streaming_rig import FakeOutlet, StreamingRig, flight
+from support.streaming_rig import FakeClientTransport, StreamingRig, flight
 from swim_server.streaming.conversation import MAX_WAITING_BYTES
 
 
-def explaining(rig: StreamingRig) -> FakeOutlet:
+def explaining(rig: StreamingRig) -> FakeClientTransport:
     """A client that has history looked into, which takes until the test lets it go on."""
     rig.publish(flight())
     rig.broker.is_gated = True
@@ -17,7 +17,7 @@ def explaining(rig: StreamingRig) -> FakeOutlet:
     return client
 
 
-def ask(rig: StreamingRig, client: FakeOutlet, number: int) -> None:
+def ask(rig: StreamingRig, client: FakeClientTransport, number: int) -> None:
     payload = json.dumps({"action": "ping", "pad": "x" * 30_000, "number": number})
     rig.conversation.receive(rig.connection(client), payload.encode())
 

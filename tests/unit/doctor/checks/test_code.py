@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.fake_examination import FILES, ROOTS, FakeExamination, version_document
+from support.fake_context import FILES, ROOTS, FakeContext, version_document
 from swim_server.config import Config, ExpectConfig
 
 from swimctl.doctor.checks.code import (
@@ -20,7 +20,7 @@ from swimctl.doctor.checks.code import (
 
 
 @pytest.fixture
-def here(context: FakeExamination, tmp_path: Path) -> FakeExamination:
+def here(context: FakeContext, tmp_path: Path) -> FakeContext:
     """The packages' folders exist."""
     roots = {name: str(tmp_path / name) for name in ROOTS}
     for folder in roots.values():
@@ -38,12 +38,12 @@ def test_files_differ_in_three_ways() -> None:
     ]
 
 
-async def test_process_that_runs_what_is_on_disk_is_well(here: FakeExamination) -> None:
+async def test_process_that_runs_what_is_on_disk_is_well(here: FakeContext) -> None:
     assert (await process_is_disk(here)).status == "ok"
     assert (await same_copy(here)).status == "ok"
 
 
-async def test_changed_file_is_named(here: FakeExamination) -> None:
+async def test_changed_file_is_named(here: FakeContext) -> None:
     here.elsewhere = {**FILES, "swim_server/logs.py": "c" * 64}
     answer = await process_is_disk(here)
     assert (answer.status, answer.command) == ("fail", "swimctl restart")
@@ -51,39 +51,39 @@ async def test_changed_file_is_named(here: FakeExamination) -> None:
     assert "1 file other than in the process: swim_server/logs.py" in answer.observed
 
 
-async def test_many_files_are_counted_and_the_first_named(here: FakeExamination) -> None:
+async def test_many_files_are_counted_and_the_first_named(here: FakeContext) -> None:
     here.elsewhere = {f"swimctl/{number:03}.py": "0" for number in range(100)}
     answer = await process_is_disk(here)
     assert answer.evidence[-1] == "and 82 more"
     assert "102 files" in answer.observed
 
 
-async def test_folder_that_is_gone_is_told(context: FakeExamination) -> None:
+async def test_folder_that_is_gone_is_told(context: FakeContext) -> None:
     answer = await process_is_disk(context)
     assert (answer.status, answer.command) == ("fail", "swimctl restart")
     assert "/srv/swim_server, where it was started from, is gone" in answer.observed
 
 
-async def test_process_of_an_older_version_tells_no_folders(context: FakeExamination) -> None:
+async def test_process_of_an_older_version_tells_no_folders(context: FakeContext) -> None:
     context.answers["version"] = {"version": "0.9", "fingerprint": "f", "files": FILES, "pid": 42}
     assert (await process_is_disk(context)).status == "ok"
     assert (await same_copy(context)).status == "skip"
     assert (await same_python(context)).status == "skip"
 
 
-async def test_other_folder_with_other_code_fails_and_with_the_same_warns(here: FakeExamination) -> None:
+async def test_other_folder_with_other_code_fails_and_with_the_same_warns(here: FakeContext) -> None:
     here.on_disk = msgspec.structs.replace(here.on_disk, roots={"swimctl": "/elsewhere"})
     assert (await same_copy(here)).status == "warn"
     here.on_disk = msgspec.structs.replace(here.on_disk, files={})
     assert (await same_copy(here)).status == "fail"
 
 
-async def test_hostile_answer_of_a_process_is_compared_as_text(here: FakeExamination) -> None:
+async def test_hostile_answer_of_a_process_is_compared_as_text(here: FakeContext) -> None:
     here.answers["version"] = version_document(files={"x\x1b[2J": "\x1b"}, roots=here.on_disk.roots)
     assert (await process_is_disk(here)).status == "fail"
 
 
-async def test_package_upgraded_since_the_start_is_named(here: FakeExamination) -> None:
+async def test_package_upgraded_since_the_start_is_named(here: FakeContext) -> None:
     assert (await same_python(here)).status == "ok"
     here.on_disk = msgspec.structs.replace(here.on_disk, dependencies={"msgspec": "0.20"})
     answer = await same_python(here)
@@ -91,12 +91,12 @@ async def test_package_upgraded_since_the_start_is_named(here: FakeExamination) 
 
 
 async def test_expected_version_of_the_option_goes_before_the_configurations(tmp_path: Path) -> None:
-    context = FakeExamination(tmp_path, expect_version="1.0.0")
+    context = FakeContext(tmp_path, expect_version="1.0.0")
     context.config = Config(expect=ExpectConfig(version="2.0.0"))
     assert (await version_is_expected(context)).status == "ok"
 
 
-async def test_other_version_than_expected_fails(context: FakeExamination) -> None:
+async def test_other_version_than_expected_fails(context: FakeContext) -> None:
     assert (await version_is_expected(context)).status == "skip"
     context.config = Config(expect=ExpectConfig(version="2.0.0"))
     answer = await version_is_expected(context)
@@ -115,7 +115,7 @@ async def test_other_version_than_expected_fails(context: FakeExamination) -> No
     ],
 )
 async def test_expected_commit_may_be_short(
-    context: FakeExamination, wanted: str | None, running: str | None, disk: str | None, status: str
+    context: FakeContext, wanted: str | None, running: str | None, disk: str | None, status: str
 ) -> None:
     context.config = Config(expect=ExpectConfig(commit=wanted))
     context.answers["version"] = version_document(commit=running)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.fake_examination import FakeExamination, status_document
+from support.fake_context import FakeContext, status_document
 from swim_server.config import Config, ConfigError, DatabaseConfig, LoggingConfig, Origin, Problem
 from swim_server.daemon.control.documents.process import ChangedSetting
 
@@ -48,7 +48,7 @@ def test_fix_of_a_problem_is_what_can_be_pasted(problem: Problem, fix: str) -> N
     assert fix_for(problem) == fix
 
 
-async def test_everything_that_is_wrong_is_evidence(context: FakeExamination) -> None:
+async def test_everything_that_is_wrong_is_evidence(context: FakeContext) -> None:
     assert (await is_valid(context)).status == "ok"
     context.config = ConfigError([Problem("a", "is wrong", FILE), Problem("b", "too", FILE)])
     answer = await is_valid(context)
@@ -61,7 +61,7 @@ async def test_everything_that_is_wrong_is_evidence(context: FakeExamination) ->
     ("mode", "status"), [(0o600, "ok"), (0o640, "ok"), (0o644, "fail"), (0o660, "fail"), (0o602, "fail")]
 )
 async def test_file_with_a_password_is_its_owners_and_its_groups_to_read(
-    context: FakeExamination, tmp_path: Path, mode: int, status: str
+    context: FakeContext, tmp_path: Path, mode: int, status: str
 ) -> None:
     secret = tmp_path / "password"
     secret.write_text("hunter2", "utf-8")
@@ -85,7 +85,7 @@ async def test_file_with_a_password_is_its_owners_and_its_groups_to_read(
     ],
 )
 async def test_configuration_file_counts_when_a_secret_is_in_it(
-    context: FakeExamination, tmp_path: Path, text: str, status: str
+    context: FakeContext, tmp_path: Path, text: str, status: str
 ) -> None:
     file = tmp_path / "swim.toml"
     file.write_text(text, "utf-8")
@@ -94,7 +94,7 @@ async def test_configuration_file_counts_when_a_secret_is_in_it(
     assert (await is_private(context)).status == status
 
 
-async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context: FakeExamination) -> None:
+async def test_setting_that_is_not_in_force_is_named_with_the_way_to_it(context: FakeContext) -> None:
     assert (await is_running(context)).status == "ok"
     change = {"running": "info", "configured": "debug"}
     context.answers["config_changes"] = {"reload": {"logging.level": change}, "restart": {}}
@@ -127,12 +127,12 @@ def test_what_a_reload_may_cost_is_known(name: str, running: object, configured:
     assert found is None if lost is None else lost in str(found)
 
 
-async def test_file_that_the_process_could_not_read_again_fails(context: FakeExamination) -> None:
+async def test_file_that_the_process_could_not_read_again_fails(context: FakeContext) -> None:
     context.answers["config_changes"] = {"problem": "in a: is wrong", "reload": {}, "restart": {}}
     assert (await is_running(context)).status == "fail"
 
 
-async def test_environment_that_the_process_has_otherwise_is_told_by_name(context: FakeExamination) -> None:
+async def test_environment_that_the_process_has_otherwise_is_told_by_name(context: FakeContext) -> None:
     context.answers["config_changes"] = {"environment": {"SWIM_SERVER__PORT": "1", "SWIM_DATABASE__PASSWORD": None}}
     assert (await is_running(context)).status == "ok"
     answer = await overrides_nothing(context)
@@ -147,7 +147,7 @@ async def test_environment_that_the_process_has_otherwise_is_told_by_name(contex
     assert (await overrides_nothing(context)).status == "warn"
 
 
-async def test_other_files_warn_only_when_they_say_something_else(context: FakeExamination) -> None:
+async def test_other_files_warn_only_when_they_say_something_else(context: FakeContext) -> None:
     import msgspec
 
     assert (await is_same(context)).status == "ok"

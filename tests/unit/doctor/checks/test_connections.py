@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_service import ServiceExamination, key, tally
+from support.fake_service import ServiceContext, key, tally
 from swim_server.config import Config, ExpectConfig, ExpectConnectionsConfig, ExpectedCount
 from swim_server.daemon.control.documents.diagnostics import Tally
 from swim_server.keys.format import Tier
@@ -19,11 +19,11 @@ from swimctl.doctor.probes.database import key_database
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExamination:
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceContext:
     """Second looks come at once, and find the table as it was."""
     for module in (clients, counts, keys):
         monkeypatch.setattr(module, "SECOND_LOOK_SECONDS", 0)
-    context = ServiceExamination(tmp_path)
+    context = ServiceContext(tmp_path)
 
     async def rows_again(_: object) -> Any:
         return context.known.get("key rows later", context.known["database.rows"])
@@ -32,7 +32,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceExaminati
     return context
 
 
-async def test_connections_whose_key_holds_are_well(service: ServiceExamination) -> None:
+async def test_connections_whose_key_holds_are_well(service: ServiceContext) -> None:
     assert (await keys.keys_hold(service)).observed == "2 connections of 1 keys"
 
 
@@ -48,7 +48,7 @@ async def test_connections_whose_key_holds_are_well(service: ServiceExamination)
     ids=["revoked", "expired", "other-tier", "no-tier", "gone"],
 )
 async def test_connection_whose_key_lets_nobody_in_is_a_failure(
-    service: ServiceExamination, record: Any, told: str
+    service: ServiceContext, record: Any, told: str
 ) -> None:
     service.keys(record)
     answer = await keys.keys_hold(service)
@@ -56,25 +56,25 @@ async def test_connection_whose_key_lets_nobody_in_is_a_failure(
     assert told in answer.observed
 
 
-async def test_connection_that_is_gone_at_the_second_look_is_no_alarm(service: ServiceExamination) -> None:
+async def test_connection_that_is_gone_at_the_second_look_is_no_alarm(service: ServiceContext) -> None:
     service.keys(key(is_active=False))
     service.later["tally"] = [tally(keys=[])]
     assert (await keys.keys_hold(service)).status == "ok"
 
 
-async def test_key_made_between_the_two_readings_is_no_alarm(service: ServiceExamination) -> None:
+async def test_key_made_between_the_two_readings_is_no_alarm(service: ServiceContext) -> None:
     service.keys()
     service.known["key rows later"] = {1: key()}
     assert (await keys.keys_hold(service)).status == "ok"
 
 
-async def test_connection_of_a_tier_that_is_none_is_a_failure(service: ServiceExamination) -> None:
+async def test_connection_of_a_tier_that_is_none_is_a_failure(service: ServiceContext) -> None:
     found = tally(keys=[{"key_id": 1, "tier": "gold", "owner": "x", "connections": 1}])
     service.answers["tally"] = found
     assert "tier gold is none" in (await keys.keys_hold(service)).observed
 
 
-async def test_table_that_can_not_be_read_is_unknown(service: ServiceExamination) -> None:
+async def test_table_that_can_not_be_read_is_unknown(service: ServiceContext) -> None:
     service.known["database.rows"] = StoreUnavailable("away")
     assert (await keys.keys_hold(service)).status == "unknown"
 
@@ -131,7 +131,7 @@ def expecting(**bounds: Any) -> Config:
     return Config(expect=ExpectConfig(connections=ExpectConnectionsConfig(**bounds)))
 
 
-async def test_nothing_expected_is_nothing_to_ask(service: ServiceExamination) -> None:
+async def test_nothing_expected_is_nothing_to_ask(service: ServiceContext) -> None:
     assert (await counts.expected(service)).status == "skip"
 
 
@@ -151,13 +151,13 @@ async def test_nothing_expected_is_nothing_to_ask(service: ServiceExamination) -
     ids=range(9),
 )
 async def test_expected_connections_are_held_against_those_there(
-    service: ServiceExamination, bounds: Any, status: str
+    service: ServiceContext, bounds: Any, status: str
 ) -> None:
     service.config = expecting(**bounds)
     assert (await counts.expected(service)).status == status
 
 
-async def test_expected_client_that_is_back_at_the_second_look_is_no_alarm(service: ServiceExamination) -> None:
+async def test_expected_client_that_is_back_at_the_second_look_is_no_alarm(service: ServiceContext) -> None:
     service.config = expecting(owner={"vNAS": ExpectedCount(min=1)})
     service.answers["tally"] = tally(keys=[])
     service.later["tally"] = [tally()]
@@ -169,23 +169,21 @@ async def test_expected_client_that_is_back_at_the_second_look_is_no_alarm(servi
 LAGGARD = {"id": "client_1", "key_id": 1, "owner": "vNAS", "buffered_bytes": 70_000}
 
 
-async def test_client_that_lags_at_both_looks_is_a_warning_that_names_it(service: ServiceExamination) -> None:
+async def test_client_that_lags_at_both_looks_is_a_warning_that_names_it(service: ServiceContext) -> None:
     service.answers["tally"] = tally(lagging=[LAGGARD])
     answer = await clients.keep_up(service)
     assert (answer.status, answer.command) == ("warn", "swimctl connections list --key 1")
     assert answer.evidence == ("client_1, key 1 of vNAS: 70000 bytes wait for it",)
 
 
-async def test_burst_that_is_over_at_the_second_look_is_no_alarm(service: ServiceExamination) -> None:
+async def test_burst_that_is_over_at_the_second_look_is_no_alarm(service: ServiceContext) -> None:
     service.answers["tally"] = tally(lagging=[LAGGARD])
     service.later["tally"] = [tally(lagging=[{**LAGGARD, "id": "client_2"}])]
     assert (await clients.keep_up(service)).status == "ok"
 
 
 @pytest.mark.parametrize(("ago", "status"), [(5.0, "warn"), (5000.0, "ok")])
-async def test_client_closed_lately_for_being_slow_is_told(
-    service: ServiceExamination, ago: float, status: str
-) -> None:
+async def test_client_closed_lately_for_being_slow_is_told(service: ServiceContext, ago: float, status: str) -> None:
     evicted = {"seconds_ago": ago, "id": "client_1", "key_id": 1, "owner": "vNAS"}
     service.answers["tally"] = tally(evictions=[evicted], slow_consumers=1)
     assert (await clients.keep_up(service)).status == status
@@ -202,13 +200,13 @@ async def test_client_closed_lately_for_being_slow_is_told(
     ],
 )
 async def test_only_clients_that_tell_an_older_version_are_old(
-    service: ServiceExamination, agent: str, status: str
+    service: ServiceContext, agent: str, status: str
 ) -> None:
     service.answers["tally"] = tally(agents={agent: 3})
     assert (await clients.current(service)).status == status
 
 
-async def test_clients_that_never_subscribed_are_a_warning_with_their_owners(service: ServiceExamination) -> None:
+async def test_clients_that_never_subscribed_are_a_warning_with_their_owners(service: ServiceContext) -> None:
     assert (await clients.subscribed(service)).status == "ok"
     service.answers["tally"] = tally(without_channel={"vNAS": 3, "ADL": 1})
     answer = await clients.subscribed(service)

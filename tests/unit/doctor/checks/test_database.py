@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_service import ServiceExamination
+from support.fake_service import ServiceContext
 from swim_server.config import Config, DatabaseConfig
 from swim_server.keys.schema import Schema
 from swim_server.keys.tables import api_keys, audit_log
@@ -29,8 +29,8 @@ ALL_KEYS, ALL_AUDIT = frozenset(api_keys.columns.keys()), frozenset(audit_log.co
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> ServiceExamination:
-    context = ServiceExamination(tmp_path)
+def service(tmp_path: Path) -> ServiceContext:
+    context = ServiceContext(tmp_path)
     context.known |= {
         "database.login": Login("sqlite", 0.01), "database.marker": Marked(9, "text"), "database.latency": 0.001,
         "database.schema": Schema(ALL_KEYS, ALL_AUDIT),
@@ -64,7 +64,7 @@ def test_address_is_read_from_the_configuration(config: DatabaseConfig, address:
     assert address_of(config) == address
 
 
-async def test_row_that_is_read_back_proves_the_store(service: ServiceExamination) -> None:
+async def test_row_that_is_read_back_proves_the_store(service: ServiceContext) -> None:
     assert (await in_process.same_store(service)).status == "ok"
 
 
@@ -81,20 +81,18 @@ async def test_row_that_is_read_back_proves_the_store(service: ServiceExaminatio
     ],
     ids=range(7),
 )
-async def test_row_that_is_not_the_one_written_is_another_store(
-    service: ServiceExamination, row: Any, status: str
-) -> None:
+async def test_row_that_is_not_the_one_written_is_another_store(service: ServiceContext, row: Any, status: str) -> None:
     service.answers["probe_row"] |= row
     assert (await in_process.same_store(service)).status == status
 
 
-async def test_process_that_can_not_read_its_database_is_a_failure(service: ServiceExamination) -> None:
+async def test_process_that_can_not_read_its_database_is_a_failure(service: ServiceContext) -> None:
     service.answers["probe_row"] = RpcFailed("probe_row", -32000, "locked")
     assert (await in_process.same_store(service)).status == "fail"
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(0.001, "ok"), (0.3, "warn"), (1.2, "fail")])
-async def test_latency_is_told_and_judged(service: ServiceExamination, seconds: float, status: str) -> None:
+async def test_latency_is_told_and_judged(service: ServiceContext, seconds: float, status: str) -> None:
     service.known["database.latency"] = seconds
     assert (await store.latency(service)).status == status
 
@@ -107,7 +105,7 @@ async def test_latency_is_told_and_judged(service: ServiceExamination, seconds: 
     ],
     ids=range(2),
 )
-async def test_login_that_fails_tells_why(service: ServiceExamination, error: Exception, told: str) -> None:
+async def test_login_that_fails_tells_why(service: ServiceContext, error: Exception, told: str) -> None:
     service.known["database.login"] = error
     answer = await store.login(service)
     assert answer.status == "fail"
@@ -126,7 +124,7 @@ async def test_login_that_fails_tells_why(service: ServiceExamination, error: Ex
     ],
     ids=range(6),
 )
-async def test_schema_is_judged_by_what_is_missing(service: ServiceExamination, schema: Schema, status: str) -> None:
+async def test_schema_is_judged_by_what_is_missing(service: ServiceContext, schema: Schema, status: str) -> None:
     service.known["database.schema"] = schema
     assert (await store.schema(service)).status == status
 
@@ -142,13 +140,13 @@ async def test_schema_is_judged_by_what_is_missing(service: ServiceExamination, 
     ],
     ids=range(5),
 )
-async def test_trouble_of_the_process_is_told(service: ServiceExamination, keys: Any, status: str) -> None:
+async def test_trouble_of_the_process_is_told(service: ServiceContext, keys: Any, status: str) -> None:
     service.answers["status"]["keys"] = keys
     assert (await in_process.in_use(service)).status == status
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder"])
-async def test_file_that_is_none_is_told_at_the_root(service: ServiceExamination, tmp_path: Path, kind: str) -> None:
+async def test_file_that_is_none_is_told_at_the_root(service: ServiceContext, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "other.db"
     if kind == "folder":
         path.mkdir()
@@ -253,7 +251,7 @@ def test_a_file_locked_against_readers_is_told_when_it_is_opened(tmp_path: Path)
 
 @pytest.mark.parametrize(("waiting", "status"), [([], "ok"), ([7], "fail")])
 async def test_key_that_is_ended_in_memory_alone_fails_until_it_is_stored(
-    service: ServiceExamination, waiting: list[int], status: str
+    service: ServiceContext, waiting: list[int], status: str
 ) -> None:
     service.answers["status"]["keys"]["not_stored"] = waiting
     answer = await endings_are_stored(service)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_service import ServiceExamination
+from support.fake_service import ServiceContext
 from swim_server.config import Config, ServerConfig
 from swim_server.daemon.control.documents.diagnostics import PeerTally
 
@@ -28,8 +28,8 @@ ANSWERS = {"ping": {"type": "pong"}, "subscribe": {"type": "subscribed"}}
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> ServiceExamination:
-    context = ServiceExamination(tmp_path)
+def service(tmp_path: Path) -> ServiceContext:
+    context = ServiceContext(tmp_path)
     context.config = Config(server=ServerConfig(public_url=URL))
     return context
 
@@ -48,7 +48,7 @@ def visited(greeting: Greeting | None = None, **fields: Any) -> Visit:
     return Visit(True, greeting=greeting or let_in(), **(values | fields))
 
 
-async def about(service: ServiceExamination, id: str, visit: Visit) -> Answer:
+async def about(service: ServiceContext, id: str, visit: Visit) -> Answer:
     service.known["front.visit"] = visit
     check = next(each for each in CHECKS if each.id == f"front.{id}")
     return await check.ask(service)
@@ -57,11 +57,11 @@ async def about(service: ServiceExamination, id: str, visit: Visit) -> Answer:
 @pytest.mark.parametrize("id", [each.id for each in CHECKS])
 async def test_without_a_public_address_there_is_nothing_to_ask(tmp_path: Path, id: str) -> None:
     check = next(each for each in CHECKS if each.id == id)
-    assert (await check.ask(ServiceExamination(tmp_path))).status == "skip"
+    assert (await check.ask(ServiceContext(tmp_path))).status == "skip"
 
 
 @pytest.mark.parametrize("id", ["upgrade", "key-header", "same-process", "answers", "clock"])
-async def test_client_that_is_met_as_promised_is_well(service: ServiceExamination, id: str) -> None:
+async def test_client_that_is_met_as_promised_is_well(service: ServiceContext, id: str) -> None:
     assert (await about(service, id, visited())).status == "ok"
 
 
@@ -76,7 +76,7 @@ async def test_client_that_is_met_as_promised_is_well(service: ServiceExaminatio
     ],
 )
 async def test_refused_upgrade_tells_what_the_proxy_does(
-    service: ServiceExamination, status: int | None, told: str
+    service: ServiceContext, status: int | None, told: str
 ) -> None:
     trouble = f"HTTP {status}" if status is not None else "no WebSocket: it closed"
     answer = await about(service, "upgrade", Visit(False, trouble, status))
@@ -84,7 +84,7 @@ async def test_refused_upgrade_tells_what_the_proxy_does(
     assert told in answer.observed
 
 
-async def test_address_that_is_held_off_for_bad_keys_proves_nothing(service: ServiceExamination) -> None:
+async def test_address_that_is_held_off_for_bad_keys_proves_nothing(service: ServiceContext) -> None:
     assert (await about(service, "upgrade", Visit(False, "HTTP 429", 429))).status == "unknown"
 
 
@@ -97,7 +97,7 @@ async def test_address_that_is_held_off_for_bad_keys_proves_nothing(service: Ser
     ],
 )
 async def test_key_that_does_not_arrive_is_told_from_one_that_is_not_known(
-    service: ServiceExamination, monkeypatch: pytest.MonkeyPatch, text: str, by_query: bool, status: str
+    service: ServiceContext, monkeypatch: pytest.MonkeyPatch, text: str, by_query: bool, status: str
 ) -> None:
     async def query(_: object) -> bool:
         return by_query
@@ -106,7 +106,7 @@ async def test_key_that_does_not_arrive_is_told_from_one_that_is_not_known(
     assert (await about(service, "key-header", visited(refused(text)))).status == status
 
 
-async def test_full_service_says_nothing_about_the_header(service: ServiceExamination) -> None:
+async def test_full_service_says_nothing_about_the_header(service: ServiceContext) -> None:
     full = Greeting(False, {"type": "error", "code": "CONNECTION_LIMIT", "message": "full"}, 4002)
     assert (await about(service, "key-header", visited(full))).status == "unknown"
 
@@ -124,7 +124,7 @@ async def test_full_service_says_nothing_about_the_header(service: ServiceExamin
     ids=range(6),
 )
 async def test_only_a_connection_that_the_process_knows_is_its_own(
-    service: ServiceExamination, visit: Visit, status: str
+    service: ServiceContext, visit: Visit, status: str
 ) -> None:
     assert (await about(service, "same-process", visit)).status == status
 
@@ -137,7 +137,7 @@ async def test_only_a_connection_that_the_process_knows_is_its_own(
     ],
     ids=range(5),
 )  # fmt: skip
-async def test_actions_that_are_not_answered_are_named(service: ServiceExamination, answers: Any) -> None:
+async def test_actions_that_are_not_answered_are_named(service: ServiceContext, answers: Any) -> None:
     answer = await about(service, "answers", visited(answers=answers))
     assert answer.status == "fail"
     assert "ping" in answer.observed
@@ -152,7 +152,7 @@ async def test_actions_that_are_not_answered_are_named(service: ServiceExaminati
     ids=range(6),
 )  # fmt: skip
 async def test_clock_of_the_far_end_is_held_against_ours(
-    service: ServiceExamination, server_time: Any, status: str
+    service: ServiceContext, server_time: Any, status: str
 ) -> None:
     assert (await about(service, "clock", visited(let_in(server_time=server_time)))).status == status
 
@@ -170,16 +170,14 @@ async def test_clock_of_the_far_end_is_held_against_ours(
     ],
     ids=range(7),
 )
-async def test_certificate_is_judged_by_trust_and_days(
-    service: ServiceExamination, certificate: Any, status: str
-) -> None:
+async def test_certificate_is_judged_by_trust_and_days(service: ServiceContext, certificate: Any, status: str) -> None:
     service.known["front.certificate"] = certificate
     assert (await about(service, "certificate", visited())).status == status
 
 
 @pytest.mark.parametrize(("url", "status"), [("ws://swim.example.org/", "warn"), ("ws://127.0.0.1:8090/", "ok")])
 async def test_address_without_encryption_is_well_on_this_machine_only(
-    service: ServiceExamination, url: str, status: str
+    service: ServiceContext, url: str, status: str
 ) -> None:
     service.config = Config(server=ServerConfig(public_url=url))
     assert (await about(service, "certificate", visited())).status == status
@@ -220,7 +218,7 @@ def test_key_in_the_query_joins_what_stands_there() -> None:
     ids=range(8),
 )
 async def test_forged_address_is_not_to_be_believed(
-    service: ServiceExamination, visit: ForgedVisit, trusted: list[str], status: str, told: str
+    service: ServiceContext, visit: ForgedVisit, trusted: list[str], status: str, told: str
 ) -> None:
     service.config = Config(server=ServerConfig(public_url=URL, trusted_proxies=trusted))
     service.known["front.forged-visit"] = visit
@@ -229,7 +227,7 @@ async def test_forged_address_is_not_to_be_believed(
 
 
 @pytest.mark.parametrize("proxy", LINES)
-async def test_line_to_mend_a_proxy_is_its_own(service: ServiceExamination, proxy: str) -> None:
+async def test_line_to_mend_a_proxy_is_its_own(service: ServiceContext, proxy: str) -> None:
     service.known["front.forged-visit"] = ForgedVisit(believed=FORGED_ADDRESS, peer="127.0.0.1", proxy=proxy)
     assert (await about(service, "address", visited())).command == f"{LINES[proxy]}  # {proxy}"
 
@@ -355,7 +353,7 @@ def test_proxy_on_this_machine_that_has_no_room_left_is_told(
     ],
 )  # fmt: skip
 async def test_proxy_elsewhere_is_known_by_its_header(
-    service: ServiceExamination, name: str | None, connections: int, status: str
+    service: ServiceContext, name: str | None, connections: int, status: str
 ) -> None:
     peers = [
         {"address": "10.9.9.9", "connections": 900, "oldest_seconds": 9.0},
@@ -368,7 +366,7 @@ async def test_proxy_elsewhere_is_known_by_its_header(
     assert (await about(service, "old-processes", visited())).status == ("skip" if name is None else "ok")
 
 
-async def test_without_connections_through_a_proxy_there_is_no_room_to_judge(service: ServiceExamination) -> None:
+async def test_without_connections_through_a_proxy_there_is_no_room_to_judge(service: ServiceContext) -> None:
     service.known |= {"kernel.proxy-processes": None}
     assert (await about(service, "capacity", visited())).status == "skip"
 

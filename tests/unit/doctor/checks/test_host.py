@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.doctor_faults import installed_copy
-from support.fake_examination import FakeExamination, status_document
+from support.fake_context import FakeContext, status_document
 from swim_server.config import Config, FileSourceConfig, LoggingConfig
 from swim_server.daemon import requirements as module
 
@@ -43,7 +43,7 @@ def test_disk_is_judged_by_what_is_free(
     assert machine.judge_disk(tmp_path, FileSystem().room(tmp_path / "not" / "there yet")).status == status
 
 
-async def test_missing_folders_are_named_and_made(context: FakeExamination, tmp_path: Path) -> None:
+async def test_missing_folders_are_named_and_made(context: FakeContext, tmp_path: Path) -> None:
     file = FileSourceConfig(path=str(tmp_path / "spool" / "events.json"))
     context.config = Config(logging=LoggingConfig(file=str(tmp_path / "logs" / "swim.log")), sources=[file])
     answer = await machine.folders_are_there(context)
@@ -53,7 +53,7 @@ async def test_missing_folders_are_named_and_made(context: FakeExamination, tmp_
     assert (await machine.folders_are_there(context)).status == "ok"
 
 
-async def test_home_that_was_never_used_is_not_missed(context: FakeExamination) -> None:
+async def test_home_that_was_never_used_is_not_missed(context: FakeContext) -> None:
     context.held = False
     assert (await machine.folders_are_there(context)).status == "ok"
 
@@ -69,7 +69,7 @@ async def test_home_that_was_never_used_is_not_missed(context: FakeExamination) 
         ("/x/swim.log (deleted)", "fail"),
     ],
 )
-async def test_log_that_is_no_file_is_somebody_elses(context: FakeExamination, target: str | None, status: str) -> None:
+async def test_log_that_is_no_file_is_somebody_elses(context: FakeContext, target: str | None, status: str) -> None:
     context.fakes.target = target
     assert (await machine.log_is_written(context)).status == status
 
@@ -81,7 +81,7 @@ def log_document(path: Path | None, **more: Any) -> dict[str, Any]:
 
 
 async def test_log_that_grows_for_ever_warns(
-    context: FakeExamination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: FakeContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "my swim.log"
     log.write_text("a line\n", "utf-8")
@@ -97,15 +97,13 @@ async def test_log_that_grows_for_ever_warns(
     assert (await machine.log_is_written(context)).status == "fail"
 
 
-async def test_log_that_was_taken_away_is_made_anew_with_the_next_line(
-    context: FakeExamination, tmp_path: Path
-) -> None:
+async def test_log_that_was_taken_away_is_made_anew_with_the_next_line(context: FakeContext, tmp_path: Path) -> None:
     context.answers["status"] = log_document(tmp_path / "swim.log")
     assert (await machine.log_is_written(context)).status == "ok"
 
 
 @pytest.mark.parametrize("has_path", [True, False])
-async def test_lost_lines_are_told_with_their_reason(context: FakeExamination, tmp_path: Path, has_path: bool) -> None:
+async def test_lost_lines_are_told_with_their_reason(context: FakeContext, tmp_path: Path, has_path: bool) -> None:
     path = tmp_path / "swim.log" if has_path else None
     context.answers["status"] = log_document(path, lost_lines=3, problem="No space left on device")
     answer = await machine.log_is_written(context)
@@ -113,7 +111,7 @@ async def test_lost_lines_are_told_with_their_reason(context: FakeExamination, t
     assert "No space left on device" in answer.observed
 
 
-async def test_clock_is_asked_of_the_kernel(context: FakeExamination) -> None:
+async def test_clock_is_asked_of_the_kernel(context: FakeContext) -> None:
     state = ask_kernel()
     assert state is None or state.max_error_ms >= 0
     assert (await machine.clock_is_right(context)).status in ("ok", "warn", "skip")

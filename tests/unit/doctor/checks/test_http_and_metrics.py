@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.fake_examination import FakeExamination, status_document
+from support.fake_context import FakeContext, status_document
 
 from swimctl.doctor.checks.process.metrics import are_read
 from swimctl.doctor.probes.plain_http import base_of, read
@@ -15,7 +15,7 @@ from swimctl.doctor.probes.plain_http import base_of, read
      (400.0, 120.0, "ok")],
 )  # fmt: skip
 async def test_metrics_that_nobody_reads_any_more_are_told(
-    context: FakeExamination, age: float | None, pace: float | None, status: str
+    context: FakeContext, age: float | None, pace: float | None, status: str
 ) -> None:
     context.answers["status"] = status_document(metrics_read_age_seconds=age, metrics_pace_seconds=pace)
     assert (await are_read(context)).status == status

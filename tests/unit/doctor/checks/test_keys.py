@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_service import ServiceExamination, key
+from support.fake_service import ServiceContext, key
 from swim_server.keys.format import Tier
 from swim_server.sql.errors import StoreUnavailable
 
@@ -20,20 +20,20 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> ServiceExamination:
-    return ServiceExamination(tmp_path)
+def service(tmp_path: Path) -> ServiceContext:
+    return ServiceContext(tmp_path)
 
 
 def check(id: str) -> Check:
     return next(each for each in CHECKS if each.id == id)
 
 
-async def about(service: ServiceExamination, id: str, *records: Any) -> Answer:
+async def about(service: ServiceContext, id: str, *records: Any) -> Answer:
     service.keys(*records)
     return await check(id).ask(service)
 
 
-async def test_plaintext_row_is_a_warning(service: ServiceExamination) -> None:
+async def test_plaintext_row_is_a_warning(service: ServiceContext) -> None:
     answer = await about(service, "keys.hashed", key(1), key(2, is_plaintext=True))
     assert (answer.status, answer.command) == ("warn", "swimctl keys harden --yes")
     assert answer.evidence == ("key 2 of vNAS",)
@@ -50,9 +50,7 @@ async def test_plaintext_row_is_a_warning(service: ServiceExamination) -> None:
     ],
     ids=["within", "later", "over", "revoked", "never"],
 )
-async def test_key_that_ends_within_two_weeks_is_a_warning(
-    service: ServiceExamination, fields: Any, status: str
-) -> None:
+async def test_key_that_ends_within_two_weeks_is_a_warning(service: ServiceContext, fields: Any, status: str) -> None:
     assert (await about(service, "keys.expiring", key(**fields))).status == status
 
 
@@ -67,12 +65,12 @@ async def test_key_that_ends_within_two_weeks_is_a_warning(
     ],
     ids=range(5),
 )
-async def test_key_that_was_rotated_has_been_seen_to(service: ServiceExamination, successor: Any, status: str) -> None:
+async def test_key_that_was_rotated_has_been_seen_to(service: ServiceContext, successor: Any, status: str) -> None:
     old = key(1, expires_at=NOW + timedelta(days=1))
     assert (await about(service, "keys.expiring", old, successor)).status == status
 
 
-async def test_key_that_ends_first_is_the_one_to_rotate(service: ServiceExamination) -> None:
+async def test_key_that_ends_first_is_the_one_to_rotate(service: ServiceContext) -> None:
     records = [key(number, expires_at=NOW + timedelta(days=10 - number)) for number in range(1, 8)]
     answer = await about(service, "keys.expiring", *records)
     assert answer.command == "swimctl keys rotate 7"
@@ -91,7 +89,7 @@ async def test_key_that_ends_first_is_the_one_to_rotate(service: ServiceExaminat
     ],
     ids=range(6),
 )
-async def test_key_that_nobody_ever_used_is_a_warning(service: ServiceExamination, fields: Any, status: str) -> None:
+async def test_key_that_nobody_ever_used_is_a_warning(service: ServiceContext, fields: Any, status: str) -> None:
     assert (await about(service, "keys.used", key(**fields))).status == status
 
 
@@ -105,24 +103,24 @@ async def test_key_that_nobody_ever_used_is_a_warning(service: ServiceExaminatio
     ],
     ids=range(4),
 )
-async def test_system_key_of_nobody_is_a_warning(service: ServiceExamination, fields: Any, status: str) -> None:
+async def test_system_key_of_nobody_is_a_warning(service: ServiceContext, fields: Any, status: str) -> None:
     assert (await about(service, "keys.owned", key(**fields))).status == status
 
 
-async def test_key_of_no_tier_is_a_warning_and_what_it_says_is_cut(service: ServiceExamination) -> None:
+async def test_key_of_no_tier_is_a_warning_and_what_it_says_is_cut(service: ServiceContext) -> None:
     answer = await about(service, "keys.tiered", key(unknown_tier="g" * 500))
     assert answer.status == "warn"
     assert len(answer.evidence[0]) < 100
 
 
 @pytest.mark.parametrize("id", [each.id for each in CHECKS if each.id != "keys.made-up-refused"])
-async def test_table_that_can_not_be_read_is_unknown(service: ServiceExamination, id: str) -> None:
+async def test_table_that_can_not_be_read_is_unknown(service: ServiceContext, id: str) -> None:
     service.known["database.rows"] = StoreUnavailable("away")
     assert (await check(id).ask(service)).status == "unknown"
 
 
 @pytest.mark.parametrize("id", [each.id for each in CHECKS if each.id != "keys.made-up-refused"])
-async def test_no_keys_at_all_are_well(service: ServiceExamination, id: str) -> None:
+async def test_no_keys_at_all_are_well(service: ServiceContext, id: str) -> None:
     assert (await about(service, id)).status == "ok"
 
 
@@ -144,7 +142,7 @@ def test_only_4001_refuses_a_made_up_key(greeting: Greeting | None, status: str)
     assert _judge_refusal(greeting).status == status
 
 
-async def test_process_without_an_address_is_unknown(service: ServiceExamination) -> None:
+async def test_process_without_an_address_is_unknown(service: ServiceContext) -> None:
     service.answers["probe_refusal"] = {"announced": True}
     service.answers["status"]["url"] = None
     answer = await keys.made_up_refused(service)
@@ -152,7 +150,7 @@ async def test_process_without_an_address_is_unknown(service: ServiceExamination
 
 
 @pytest.mark.parametrize("url", [7, "", "http://x", "ws://", "\x00"])
-async def test_address_that_is_none_is_unknown(service: ServiceExamination, url: Any) -> None:
+async def test_address_that_is_none_is_unknown(service: ServiceContext, url: Any) -> None:
     service.answers["probe_refusal"] = {"announced": True}
     service.answers["status"]["url"] = url
     assert (await keys.made_up_refused(service)).status == "unknown"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.fake_examination import INFO, FakeExamination, status_document
+from support.fake_context import INFO, FakeContext, status_document
 from swim_server.config import Config, ServerConfig
 from swim_server.daemon.start_log import How, Start, record_start
 
@@ -28,22 +28,22 @@ from swimctl.doctor.probes.procfs import DescriptorUse, Listener
 from swimctl.errors import CommandFailed
 
 
-async def test_lock_held_by_the_process_that_it_names_is_well(context: FakeExamination) -> None:
+async def test_lock_held_by_the_process_that_it_names_is_well(context: FakeContext) -> None:
     answer = await lock_is_ours(context)
     assert (answer.status, answer.observed) == ("ok", f"held by pid 42, started {INFO.started_at}")
 
 
-async def test_lock_of_another_users_process_that_lives_is_believed(context: FakeExamination) -> None:
+async def test_lock_of_another_users_process_that_lives_is_believed(context: FakeContext) -> None:
     context.fakes.open_by[42] = None
     assert (await lock_is_ours(context)).status == "ok"
 
 
-async def test_empty_lock_that_nobody_holds_is_well(context: FakeExamination) -> None:
+async def test_empty_lock_that_nobody_holds_is_well(context: FakeContext) -> None:
     context.held, context.lock_info = False, None
     assert (await lock_is_ours(context)).observed == "free"
 
 
-async def test_lock_left_by_a_killed_process_is_stale(context: FakeExamination) -> None:
+async def test_lock_left_by_a_killed_process_is_stale(context: FakeContext) -> None:
     context.held = context.lives = False
     context.fakes.states.clear()
     answer = await lock_is_ours(context)
@@ -51,7 +51,7 @@ async def test_lock_left_by_a_killed_process_is_stale(context: FakeExamination) 
     assert "pid 42, which was killed" in answer.observed
 
 
-async def test_lock_whose_pid_has_come_around_names_the_other_process(context: FakeExamination) -> None:
+async def test_lock_whose_pid_has_come_around_names_the_other_process(context: FakeContext) -> None:
     context.held = context.lives = False
     context.fakes.names[42] = "nginx"
     answer = await lock_is_ours(context)
@@ -60,13 +60,13 @@ async def test_lock_whose_pid_has_come_around_names_the_other_process(context: F
     assert "kill" not in answer.command
 
 
-async def test_lock_of_another_boot_is_told_as_such(context: FakeExamination) -> None:
+async def test_lock_of_another_boot_is_told_as_such(context: FakeContext) -> None:
     context.held = False
     context.lock_info = msgspec.structs.replace(INFO, boot_id="another")
     assert "before the last boot" in (await lock_is_ours(context)).observed
 
 
-async def test_living_process_whose_lockfile_was_replaced_is_only_looked_at(context: FakeExamination) -> None:
+async def test_living_process_whose_lockfile_was_replaced_is_only_looked_at(context: FakeContext) -> None:
     context.held = False
     answer = await lock_is_ours(context)
     assert "does not hold it" in answer.observed
@@ -74,7 +74,7 @@ async def test_living_process_whose_lockfile_was_replaced_is_only_looked_at(cont
     assert {each.kind for each in answer.advice} == {"inspect"}
 
 
-async def test_lock_that_was_deleted_under_a_living_process_names_it(context: FakeExamination) -> None:
+async def test_lock_that_was_deleted_under_a_living_process_names_it(context: FakeContext) -> None:
     context.held, context.lock_info = False, None
     context.fakes.deleted_keepers = [42]
     answer = await lock_is_ours(context)
@@ -86,7 +86,7 @@ async def test_lock_that_was_deleted_under_a_living_process_names_it(context: Fa
     assert await clear_stale_lock(context) == []
 
 
-async def test_restart_under_way_is_a_state_of_its_own(context: FakeExamination) -> None:
+async def test_restart_under_way_is_a_state_of_its_own(context: FakeContext) -> None:
     """The lockfile still names one that is gone, and two of ours have it."""
     fakes = context.fakes
     context.lives = False
@@ -103,7 +103,7 @@ async def test_restart_under_way_is_a_state_of_its_own(context: FakeExamination)
     assert (answer.status, answer.fix) == ("unknown", None)
 
 
-async def test_fault_that_a_second_look_does_not_find_is_not_told(context: FakeExamination) -> None:
+async def test_fault_that_a_second_look_does_not_find_is_not_told(context: FakeContext) -> None:
     """In between, a restart came to its end."""
     looks = iter((False, True, True))
 
@@ -115,7 +115,7 @@ async def test_fault_that_a_second_look_does_not_find_is_not_told(context: FakeE
 
 
 @pytest.mark.parametrize("info", [None, INFO], ids=["names-nobody", "names-another"])
-async def test_lock_held_by_a_foreign_process_names_that(context: FakeExamination, info: object) -> None:
+async def test_lock_held_by_a_foreign_process_names_that(context: FakeContext, info: object) -> None:
     context.lock_info = INFO if info is not None else None
     context.lives = False
     context.fakes.holders = [7]
@@ -126,17 +126,17 @@ async def test_lock_held_by_a_foreign_process_names_that(context: FakeExaminatio
     assert "pid 7 (vim)" in answer.observed
 
 
-async def test_stale_lock_is_cleared_and_told(context: FakeExamination) -> None:
+async def test_stale_lock_is_cleared_and_told(context: FakeContext) -> None:
     context.home.lockfile.write_text("pid = 1\n", "utf-8")
     assert await clear_stale_lock(context) == [f"cleared the stale lockfile {context.home.lockfile}"]
     assert await clear_stale_lock(context) == []
 
 
-async def test_port_that_the_process_alone_listens_on_is_well(context: FakeExamination) -> None:
+async def test_port_that_the_process_alone_listens_on_is_well(context: FakeContext) -> None:
     assert (await port_is_ours(context)).observed == "pid 42 listens alone"
 
 
-async def test_second_listener_on_the_same_address_is_named(context: FakeExamination) -> None:
+async def test_second_listener_on_the_same_address_is_named(context: FakeContext) -> None:
     fakes = context.fakes
     fakes.heard = [Listener("0100007F", "7"), Listener("0100007F", "8")]
     fakes.socket_inodes[9], fakes.names[9] = {"8"}, "thief"
@@ -146,7 +146,7 @@ async def test_second_listener_on_the_same_address_is_named(context: FakeExamina
     assert "pid 9 (thief) listens there too" in answer.observed
 
 
-async def test_process_that_shares_the_lock_may_listen_too(context: FakeExamination) -> None:
+async def test_process_that_shares_the_lock_may_listen_too(context: FakeContext) -> None:
     """In the middle of a restart two of ours listen."""
     fakes = context.fakes
     fakes.heard = [Listener("0100007F", "7"), Listener("0100007F", "8")]
@@ -154,18 +154,18 @@ async def test_process_that_shares_the_lock_may_listen_too(context: FakeExaminat
     assert (await port_is_ours(context)).status == "ok"
 
 
-async def test_listener_on_another_address_takes_nobodys_clients(context: FakeExamination) -> None:
+async def test_listener_on_another_address_takes_nobodys_clients(context: FakeContext) -> None:
     context.fakes.heard = [Listener("0100007F", "7"), Listener("0200007F", "8")]
     assert (await port_is_ours(context)).status == "ok"
 
 
-async def test_process_that_does_not_listen_is_found_out(context: FakeExamination) -> None:
+async def test_process_that_does_not_listen_is_found_out(context: FakeContext) -> None:
     context.fakes.heard = []
     assert (await port_is_ours(context)).status == "fail"
 
 
 @pytest.mark.parametrize("hidden", ["sockets", "network", "kernel", "starting"])
-async def test_port_that_can_not_be_looked_at_is_skipped(context: FakeExamination, hidden: str) -> None:
+async def test_port_that_can_not_be_looked_at_is_skipped(context: FakeContext, hidden: str) -> None:
     fakes = context.fakes
     if hidden == "sockets":
         fakes.socket_inodes[42] = None
@@ -178,7 +178,7 @@ async def test_port_that_can_not_be_looked_at_is_skipped(context: FakeExaminatio
     assert (await port_is_ours(context)).status == "skip"
 
 
-async def test_configured_port_that_another_program_has_names_it(context: FakeExamination) -> None:
+async def test_configured_port_that_another_program_has_names_it(context: FakeContext) -> None:
     fakes = context.fakes
     context.held, context.config = False, Config(server=ServerConfig(port=8090))
     fakes.bind_error = "Address already in use"
@@ -196,13 +196,13 @@ async def test_configured_port_that_another_program_has_names_it(context: FakeEx
     assert answer.observed == "can't be used: Address already in use"
 
 
-async def test_running_is_a_held_lock(context: FakeExamination) -> None:
+async def test_running_is_a_held_lock(context: FakeContext) -> None:
     assert (await is_running(context)).status == "ok"
     context.held = False
     assert (await is_running(context)).command == "swimctl serve --detach"
 
 
-async def test_answer_of_another_pid_than_the_locks_fails(context: FakeExamination) -> None:
+async def test_answer_of_another_pid_than_the_locks_fails(context: FakeContext) -> None:
     assert (await answers(context)).status == "ok"
     context.answers["status"] = status_document(pid=43)
     assert "pid 43 answers" in (await answers(context)).observed
@@ -217,7 +217,7 @@ async def test_answer_of_another_pid_than_the_locks_fails(context: FakeExaminati
         ("running", "fail", "top -b -n 1 -H -p 42"),
     ],
 )
-async def test_silent_process_is_told_by_its_state(context: FakeExamination, state: str, status: str, fix: str) -> None:
+async def test_silent_process_is_told_by_its_state(context: FakeContext, state: str, status: str, fix: str) -> None:
     context.answers["status"] = CommandFailed("silence")
     context.fakes.states[42] = state
     context.home.control_socket.touch()
@@ -225,7 +225,7 @@ async def test_silent_process_is_told_by_its_state(context: FakeExamination, sta
     assert (answer.status, answer.command) == (status, fix)
 
 
-async def test_socket_removed_under_a_process_is_no_blocked_loop(context: FakeExamination) -> None:
+async def test_socket_removed_under_a_process_is_no_blocked_loop(context: FakeContext) -> None:
     context.answers["status"] = CommandFailed("silence")
     answer = await answers(context)
     assert "control.sock was removed under pid 42" in answer.observed
@@ -238,7 +238,7 @@ async def test_socket_removed_under_a_process_is_no_blocked_loop(context: FakeEx
     assert "kill -HUP 42" not in [each.command for each in (await answers(context)).advice]
 
 
-async def test_process_that_is_just_starting_is_unknown(context: FakeExamination) -> None:
+async def test_process_that_is_just_starting_is_unknown(context: FakeContext) -> None:
     context.answers["status"] = CommandFailed("silence")
     context.lock_info = msgspec.structs.replace(INFO, url=None)
     assert (await answers(context)).status == "unknown"
@@ -257,14 +257,14 @@ async def test_process_that_is_just_starting_is_unknown(context: FakeExamination
     ],
 )
 async def test_descriptors_are_held_against_full_tiers(
-    context: FakeExamination, use: DescriptorUse | None, status: str
+    context: FakeContext, use: DescriptorUse | None, status: str
 ) -> None:
     """One tier of five, and two hundred for everything else."""
     context.fakes.use = {42: use} if use is not None else {}
     assert (await has_descriptors(context)).status == status
 
 
-async def test_who_may_not_raise_limits_is_told_another_way(context: FakeExamination) -> None:
+async def test_who_may_not_raise_limits_is_told_another_way(context: FakeContext) -> None:
     context.fakes.use[42] = DescriptorUse(100, 100, 30)
     assert (await has_descriptors(context)).command == (
         "prlimit --pid 42 --nofile=205:205  # for good: LimitNOFILE= in the unit"
@@ -276,7 +276,7 @@ async def test_who_may_not_raise_limits_is_told_another_way(context: FakeExamina
 
 
 @pytest.mark.parametrize(("limit", "status"), [(2**30, "ok"), (75 * 2**20, "warn"), (65 * 2**20, "fail"), (0, "skip")])
-async def test_memory_is_held_against_what_there_is(context: FakeExamination, limit: int, status: str) -> None:
+async def test_memory_is_held_against_what_there_is(context: FakeContext, limit: int, status: str) -> None:
     context.limits.limit_bytes = limit
     assert (await has_memory(context)).status == status
 
@@ -293,7 +293,7 @@ async def test_memory_is_held_against_what_there_is(context: FakeExamination, li
     ],
 )
 async def test_loop_is_judged_by_most_ticks(
-    context: FakeExamination, p50: float, p99: float, uptime: float, status: str
+    context: FakeContext, p50: float, p99: float, uptime: float, status: str
 ) -> None:
     context.answers["status"] = status_document(
         loop_lag_ms={"p50": p50, "p99": p99, "max": 9000.0}, uptime_seconds=uptime
@@ -306,7 +306,7 @@ def note(path: Path, how: How, *ages: float) -> None:
         record_start(path, Start(time.time() - age, 1, how))
 
 
-async def test_deaths_of_the_last_hour_count_and_restarts_do_not(context: FakeExamination) -> None:
+async def test_deaths_of_the_last_hour_count_and_restarts_do_not(context: FakeContext) -> None:
     path = context.home.starts
     assert (await stays_up(context)).status == "ok"
     note(path, "restart", *range(1, 21))
@@ -316,12 +316,12 @@ async def test_deaths_of_the_last_hour_count_and_restarts_do_not(context: FakeEx
     assert (await stays_up(context)).status == "warn"
 
 
-async def test_diary_of_nonsense_is_no_death(context: FakeExamination) -> None:
+async def test_diary_of_nonsense_is_no_death(context: FakeContext) -> None:
     context.home.starts.write_bytes(b'\xff\xfe{{\n{"at": "x"}\n[]\n{"at": 1e300, "pid": 1, "how": "start"}\n')
     assert (await stays_up(context)).status == "ok"
 
 
-async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(context: FakeExamination) -> None:
+async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(context: FakeContext) -> None:
     async def refuse() -> bool:
         raise PermissionError(errno.EACCES, "Permission denied", "/home/other/swim.lock")
 
@@ -331,7 +331,7 @@ async def test_home_of_another_user_is_unknown_and_says_as_whom_to_ask(context: 
     assert str(answer.command).startswith("sudo -u ")
 
 
-async def test_memory_of_what_shares_the_limit_counts_too(context: FakeExamination) -> None:
+async def test_memory_of_what_shares_the_limit_counts_too(context: FakeContext) -> None:
     context.limits.memory = MemoryGroup(used=97, limit=100, kills=2)
     answer = await has_memory(context)
     assert answer.status == "fail"
@@ -351,13 +351,13 @@ async def test_memory_of_what_shares_the_limit_counts_too(context: FakeExaminati
     ids=["none", "seldom", "young", "often", "mostly"],
 )
 async def test_quota_is_judged_by_how_often_it_holds_up(
-    context: FakeExamination, limit: ProcessorLimit | None, status: str
+    context: FakeContext, limit: ProcessorLimit | None, status: str
 ) -> None:
     context.limits.processor = limit
     assert (await has_processor_time(context)).status == status
 
 
-async def test_program_on_the_other_localhost_is_told_and_one_elsewhere_is_not(context: FakeExamination) -> None:
+async def test_program_on_the_other_localhost_is_told_and_one_elsewhere_is_not(context: FakeContext) -> None:
     fakes = context.fakes
     context.lock_info = INFO
     fakes.socket_inodes[7] = {"9"}

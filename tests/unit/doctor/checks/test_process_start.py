@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_examination import FakeExamination, status_document
+from support.fake_context import FakeContext, status_document
 
 from swimctl.doctor.checks.process.start import has_its_files, has_right_user, is_supervised, logs_little
 
@@ -20,13 +20,13 @@ from swimctl.doctor.checks.process.start import has_its_files, has_right_user, i
         ({}, "ok", "nothing restarts it after a crash: it was started by hand"),
     ],
 )
-async def test_supervisor_is_told(context: FakeExamination, told: dict[str, Any], status: str, observed: str) -> None:
+async def test_supervisor_is_told(context: FakeContext, told: dict[str, Any], status: str, observed: str) -> None:
     context.answers["status"] = status_document(**told)
     answer = await is_supervised(context)
     assert (answer.status, answer.observed, answer.fix) == (status, observed, None)
 
 
-async def test_process_of_another_user_than_the_homes_warns(context: FakeExamination) -> None:
+async def test_process_of_another_user_than_the_homes_warns(context: FakeContext) -> None:
     context.fakes.users[42] = os.geteuid()
     assert (await has_right_user(context)).status == "ok"
     context.fakes.users[42] = os.geteuid() + 4000
@@ -38,7 +38,7 @@ async def test_process_of_another_user_than_the_homes_warns(context: FakeExamina
 
 
 async def test_file_replaced_under_the_process_is_named_with_what_is_in_the_old_one(
-    context: FakeExamination, tmp_path: Path
+    context: FakeContext, tmp_path: Path
 ) -> None:
     context.answers["status"] = status_document(history={"events": 7})
     assert (await has_its_files(context)).status == "skip"
@@ -66,7 +66,7 @@ async def test_file_replaced_under_the_process_is_named_with_what_is_in_the_old_
     ],
 )
 async def test_level_debug_is_told_where_others_use_it(
-    context: FakeExamination, config: dict[str, Any], status: str
+    context: FakeContext, config: dict[str, Any], status: str
 ) -> None:
     context.answers["config"] = config
     assert (await logs_little(context)).status == status

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_examination import FakeExamination, status_document
+from support.fake_context import FakeContext, status_document
 
 from swimctl.doctor.checks.host import storage
 from swimctl.doctor.probes.kernel_log import devices_of, lines_about, read_kernel_log
@@ -69,7 +69,7 @@ def test_other_lines_are_no_errors_and_a_log_that_can_not_be_read_says_nothing(t
 
 @pytest.mark.parametrize(("lines", "failures", "status"), [([], 0, "ok"), ([NO_DEVICE], 0, "fail"), ([], 3, "warn")])
 async def test_kernel_and_daemon_both_tell_of_a_disk_that_errs(
-    context: FakeExamination,
+    context: FakeContext,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     lines: list[str],
@@ -97,7 +97,7 @@ async def test_kernel_and_daemon_both_tell_of_a_disk_that_errs(
     ids=["young", "checked", "trouble", "rotten", "set-aside"],
 )
 async def test_history_is_judged_by_what_it_knows_of_itself(
-    context: FakeExamination, history: dict[str, Any], status: str, observed: str
+    context: FakeContext, history: dict[str, Any], status: str, observed: str
 ) -> None:
     context.answers["status"] = status_document(history=history)
     answer = await storage.history_is_sound(context)
@@ -106,7 +106,7 @@ async def test_history_is_judged_by_what_it_knows_of_itself(
 
 @pytest.mark.parametrize(("waiting", "status"), [([], "ok"), ([7, 8], "fail")])
 async def test_keys_that_are_ended_in_memory_alone_are_named(
-    context: FakeExamination, waiting: list[int], status: str
+    context: FakeContext, waiting: list[int], status: str
 ) -> None:
     context.answers["status"] = status_document(keys={"not_stored": waiting})
     answer = await storage.endings_are_stored(context)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_service import ServiceExamination, promises, status
+from support.fake_service import ServiceContext, promises, status
 from swim_server.daemon.control.documents.diagnostics import ProbeStored
 
 from swimctl.client.session import RpcFailed
@@ -24,8 +24,8 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> ServiceExamination:
-    context = ServiceExamination(tmp_path)
+def service(tmp_path: Path) -> ServiceContext:
+    context = ServiceContext(tmp_path)
     context.known |= {
         "stream.stored": ProbeStored(id=f"{NOW_MS}-0", now_ms=NOW_MS),
         "stream.received": Received(f"{NOW_MS}-1", 0.003),
@@ -46,7 +46,7 @@ def source(**fields: Any) -> dict[str, Any]:
     return {"name": "vatsim", "kind": "vatsim", "state": "running", "last_success_age_seconds": 1.0, **fields}
 
 
-async def about(service: ServiceExamination, pace_seconds: float = 15.0, **fields: Any) -> Any:
+async def about(service: ServiceContext, pace_seconds: float = 15.0, **fields: Any) -> Any:
     service.answers["status"] = status() | {
         "sources": [source(**fields)],
         "uptime_seconds": fields.pop("uptime", 500.0),
@@ -78,7 +78,7 @@ async def about(service: ServiceExamination, pace_seconds: float = 15.0, **field
     ],
     ids=range(17),
 )
-async def test_source_is_judged_by_its_own_pace(service: ServiceExamination, fields: Any, expected: str) -> None:
+async def test_source_is_judged_by_its_own_pace(service: ServiceContext, fields: Any, expected: str) -> None:
     answer = await about(service, **fields)
     assert answer.status == expected
     if expected != "ok":
@@ -86,30 +86,30 @@ async def test_source_is_judged_by_its_own_pace(service: ServiceExamination, fie
         assert str(fields.get("last_error") or "") in answer.observed
 
 
-async def test_source_that_has_just_been_started_has_time(service: ServiceExamination) -> None:
+async def test_source_that_has_just_been_started_has_time(service: ServiceContext) -> None:
     service.answers["status"] = status() | {
         "sources": [source(state="starting", last_success_age_seconds=None)], "uptime_seconds": 3.0,
     }  # fmt: skip
     assert (await sources(service)).status == "ok"
 
 
-async def test_no_source_at_all_is_well(service: ServiceExamination) -> None:
+async def test_no_source_at_all_is_well(service: ServiceContext) -> None:
     assert "there are none" in (await sources(service)).observed
 
 
-async def test_probe_that_comes_out_is_well_and_a_late_one_is_told(service: ServiceExamination) -> None:
+async def test_probe_that_comes_out_is_well_and_a_late_one_is_told(service: ServiceContext) -> None:
     assert (await delivery.event_comes_out(service)).status == "ok"
     service.known["stream.received"] = Received(f"{NOW_MS}-1", 1.5)
     assert (await delivery.event_comes_out(service)).status == "warn"
 
 
-async def test_probe_that_does_not_come_out_is_a_failure(service: ServiceExamination) -> None:
+async def test_probe_that_does_not_come_out_is_a_failure(service: ServiceContext) -> None:
     service.known["stream.received"] = Lost("stored as 1-0, and not received within 2 s")
     answer = await delivery.event_comes_out(service)
     assert (answer.status, answer.observed) == ("fail", "stored as 1-0, and not received within 2 s")
 
 
-async def test_history_that_stores_nothing_is_a_failure(service: ServiceExamination) -> None:
+async def test_history_that_stores_nothing_is_a_failure(service: ServiceContext) -> None:
     service.known["stream.stored"] = RpcFailed(
         "probe_event", -32000, "history can't be used at the moment: disk is full"
     )
@@ -117,22 +117,22 @@ async def test_history_that_stores_nothing_is_a_failure(service: ServiceExaminat
     assert (answer.status, answer.observed) == ("fail", "history can't be used at the moment: disk is full")
 
 
-async def test_ids_that_follow_each_other_and_the_clock_are_well(service: ServiceExamination) -> None:
+async def test_ids_that_follow_each_other_and_the_clock_are_well(service: ServiceContext) -> None:
     assert (await delivery.ids_forward(service)).status == "ok"
 
 
 @pytest.mark.parametrize("second", [f"{NOW_MS}-0", f"{NOW_MS - 1}-5"], ids=["the same", "behind"])
-async def test_id_that_does_not_move_is_a_failure(service: ServiceExamination, second: str) -> None:
+async def test_id_that_does_not_move_is_a_failure(service: ServiceContext, second: str) -> None:
     service.known["stream.received"] = Received(second, 0.003)
     assert (await delivery.ids_forward(service)).status == "fail"
 
 
-async def test_history_behind_what_was_stored_is_a_failure(service: ServiceExamination) -> None:
+async def test_history_behind_what_was_stored_is_a_failure(service: ServiceContext) -> None:
     service.answers["status"] = _status("1-0")
     assert (await delivery.ids_forward(service)).status == "fail"
 
 
-async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> None:
+async def test_ids_ahead_of_the_clock_are_told(service: ServiceContext) -> None:
     later = f"{NOW_MS + DAY_MS}-0"
     service.known |= {
         "stream.stored": ProbeStored(id=later, now_ms=NOW_MS),
@@ -144,15 +144,13 @@ async def test_ids_ahead_of_the_clock_are_told(service: ServiceExamination) -> N
 
 
 @pytest.mark.parametrize("nonsense", ["", "x", "1", "a-b", "1-", "☃-0"])
-async def test_id_that_is_none_is_unknown(service: ServiceExamination, nonsense: str) -> None:
+async def test_id_that_is_none_is_unknown(service: ServiceContext, nonsense: str) -> None:
     service.known["stream.stored"] = ProbeStored(id=nonsense, now_ms=0)
     assert (await delivery.ids_forward(service)).status == "unknown"
 
 
 @pytest.mark.parametrize(("size", "fix"), [(1_900_000, "history.max_bytes 4000000"), (10_000, "swimctl logs")])
-async def test_history_that_is_cut_short_is_told_with_its_reason(
-    service: ServiceExamination, size: int, fix: str
-) -> None:
+async def test_history_that_is_cut_short_is_told_with_its_reason(service: ServiceContext, size: int, fix: str) -> None:
     service.answers["promises"]["history"]["events"]["has_gap"] = True
     service.answers["status"]["history"]["size_bytes"] = size
     answer = await delivery.history_kept(service)
@@ -160,7 +158,7 @@ async def test_history_that_is_cut_short_is_told_with_its_reason(
     assert fix in str(answer.command)
 
 
-async def test_history_that_can_not_be_read_is_a_failure(service: ServiceExamination) -> None:
+async def test_history_that_can_not_be_read_is_a_failure(service: ServiceContext) -> None:
     service.answers["promises"]["history"]["problem"] = "it is damaged"
     assert (await delivery.history_kept(service)).status == "fail"
 
@@ -173,12 +171,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_files, "PAUSE_SECONDS", 0)
 
 
-async def about_files(service: ServiceExamination, files: list[EventFile]) -> Answer:
+async def about_files(service: ServiceContext, files: list[EventFile]) -> Answer:
     return judge_event_files("taken", files, await look_at_event_files(service, files))
 
 
 @pytest.mark.usefixtures("quick")
-async def test_file_that_nobody_takes_is_a_failure(service: ServiceExamination, tmp_path: Path) -> None:
+async def test_file_that_nobody_takes_is_a_failure(service: ServiceContext, tmp_path: Path) -> None:
     path = tmp_path / "events.json"
     path.write_text("[]")
     os.utime(path, (1, 1))
@@ -190,7 +188,7 @@ async def test_file_that_nobody_takes_is_a_failure(service: ServiceExamination, 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("text", [None, ""])
 async def test_file_that_is_not_there_or_empty_is_well(
-    service: ServiceExamination, tmp_path: Path, text: str | None
+    service: ServiceContext, tmp_path: Path, text: str | None
 ) -> None:
     path = tmp_path / "events.json"
     if text is not None:
@@ -199,7 +197,7 @@ async def test_file_that_is_not_there_or_empty_is_well(
 
 
 async def test_types_that_there_are_not_are_told_with_the_line_that_declares_them(
-    service: ServiceExamination,
+    service: ServiceContext,
 ) -> None:
     unknown = {"tmi.foo": 3, "cdm.wish.a": 1, "cdm.wish.b": 1, "cdm.wish.c": 1, "nothing": 2}
     service.answers["status"] = status() | {"sources": [source(unknown_types=unknown)]}
@@ -211,7 +209,7 @@ async def test_types_that_there_are_not_are_told_with_the_line_that_declares_the
     assert "swimctl config set channels.families.tmi '[\"foo\"]'" in str(answer.fix)
 
 
-async def test_known_types_alone_are_well(service: ServiceExamination) -> None:
+async def test_known_types_alone_are_well(service: ServiceContext) -> None:
     service.answers["status"] = status() | {"sources": [source()]}
     assert (await types_are_known(service)).status == "ok"
 

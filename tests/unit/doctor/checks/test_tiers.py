@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_service import ServiceExamination, promises, tally
+from support.fake_service import ServiceContext, promises, tally
 from swim_server.config import Config, TierConfig, TiersConfig
 from swim_server.daemon.control.documents.diagnostics import TierPromise
 
@@ -20,21 +20,21 @@ from swimctl.errors import CommandFailed
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> ServiceExamination:
-    return ServiceExamination(tmp_path)
+def service(tmp_path: Path) -> ServiceContext:
+    return ServiceContext(tmp_path)
 
 
 def tier(**fields: Any) -> dict[str, Any]:
     return {"connections": 5, "connections_per_key": None, "messages_per_second": 10, "current": 0, **fields}
 
 
-async def test_limits_of_the_table_are_in_force(service: ServiceExamination) -> None:
+async def test_limits_of_the_table_are_in_force(service: ServiceContext) -> None:
     answer = await tiers.in_force(service)
     assert (answer.status, answer.expected) == ("ok", "public 5, developer 50, partner 500, system 10000")
     assert answer.evidence == ()
 
 
-async def test_limits_that_the_configuration_chose_are_well_and_told(service: ServiceExamination) -> None:
+async def test_limits_that_the_configuration_chose_are_well_and_told(service: ServiceContext) -> None:
     service.config = Config(tiers=TiersConfig(public=TierConfig(connections=7)))
     service.answers["promises"]["tiers"]["public"]["connections"] = 7
     answer = await tiers.in_force(service)
@@ -43,25 +43,25 @@ async def test_limits_that_the_configuration_chose_are_well_and_told(service: Se
 
 
 @pytest.mark.parametrize("field", ["connections", "connections_per_key", "messages_per_second"])
-async def test_limit_that_the_process_applies_otherwise_is_a_failure(service: ServiceExamination, field: str) -> None:
+async def test_limit_that_the_process_applies_otherwise_is_a_failure(service: ServiceContext, field: str) -> None:
     service.answers["promises"]["tiers"]["public"][field] = 99
     answer = await tiers.in_force(service)
     assert (answer.status, answer.command) == ("fail", "swimctl reload")
     assert f"public.{field}: the process applies 99" in answer.observed
 
 
-async def test_process_without_a_tier_is_a_failure(service: ServiceExamination) -> None:
+async def test_process_without_a_tier_is_a_failure(service: ServiceContext) -> None:
     del service.answers["promises"]["tiers"]["partner"]
     assert "partner: the process knows no such tier" in (await tiers.in_force(service)).observed
 
 
 @pytest.mark.parametrize(("current", "status"), [(0, "ok"), (4, "ok"), (5, "warn"), (6, "warn")])
-async def test_full_tier_is_a_warning(service: ServiceExamination, current: int, status: str) -> None:
+async def test_full_tier_is_a_warning(service: ServiceContext, current: int, status: str) -> None:
     service.answers["promises"]["tiers"]["public"]["current"] = current
     assert (await tiers.room(service)).status == status
 
 
-async def test_nearly_full_tier_is_a_warning_that_does_not_say_full(service: ServiceExamination) -> None:
+async def test_nearly_full_tier_is_a_warning_that_does_not_say_full(service: ServiceContext) -> None:
     service.answers["promises"]["tiers"]["developer"]["current"] = 46
     assert (await tiers.room(service)).observed == "developer 46/50"
 
@@ -74,7 +74,7 @@ ABSURD: list[Any] = [
 
 
 @pytest.mark.parametrize("number", range(len(ABSURD)))
-async def test_answer_of_another_shape_is_told_and_breaks_nothing(service: ServiceExamination, number: int) -> None:
+async def test_answer_of_another_shape_is_told_and_breaks_nothing(service: ServiceContext, number: int) -> None:
     service.answers["promises"] = ABSURD[number]
     for ask in (tiers.in_force, tiers.room, delivery.history_kept):
         answer = await ask(service)
@@ -83,20 +83,20 @@ async def test_answer_of_another_shape_is_told_and_breaks_nothing(service: Servi
 
 
 @pytest.mark.parametrize("absurd", [None, [], tally(keys=None), tally(made="x"), tally(lagging=[{}]), tally(agents=[])])
-async def test_tally_of_another_shape_is_told(service: ServiceExamination, absurd: Any) -> None:
+async def test_tally_of_another_shape_is_told(service: ServiceContext, absurd: Any) -> None:
     service.answers["tally"] = absurd
     for ask in (keys.keys_hold, clients.keep_up, clients.current):
         assert (await ask(service)).status == "unknown"
 
 
-async def test_process_that_does_not_know_the_question_is_older(service: ServiceExamination) -> None:
+async def test_process_that_does_not_know_the_question_is_older(service: ServiceContext) -> None:
     service.answers["promises"] = RpcFailed("promises", -32601, "no such method")
     answer = await tiers.room(service)
     assert (answer.status, answer.command) == ("unknown", "swimctl restart")
     assert "its code is older" in answer.observed
 
 
-async def test_process_that_does_not_answer_is_unknown(service: ServiceExamination) -> None:
+async def test_process_that_does_not_answer_is_unknown(service: ServiceContext) -> None:
     service.answers["promises"] = CommandFailed("the daemon did not answer", "see: swimctl logs")
     assert (await tiers.room(service)).command == "swimctl logs"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.streaming_rig import FIRST_MS, FakeOutlet, StreamingRig, flight
+from support.streaming_rig import FIRST_MS, FakeClientTransport, StreamingRig, flight
 from support.virtual_clock import clock_at
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.streaming.explain.session_log import SessionLog
@@ -16,7 +16,7 @@ def rig() -> StreamingRig:
     return StreamingRig(session_log=SessionLog(clock_at(FIRST_MS)))
 
 
-def answer(client: FakeOutlet) -> Any:
+def answer(client: FakeClientTransport) -> Any:
     message = client.messages[-1]
     assert message["type"] == "explained"
     return message["data"]

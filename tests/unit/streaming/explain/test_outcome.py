@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from support.streaming_rig import FIRST_MS, FakeOutlet, StreamingRig, flight, positions
+from support.streaming_rig import FIRST_MS, FakeClientTransport, StreamingRig, flight, positions
 from support.virtual_clock import clock_at
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.events import Event
@@ -21,13 +21,13 @@ def rig() -> StreamingRig:
     return StreamingRig(session_log=SessionLog(clock_at(FIRST_MS)))
 
 
-def judge(rig: StreamingRig, client: FakeOutlet, event: Event) -> Explanation:
+def judge(rig: StreamingRig, client: FakeClientTransport, event: Event) -> Explanation:
     connection = rig.connection(client)
     assert connection.session is not None
     return explain_session(connection.session, event, rig.hub.delivered_id, rig.hub.connections.get(connection.id))
 
 
-def closed(rig: StreamingRig, client: FakeOutlet, code: CloseCode, reason: str = "") -> None:
+def closed(rig: StreamingRig, client: FakeClientTransport, code: CloseCode, reason: str = "") -> None:
     client.close(code, reason)
     session_log, session = rig.hub.session_log, rig.connection(client).session
     assert session_log is not None and session is not None
@@ -177,7 +177,7 @@ async def test_verdict_is_what_was_received(seed: int) -> None:
     """Clients come, go, subscribe, lag and resume at random: for each event, SENT if and only if it was received."""
     chance = random.Random(seed)
     rig = StreamingRig(session_log=SessionLog(clock_at(FIRST_MS)))
-    clients: list[FakeOutlet] = []
+    clients: list[FakeClientTransport] = []
     stored: list[Event] = []
     for _ in range(120):
         match chance.choice(["connect", "subscribe", "publish", "publish", "run", "leave", "slow", "read"]):
@@ -212,7 +212,7 @@ def _any_event(chance: random.Random) -> Any:
     return flight(callsign, route="x" * chance.choice([0, 400]))
 
 
-def _subscribe(rig: StreamingRig, client: FakeOutlet, chance: random.Random) -> None:
+def _subscribe(rig: StreamingRig, client: FakeClientTransport, chance: random.Random) -> None:
     connection = rig.connection(client)
     if connection.is_gone or connection.waiting is not None or connection.catch_up is not None:
         return

@@ -9,7 +9,7 @@ import pytest
 from support.any_filters import Dice
 from support.naive_mirror import FAMILY_KINDS, NaiveMirror
 from support.naive_state import HistoryDice, naive_fold, told
-from support.streaming_rig import FakeOutlet, StreamingRig
+from support.streaming_rig import FakeClientTransport, StreamingRig
 from swim_server.protocol.filters import EMPTY, Filters
 from swim_server.state.world import World
 
@@ -25,7 +25,7 @@ class Consumer:
         self._rig, self._random, self.filters = rig, dice, filters
         self.channels = dice.choice(CHANNELS)
         self.mirror = NaiveMirror(has_filters=bool(filters))
-        self.transport: FakeOutlet | None = None
+        self.transport: FakeClientTransport | None = None
         self._read = 0
 
     def come(self) -> None:

@@ -155,7 +155,7 @@ class ForgetfulBook(FactBook):
         return observe()
 
 
-class FakeExamination(DoctorContext):
+class FakeContext(DoctorContext):
     """Facts are attributes; an answer that is an exception is raised."""
 
     fakes: FakeMachine
