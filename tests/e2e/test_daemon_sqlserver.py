@@ -79,7 +79,7 @@ async def test_silent_server_disturbs_nobody_lets_nobody_unknown_in_and_leaves_n
         await asyncio.to_thread(wait_for_problem, installation, is_away=False)
         stranger = await dial(url, unknown)
         assert await first_word(stranger) == "connected"
-        assert installation.document("status")["keys"]["waiting"] == 0
+        assert installation.document("status")["keys"]["pending"] == 0
         await asyncio.gather(*(client.close() for client in (live, again, stranger)))
 
 

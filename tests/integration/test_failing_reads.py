@@ -57,5 +57,5 @@ def test_a_read_that_fails_is_never_taken_for_damage(tmp_path: Path, share: str)
     assert said.pop("struck")["struck"] > failing_reads.ATTEMPTS
     assert not {name: told for name, told in said.items() if told.get("damaged")}
     assert said.pop("checkpoint") == {"sound": failing_reads.ATTEMPTS}, "it is read until it could be"
-    assert all(told.get("writing_problem") for told in said.values())
+    assert all(told.get("trouble") for told in said.values())
     assert list(tmp_path.glob("*damaged*")) == []

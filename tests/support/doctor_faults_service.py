@@ -440,7 +440,8 @@ def _warning(name: str, produce: Any, *checks: str, **more: Any) -> Fault:
 def _database() -> tuple[Fault, ...]:
     return (
         _fault(
-            "database gone", database_gone, "database.reachable", names="No such file", is_mended_by_paste=False
+            "database gone", database_gone, "database.reachable", "process.files", names="No such file",
+            is_mended_by_paste=False,
         ),
         # The daemon opens the new file by itself within a second; doctor may have come before.
         _warning(

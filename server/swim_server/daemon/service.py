@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.events import Event
 
+CLAIM_SECONDS = 5.0
+"""A start waits no longer than this for the key database to be recognised as this installation's."""
 SETTLE_SECONDS = 1.0
 """How long clients that have just connected may take to be admitted before another process takes over."""
 FOLLOW_SECONDS = 20.0
@@ -105,8 +107,9 @@ class Service:
             await preload(parts.hub.recent, parts.broker)
         await parts.state_keeper.begin(parts.tasks)
         parts.tasks.start(self._learn_airports())
-        parts.tasks.start(self._key_file.claim())
+        claiming = parts.tasks.start(self._key_file.claim())
         parts.sources.build()
+        await asyncio.wait({claiming}, timeout=CLAIM_SECONDS)
         left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
