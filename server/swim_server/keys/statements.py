@@ -117,6 +117,15 @@ def update_key(connection: Connection, key_id: int, values: Mapping[str, Any]) -
     connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**values))
 
 
+def write_last_used(connection: Connection, schema: Schema, key_ids: Sequence[int], at: datetime) -> None:
+    """Write when keys were last used, if the table has that column."""
+    if "last_used_at" not in schema.key_columns:
+        return
+    for start in range(0, len(key_ids), MAX_PARAMETERS):
+        chunk = key_ids[start : start + MAX_PARAMETERS]
+        connection.execute(update(api_keys).where(api_keys.c.id.in_(chunk)).values(last_used_at=at))
+
+
 def lock_key(connection: Connection, schema: Schema, key_id: int) -> KeyRecord:
     """Read a key that no other transaction can change until this one ends. Raises KeyNotFound."""
     update_key(connection, key_id, {"is_active": api_keys.c.is_active})

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys import format as key_format
@@ -31,6 +31,7 @@ from swim_server.keys.statements import (
     read_key,
     update_key,
     write_audit,
+    write_last_used,
 )
 from swim_server.keys.tables import api_keys
 from swim_server.sql.database import Database
@@ -189,16 +190,8 @@ class KeyStore:
     def touch(self, key_ids: Iterable[int], at: datetime) -> None:
         """Write when keys were last used, all of them at once."""
         ids = sorted(set(key_ids))
-
-        def work(connection: Connection, schema: Schema) -> None:
-            if "last_used_at" not in schema.key_columns:
-                return
-            for start in range(0, len(ids), MAX_PARAMETERS):
-                chunk = ids[start : start + MAX_PARAMETERS]
-                connection.execute(update(api_keys).where(api_keys.c.id.in_(chunk)).values(last_used_at=at))
-
         if ids:
-            self.tables.change(work)
+            self.tables.change(lambda connection, schema: write_last_used(connection, schema, ids, at))
 
     def log_refusals(self, entries: Sequence[AuditEntry]) -> None:
         """Append refused connections to the audit trail."""
