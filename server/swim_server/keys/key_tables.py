@@ -23,6 +23,8 @@ from swim_server.sql.errors import SchemaMissing
 from swim_server.sql.prepared import PREPARED
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from swim_server.logs import Logger
 
 T = TypeVar("T")
@@ -108,12 +110,18 @@ class KeyTables:
         record, lines, now = record_of(row), row[_ALTERED], utc_now(self._clock)
         if lines is not None:
             record = seals.judge(record, lines[0] if lines else None, now)
+            if self._is_ended_elsewhere(record, now):
+                record = msgspec.structs.replace(record, is_active=False)
             self._tell(record, "a key's row is not as our last change left it: damaged, or changed by hand")
-        elif self._ended is not None and refusal(record, now) is None and self._ended.is_ended(record, now):
+        elif self._is_ended_elsewhere(record, now):
             record = msgspec.structs.replace(record, is_altered=True, is_active=False)
             what = "a key is good in the key database though it was ended: an older copy was put back, or the clock is"
             self._tell(record, f"{what} behind")
         return record
+
+    def _is_ended_elsewhere(self, record: KeyRecord, now: datetime) -> bool:
+        """Tell whether a key that its row says is good had ended according to the record beside the database."""
+        return self._ended is not None and refusal(record, now) is None and self._ended.is_ended(record, now)
 
     def _tell(self, record: KeyRecord, what: str) -> None:
         """Log it, once for each key."""

@@ -72,6 +72,19 @@ def test_our_own_changes_seal_what_they_write(store: KeyStore, clock: VirtualClo
     assert is_good(store, api_key, clock)
 
 
+def test_a_key_that_has_expired_by_itself_stays_so_whatever_its_row_says_now(
+    store: KeyStore, path: Path, clock: VirtualClock
+) -> None:
+    key_id, api_key = make(store, expires_at=clock.now + timedelta(hours=1))
+    clock.wall_ms += 2 * 3_600_000
+    assert not is_good(store, api_key, clock)
+    by_hand(path, f"UPDATE swim_api_keys SET expires_at = NULL WHERE id = {key_id}")
+    assert not is_good(store, api_key, clock), "its audit trail only tells that it was created"
+    assert store.get(key_id).is_altered
+    store.accept(key_id, ACTOR)
+    assert is_good(store, api_key, clock)
+
+
 @pytest.mark.parametrize("change", ["is_active = 1", "expires_at = NULL", "is_active = 1, tier = 'system'"])
 @pytest.mark.parametrize("end", ["revoke", "expire", "rotate"])
 def test_a_key_that_was_ended_is_not_made_good_by_its_row(
