@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -159,6 +160,31 @@ def test_no_flipped_bit_of_the_file_makes_a_revoked_key_good(store: KeyStore, pa
         finally:
             anew.close()
     assert good_again == []
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_a_damaged_index_gives_no_key_the_rights_of_another(
+    store: KeyStore, path: Path, clock: VirtualClock, *, is_revoked: bool
+) -> None:
+    keys = [make(store) for _ in range(3)]
+    key_id, api_key = keys[2]
+    if is_revoked:
+        store.revoke(key_id, None, ACTOR)
+    store.close()
+    with sqlite3.connect(path) as connection:
+        (stored,) = connection.execute("SELECT api_key FROM swim_api_keys WHERE id = ?", (key_id,)).fetchone()
+    connection.close()
+    content = bytearray(path.read_bytes())
+    ends = [found.end() for found in re.finditer(re.escape(stored.encode()), content)]
+    places = [at for at in ends if content[at] == key_id]
+    assert places
+    for at in places:
+        content[at] = 2  # the index now leads to the second key's row
+    path.write_bytes(content)
+    anew = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=clock, randbytes=secrets.token_bytes)
+    assert not is_good(anew, api_key, clock)
+    assert is_good(anew, keys[1][1], clock)
+    anew.close()
 
 
 @pytest.mark.parametrize("end", ["expire", "rotate"])

@@ -52,10 +52,11 @@ def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int
     connection.info.setdefault(SEALED, set()).update(ids)
 
 
-def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[dict[str, Any]]) -> frozenset[int]:
     """Return the ids of rows that don't match their seal, or differ between table and index.
 
-    A row without a seal is from an earlier version, or another program: accepted.
+    A row without a seal is from an earlier version, or another program: accepted. One to which a damaged index leads
+    from another key is that key's no more: it is made inactive in ``rows``.
     """
     if not is_kept(connection) or not rows:
         return frozenset()
@@ -68,6 +69,8 @@ def find_altered(connection: Connection, columns: Collection[str], rows: Sequenc
         for row in chunk:
             found = raw.get(row["id"])
             is_right = found is not None and found.get("api_key") == row["api_key"]
+            if not is_right:
+                row["is_active"] = False
             if not is_right or (found is not None and seals.get(row["id"]) not in {None, _crc(found)}):
                 altered.add(row["id"])
     return frozenset(altered)
