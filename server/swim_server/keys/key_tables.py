@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 """A row of the table by column, with the newest lines of its audit trail where its seal is broken."""
 AUDITED_LINES = 50
 """How many lines are read of an altered row's audit trail: refused connections stand among its changes."""
-_ALTERED = "audit of an altered row"
+_ALTERATION, _AUDIT = "alteration", "audit of an altered row"
 
 
 class KeyTables:
@@ -96,20 +96,23 @@ class KeyTables:
     def _read(self, connection: Connection, schema: Schema, statement: Select[Any]) -> Sequence[Row]:
         """Read rows, each with the newest lines of its audit trail if it doesn't match its seal."""
         rows = read_rows(connection, statement)
-        for row in rows:
-            row[_ALTERED] = None
-        altered = seals.find_altered(connection, schema.key_columns, rows)
-        for row in rows:
-            if row["id"] in altered:
+        alterations = seals.find_alterations(connection, schema.key_columns, rows)
+        for row, alteration in zip(rows, alterations, strict=True):
+            row[_ALTERATION] = alteration
+            if alteration is not None:
                 lines = read_audit(connection, schema, row["id"], AUDITED_LINES)
-                row[_ALTERED] = [line for line in lines if line.action != "refuse"]
+                row[_AUDIT] = [line for line in lines if line.action != "refuse"]
         return rows
 
     def record(self, row: Row) -> KeyRecord:
         """Return what a row says, refused if it was altered outside of our commands."""
-        record, lines, now = record_of(row), row[_ALTERED], utc_now(self._clock)
-        if lines is not None:
-            record = seals.judge(record, lines[0] if lines else None, now)
+        record, alteration, now = record_of(row), row[_ALTERATION], utc_now(self._clock)
+        if alteration is seals.Alteration.MISDIRECTED:
+            record = msgspec.structs.replace(record, is_altered=True, is_active=False)
+            what = "the key database's index is damaged: it leads from a key, which is refused, to the row of another"
+            self._tell(record, what, 'restore a backup, or stop the service and run: sqlite3 swim.db "REINDEX"')
+        elif alteration is not None:
+            record = seals.judge(record, next(iter(row[_AUDIT]), None), now)
             if self._is_ended_elsewhere(record, now):
                 record = msgspec.structs.replace(record, is_active=False)
             self._tell(record, "a key's row is not as our last change left it: damaged, or changed by hand")
@@ -123,13 +126,13 @@ class KeyTables:
         """Tell whether a key that its row says is good had ended according to the record beside the database."""
         return self._ended is not None and refusal(record, now) is None and self._ended.is_ended(record, now)
 
-    def _tell(self, record: KeyRecord, what: str) -> None:
+    def _tell(self, record: KeyRecord, what: str, next_step: str | None = None) -> None:
         """Log it, once for each key."""
         if record.id in self._told:
             return
         self._told.add(record.id)
-        next_step = f"swimctl keys accept {record.id}"
-        _log().error(what, key_id=record.id, refused=not record.is_active, next_step=next_step)
+        step = next_step or f"swimctl keys accept {record.id}"
+        _log().error(what, key_id=record.id, refused=not record.is_active, next_step=step)
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:
         """Run ``work`` in a transaction; then record, beside the database file, when the keys end that it sealed.

@@ -183,7 +183,9 @@ def test_a_damaged_index_gives_no_key_the_rights_of_another(
     path.write_bytes(content)
     anew = KeyStore(open_sqlite(make_url(f"sqlite:///{path}")), clock=clock, randbytes=secrets.token_bytes)
     assert not is_good(anew, api_key, clock)
-    assert is_good(anew, keys[1][1], clock)
+    both = anew.find_many([api_key, keys[1][1]])
+    assert [both[key].is_active for key in (api_key, keys[1][1])] == [False, True]
+    assert not both[keys[1][1]].is_altered, "the other key is as it was"
     anew.close()
 
 

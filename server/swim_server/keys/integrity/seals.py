@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 from zlib import crc32
 
@@ -52,28 +53,35 @@ def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int
     connection.info.setdefault(SEALED, set()).update(ids)
 
 
-def find_altered(connection: Connection, columns: Collection[str], rows: Sequence[dict[str, Any]]) -> frozenset[int]:
-    """Return the ids of rows that don't match their seal, or differ between table and index.
+class Alteration(Enum):
+    """What is wrong with a row of the key table."""
 
-    A row without a seal is from an earlier version, or another program: accepted. One to which a damaged index leads
-    from another key is that key's no more: it is made inactive in ``rows``.
-    """
-    if not is_kept(connection) or not rows:
-        return frozenset()
-    altered: set[int] = set()
+    CHANGED = "changed"
+    """It does not match its seal."""
+    MISDIRECTED = "misdirected"
+    """A damaged index led from one key to the row of another, which must not lend it its rights."""
+
+
+def find_alterations(
+    connection: Connection, columns: Collection[str], rows: Sequence[Mapping[str, Any]]
+) -> list[Alteration | None]:
+    """Return what is wrong with each row; None: nothing, or it has no seal, as an earlier version wrote none."""
+    if not is_kept(connection):
+        return [None] * len(rows)
+    found: list[Alteration | None] = []
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
         ids = [row["id"] for row in chunk]
         raw = _raw_rows(connection, columns, ids)
         seals = _read_seals(connection, ids)
-        for row in chunk:
-            found = raw.get(row["id"])
-            is_right = found is not None and found.get("api_key") == row["api_key"]
-            if not is_right:
-                row["is_active"] = False
-            if not is_right or (found is not None and seals.get(row["id"]) not in {None, _crc(found)}):
-                altered.add(row["id"])
-    return frozenset(altered)
+        found += [_alteration(row, raw.get(row["id"]), seals.get(row["id"])) for row in chunk]
+    return found
+
+
+def _alteration(row: Mapping[str, Any], raw: Mapping[str, Any] | None, sealed: int | None) -> Alteration | None:
+    if raw is None or raw.get("api_key") != row["api_key"]:
+        return Alteration.MISDIRECTED
+    return Alteration.CHANGED if sealed not in {None, _crc(raw)} else None
 
 
 def judge(record: KeyRecord, last: AuditEntry | None, now: datetime) -> KeyRecord:
