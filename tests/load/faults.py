@@ -48,7 +48,7 @@ def main() -> None:
     table(f"Draws from seed {options.seed}", list(summed), [list(summed.values())])
     rows = misses(outcomes)
     if rows:
-        table("Otherwise", ["seed", "drawn", "found", "first", "harm", "told", "advice"], rows)
+        table("Otherwise", ["seed", "drawn", "found", "first", "mended", "harm", "told", "advice"], rows)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ class Draw(msgspec.Struct, frozen=True):
         return any(each.is_visible for each in self.elements)
 
     @property
+    def has_one_command(self) -> bool:
+        """One command can mend it: it is one fault, of that kind."""
+        return len(self.elements) == 1 and self.elements[0].one_command
+
+    @property
     def is_silent(self) -> bool:
         """Nothing need be reported: it is not a fault, or the daemon repairs it."""
         return not self.roots or all(each.is_healed for each in self.elements)

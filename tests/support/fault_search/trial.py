@@ -15,6 +15,7 @@ from support.fault_search.world import World
 
 LOOK_AGAIN_SECONDS = 20.0
 """So long a fault may need until it shows: a source stands still only after some intervals."""
+LOOK_PAUSE_SECONDS = 2.0
 SERVED_SECONDS = 10.0
 
 
@@ -42,6 +43,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How long the look took that told it."""
     not_tried: str | None = None
     """Why the draw says nothing: its world did not come about."""
+    commit: str = ""
+    """Of the code that it was tried with."""
+    took_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of everything that the draw ran."""
 
 
 def attempt(draw: Draw, folder: Path) -> Outcome:
@@ -102,6 +108,7 @@ def _look(world: World, draw: Draw) -> dict[str, Any]:
         told = fired(document).keys()
         if draw.roots & told or (draw.is_silent and not told) or time.monotonic() > deadline:
             return document
+        time.sleep(LOOK_PAUSE_SECONDS)
 
 
 def _paste(world: World, draw: Draw, command: str) -> tuple[bool, str | None]:

@@ -27,7 +27,7 @@ TYPE = "tmi.issued"
 SETTLE_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
 """So long the judge waits for a process that may be stopped."""
-PATIENCE_SECONDS = "90"
+PATIENCE_SECONDS = "20"
 """What doctor is given: a search runs with what other programs leave."""
 FEED_SECONDS = 2.0
 """So often the feed says something new."""
