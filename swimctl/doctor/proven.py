@@ -35,6 +35,7 @@ PROVEN: Mapping[str, re.Pattern[str]] = {
         "code.same-copy": _RESTART,
         "code.dependencies": _RESTART,
         "database.schema": "swimctl db upgrade",
+        "host.log": r"kill -USR2 \d+",
         "host.folders": r"mkdir -p -m 700 .+",
         "host.ownership": r"chown -R \S+: \S+",
     }.items()
