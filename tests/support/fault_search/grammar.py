@@ -6,7 +6,7 @@ from functools import cache
 from random import Random
 
 import msgspec
-from support.fault_search import elements, surroundings
+from support.fault_search import elements, surroundings, thought_up
 from support.fault_search.elements import Element
 
 PAIRS = 0.3
@@ -42,7 +42,9 @@ class Draw(msgspec.Struct, frozen=True):
 
 
 def draw(seed: int) -> Draw:
-    """Draw one fault, or two on different things."""
+    """Draw one fault, or two on different things; a negative seed is one of those thought up, by its number."""
+    if seed < 0:
+        return Draw(seed, (thought_up.thought_up()[-seed - 1],))
     random = Random(seed)  # a seed that repeats is what is wanted
     everything = grammar()
     first = random.choice(everything)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from support.fault_search.grammar import draw, grammar
 from support.fault_search.search import misses, rates, tried
+from support.fault_search.thought_up import thought_up
 from support.fault_search.trial import Outcome
 
 from swimctl.doctor.catalogue import all_checks
@@ -16,12 +17,16 @@ from swimctl.doctor.catalogue import all_checks
 
 def test_every_root_is_a_check() -> None:
     known = {check.id for check in all_checks()}
-    assert {root for each in grammar() for root in each.roots} <= known
+    assert {root for each in (*grammar(), *thought_up()) for root in each.roots} <= known
 
 
 def test_names_are_unique() -> None:
-    names = [each.name for each in grammar()]
+    names = [each.name for each in (*grammar(), *thought_up())]
     assert len(names) == len(set(names))
+
+
+def test_faults_that_were_thought_up_have_negative_seeds() -> None:
+    assert [draw(-number).name for number in range(1, len(thought_up()) + 1)] == [each.name for each in thought_up()]
 
 
 def test_seed_repeats_its_draw() -> None:
