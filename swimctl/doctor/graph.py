@@ -72,7 +72,8 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "host.disk": ("host.disk-errors",),
     "host.ownership": ("host.disk",),
     "host.folders": _DISK,
-    "host.log": _DISK,
+    "host.log": (*_DISK, "process.file-length"),
+    "config.valid": ("host.ownership",),
     "config.running": ("config.valid",),
     "process.running": (
         *_DISK, "install.python", "install.dependencies", "install.files", "code.compiles", "config.valid",

@@ -88,10 +88,11 @@ def _home_renamed(world: World) -> Iterator[None]:
     try:
         yield
     finally:
-        if home.exists():  # what was pasted made another one
+        if home.exists() and aside.exists():  # what was pasted made another one
             world.patient.swimctl("stop")
             home.rename(home.with_name("home.new"))
-        aside.rename(home)
+        if aside.exists():
+            aside.rename(home)
 
 
 @contextmanager
@@ -118,14 +119,18 @@ def files_of_the_home() -> list[Element]:
           for each in ("deleted", "renamed", "replaced by an empty one")),
         Element(
             name="the home renamed", slot="home", produce=_home_renamed, **command,
-            roots=ids("process.port process.lock process.running config.valid"),
+            roots=ids("process.port process.lock process.running config.valid host.ownership"),
         ),
     ]  # fmt: skip
     if is_root():
         found += [
             _home("swim.db", "another's", "host.ownership", is_visible=False, is_healed=True),  # root writes it
             Element(
-                name="history.db frozen", slot="home history.db", produce=_history_frozen, roots=ids(HISTORY), **command
+                name="history.db frozen",
+                slot="home history.db",
+                produce=_history_frozen,
+                roots=ids(f"{HISTORY} host.ownership"),
+                **command,
             ),
         ]
     return found

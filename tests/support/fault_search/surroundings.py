@@ -64,14 +64,15 @@ def process() -> list[Element]:
             name="killed", slot="process", produce=once(lambda world: world.patient.kill()), one_command=True,
             roots=ids("process.lock"),
         ),
-        Element(name="doubled", slot="twin", produce=_doubled, roots=ids("stream.event-file"), one_command=True),
+        Element(name="doubled", slot="twin", produce=_doubled, roots=ids("stream.event-file")),
         Element(name="renamed", slot="process", produce=once(_renamed), roots=frozenset(), is_visible=False),
         Element(
             name="few descriptors", slot="limits", is_visible=False, one_command=True, roots=ids("process.descriptors"),
             produce=once(lambda world: resource.prlimit(world.patient.info.pid, resource.RLIMIT_NOFILE, (300, 300))),
         ),
         Element(
-            name="files of no length", slot="limits", one_command=True, roots=ids(f"{HISTORY} process.descriptors"),
+            name="files of no length", slot="limits", one_command=True,
+            roots=ids(f"{HISTORY} process.descriptors process.file-length"),
             produce=once(lambda world: resource.prlimit(world.patient.info.pid, resource.RLIMIT_FSIZE, (0, 0))),
         ),
     ]  # fmt: skip

@@ -28,9 +28,9 @@ async def overrides_nothing(context: DoctorContext) -> Answer:
     lines = [_line(name, value, found.pid) for name, value in different.items()]
     theirs = [name for name, value in different.items() if value is not None]
     ours = [name for name, value in different.items() if value is None]
-    advice = [inspect("swimctl config show --origin")]
-    advice += [await asyncio.to_thread(_start_without, context, found, theirs)] if theirs else []
+    advice = [await asyncio.to_thread(_start_without, context, found, theirs)] if theirs else []
     advice += [decide(f"unset {' '.join(ours)}", "if this shell is wrong, not the process")] if ours else []
+    advice += [inspect("swimctl config show --origin")]
     answer = fail if any("__" in name for name in different) else warn
     return answer(EXPECTED, f"{plural(len(lines), 'variable')}: {lines[0]}", *lines, advice=advice)
 
