@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import cache
 from random import Random
 
@@ -25,6 +26,10 @@ class Draw(msgspec.Struct, frozen=True):
     @property
     def roots(self) -> frozenset[str]:
         return frozenset().union(*(each.roots for each in self.elements))
+
+    def are_told(self, told: Set[str]) -> bool:
+        """Return True if a root of each fault is among these checks, of those that are to be told."""
+        return all(each.roots & told for each in self.elements if each.roots and not each.is_healed)
 
     @property
     def is_visible(self) -> bool:

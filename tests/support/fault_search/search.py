@@ -102,11 +102,13 @@ def rates(outcomes: Sequence[Outcome]) -> dict[str, str]:
     visible = [each for each in outcomes if each.is_visible]
     rooted = [each for each in outcomes if each.has_root]
     pastable = [each for each in outcomes if each.is_pastable and each.faults == 1]
+    pairs = [each for each in outcomes if each.faults > 1]
     mendable = [each for each in outcomes if draw(each.seed).has_one_command]
     return {
         "drawn": str(len(outcomes)),
         "a user would notice": str(len(visible)),
         "of these found": _share(visible, lambda each: each.is_found),
+        "pairs told at once": _share(pairs, lambda each: draw(each.seed).are_told(each.told.keys())),
         "root first": _share(rooted, lambda each: each.is_first),
         "advice mends what one command can": _share(mendable, lambda each: each.mends),
         "fixes that mend, of one fault": _share(pastable, lambda each: each.mends),

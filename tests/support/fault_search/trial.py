@@ -15,6 +15,8 @@ from support.fault_search.world import World
 
 LOOK_AGAIN_SECONDS = 20.0
 """So long a fault may need until it shows: a source stands still only after some intervals."""
+OTHER_SECONDS = 5.0
+"""So long after one of two faults the other may need; after that the one that was told has to be mended first."""
 LOOK_PAUSE_SECONDS = 2.0
 SERVED_SECONDS = 10.0
 
@@ -101,13 +103,15 @@ def _kind(result: dict[str, Any]) -> str | None:
 
 
 def _look(world: World, draw: Draw) -> dict[str, Any]:
-    """Run doctor until it reports a root cause, for a while: some faults need time."""
+    """Run doctor until it reports a root cause, for a while: some faults need time. Of a pair the second gets less."""
     deadline = time.monotonic() + LOOK_AGAIN_SECONDS
     while True:
         document = world.doctor()
         told = fired(document).keys()
-        if draw.roots & told or (draw.is_silent and not told) or time.monotonic() > deadline:
+        if draw.are_told(told) or (draw.is_silent and not told) or time.monotonic() > deadline:
             return document
+        if draw.roots & told:
+            deadline = min(deadline, time.monotonic() + OTHER_SECONDS)
         time.sleep(LOOK_PAUSE_SECONDS)
 
 

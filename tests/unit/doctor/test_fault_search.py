@@ -54,7 +54,7 @@ def test_rates_are_summed_up_from_what_came_out(count: int) -> None:
 
 
 def test_draw_that_was_not_tried_counts_nowhere_and_is_listed() -> None:
-    outcomes = [outcome(1, is_found=True, is_first=True), outcome(2, not_tried="AssertionError: no daemon")]
+    outcomes = [outcome(1, is_found=True, is_first=True, mends=True), outcome(2, not_tried="AssertionError: no daemon")]
     assert (rates(outcomes)["drawn"], rates(outcomes)["of these found"]) == ("1", "1 of 1 (1.00)")
     assert [(row[0], row[5]) for row in misses(outcomes)] == [(2, "AssertionError: no daemon")]
 
