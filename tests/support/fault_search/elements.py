@@ -108,7 +108,7 @@ def files_of_the_home() -> list[Element]:
     found = [
         *(_home("swim.lock", each, "process.lock", **mended) for each in ("deleted", "replaced", "renamed")),
         *(_home("control.sock", each, "process.answers", **mended) for each in ("deleted", "renamed")),
-        *(_home("history.db", each, HISTORY, **command) for each in ("deleted", "replaced", "renamed")),
+        *(_home("history.db", each, HISTORY) for each in ("deleted", "replaced", "renamed")),
         _home("swim.db", "deleted", KEYS),
         _home("swim.db", "renamed", KEYS, **command),
         _home("swim.db", "emptied", KEYS),
