@@ -118,8 +118,8 @@ def files_of_the_home() -> list[Element]:
         *(_home("daemon.log", each, "host.log", is_visible=False, **command)
           for each in ("deleted", "renamed", "replaced by an empty one")),
         Element(
-            name="the home renamed", slot="home", produce=_home_renamed, **command,
-            roots=ids("process.port process.lock process.running config.valid host.ownership"),
+            name="the home renamed", slot="home", produce=_home_renamed,
+            roots=ids("process.files process.port process.lock process.running config.valid host.ownership"),
         ),
     ]  # fmt: skip
     if is_root():

@@ -141,4 +141,6 @@ def _harm(world: World, was_there: object) -> str | None:
         return f"it runs as user {now.user}, it ran as {world.before.user}"
     if now is not None and world.before is not None and now.arguments != world.before.arguments:
         return f"its options are {now.arguments}, they were {world.before.arguments}"
+    if now is not None and world.before is not None and now.sources != world.before.sources:
+        return f"it reads {now.sources}, it read {world.before.sources}"
     return None if world.is_lossless() else "the client was told other events than were taken"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DELETED = " (deleted)"
 RENAMED = "was renamed to "
+HISTORY_NAME = "history.db"
 _SUPERVISED = "the process outlives its session"
 _FILES = "the files that the process has open are those of its home"
 
@@ -84,15 +85,16 @@ async def has_its_files(context: DoctorContext) -> Answer:
             return warn(_FILES, told, advice=[inspect(f"ls -l /proc/{found.pid}/cwd")])
         return ok(_FILES, "they are")
     look = inspect(f"ls -l /proc/{found.pid}/fd")
-    return fail(_FILES, lines[0], *lines, advice=[*_put_back(context, gone, links), *_open_anew(home, gone), look])
+    return fail(_FILES, lines[0], *lines, advice=[*_put_back(context, gone), *_open_anew(home, gone), look])
 
 
-def _put_back(context: DoctorContext, gone: Mapping[Path, str], links: Sequence[str]) -> list[Advice]:
+def _put_back(context: DoctorContext, gone: Mapping[Path, str]) -> list[Advice]:
     """Advise how to give renamed files their names again, if nothing has taken these meanwhile: nothing is lost."""
     found = []
     for path, fate in gone.items():
         now = Path(fate.removeprefix(RENAMED))
-        if fate.startswith(RENAMED) and str(now) in links and not context.files.look(path).is_there:
+        is_beside = fate.startswith(RENAMED) and now.parent == path.parent
+        if is_beside and context.files.look(now).is_there and not context.files.look(path).is_there:
             command = f"mv -n {shlex.quote(str(now))} {shlex.quote(str(path))}"
             found.append(decide(command, "if that was not meant: the process has this file open"))
     return found
@@ -122,6 +124,10 @@ def _fate(path: Path, links: Sequence[str], aside: Sequence[str]) -> str | None:
     ]  # fmt: skip
     if others:
         return f"{RENAMED}{others[0].removesuffix(DELETED)}"
+    if path.name == HISTORY_NAME and str(path) not in links:  # it lies in the home always: the home was renamed
+        moved = [each for each in links if Path(each).name == path.name]
+        if moved:
+            return f"{RENAMED}{moved[0]}"
     return "was moved away" if str(path) not in links and beside.intersection(links) else None
 
 

@@ -15,6 +15,7 @@ from swimctl.doctor.checks.process.start import has_its_files, has_right_user, i
 @pytest.mark.parametrize("is_taken", [False, True])
 async def test_renamed_file_is_to_be_put_back_unless_its_name_is_taken(context: FakeContext, is_taken: bool) -> None:
     home = context.home
+    home.database.with_name("swim.db.old").touch()
     if is_taken:
         home.database.touch()
     context.answers["status"] = status_document()
@@ -68,6 +69,10 @@ async def test_file_replaced_under_the_process_is_named_with_what_is_in_the_old_
         f"{context.home.history} was renamed to {context.home.history}.old" in (await has_its_files(context)).observed
     )
     context.fakes.opened[42] = ["/elsewhere/history.db", f"{context.home.history}-wal"]
+    answer = await has_its_files(context)
+    assert f"{context.home.history} was renamed to /elsewhere/history.db" in answer.observed
+    assert not [each for each in answer.advice if each.command.startswith("mv")], "the files beside it are elsewhere"
+    context.fakes.opened[42] = [f"{context.home.history}-wal"]
     assert f"{context.home.history} was moved away" in (await has_its_files(context)).observed
 
 
