@@ -142,6 +142,7 @@ async def test_environment_that_the_process_has_otherwise_is_told_by_name(contex
         "SWIM_DATABASE__PASSWORD in this shell sets database.password; it is not set in the process",
     )
     assert "unset SWIM_DATABASE__PASSWORD" in [each.command for each in answer.advice]
+    assert any("env -u SWIM_SERVER__PORT swimctl serve" in each.command for each in answer.advice)
 
 
 async def test_other_file_of_the_process_is_never_taken_from_it(context: FakeContext) -> None:
@@ -150,7 +151,6 @@ async def test_other_file_of_the_process_is_never_taken_from_it(context: FakeCon
     answer = await overrides_nothing(context)
     assert answer.command == "export SWIM_CONFIG='/etc/swim/my swim.toml'"
     assert not [each for each in answer.advice if "env -u" in each.command or "stop" in each.command]
-    assert any("env -u SWIM_SERVER__PORT swimctl serve" in each.command for each in answer.advice)
     context.answers["config_changes"] = {"environment": {"SWIM_CONFIG": "/elsewhere"}}
     assert (await overrides_nothing(context)).status == "warn"
 
