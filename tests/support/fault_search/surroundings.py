@@ -99,9 +99,9 @@ def clocks() -> list[Element]:
     if not FAKE_CLOCK.exists():
         apt_install("libfaketime")
     return [
-        _clock("clock was ahead, then set back", 900, 0, "stream.ids-forward"),
-        _clock("clock is behind", 0, -900, "front.clock stream.ids-forward stream.sources"),
-        _clock("clock is ahead", 900, 900, "front.clock stream.ids-forward stream.sources"),
+        _clock("clock was ahead, then set back", 900, 0, "stream.ids-forward database.clock"),
+        _clock("clock is behind", 0, -900, "front.clock stream.ids-forward stream.sources database.clock"),
+        _clock("clock is ahead", 900, 900, "front.clock stream.ids-forward stream.sources database.clock"),
     ]
 
 
