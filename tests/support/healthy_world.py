@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -104,6 +105,7 @@ path = "{self._folder}/drops"
     @contextmanager
     def running(self) -> Iterator[None]:
         """Start it, and everything around it; return once everybody is there."""
+        logging.getLogger("swim_client").addHandler(logging.NullHandler())  # it is restarted again and again
         self.patient.start(port=self._nginx.backend_port)
         listener = Listener(self.patient.url, self.patient.api_key("partner"))
         listener.start()
