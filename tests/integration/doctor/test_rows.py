@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import pwd
 import shutil
@@ -77,6 +78,18 @@ def test_storm_of_keys_that_nobody_has_is_told(daemon: DiagnosedDaemon) -> None:
     found = result(daemon, "connections.refused")
     assert (found["status"], found["fix"]) == ("warn", None)
     assert "connections with unknown keys" in found["observed"]
+
+
+def test_configuration_that_is_gone_is_told_beside_the_process_that_still_has_it(daemon: DiagnosedDaemon) -> None:
+    kept = daemon.config_path.rename(daemon.home / "kept.toml")
+    try:
+        done = daemon.swimctl("doctor", "--json", "--only", "config,process.answers", "--timeout", "30")
+    finally:
+        kept.rename(daemon.config_path)
+    found = {each["id"]: each for each in json.loads(done.stdout)["checks"]}
+    assert found["config.valid"]["status"] == "fail"
+    assert str(daemon.config_path) in found["config.valid"]["observed"]
+    assert found["process.answers"]["status"] == "ok"
 
 
 def test_log_that_was_moved_away_is_told_with_both_names_and_opened_again(daemon: DiagnosedDaemon) -> None:
