@@ -170,7 +170,7 @@ async def loop_is_free(context: DoctorContext) -> Answer:
     if uptime < YOUNG_SECONDS:
         return skip(expected, f"up for {uptime:.0f} s: too few ticks to judge by")
     observed = f"p50 {lag.p50:g} ms, p99 {lag.p99:g} ms, max {lag.max:g} ms"
-    fix = "swimctl status --watch  # is it load? then lower the tiers' limits, or give it a core of its own"
+    fix = "swimctl status  # is it load? then lower the tiers' limits, or give it a core of its own"
     if lag.p50 > BLOCKED_LOOP_MS:
         return fail(expected, observed, fix=fix)
     is_grown = uptime >= LAG_WINDOW_SECONDS  # with fewer ticks, a single late one can be the 99th percentile
