@@ -15,6 +15,8 @@ _ERRS = re.compile(
     r"nvme.*(timeout|reset)|ata\d+.*(failed command|exception)|Remounting filesystem read-only",
     re.IGNORECASE,
 )
+_WORDS = (b"error", b"timeout", b"reset", b"failed", b"exception", b"corrupt", b"critical", b"read-only")
+"""One of these is in every line that ``_ERRS`` finds: most records need no more than this look."""
 _NAMES = re.compile(
     r"\b(?:(?:[shv]d|xvd)[a-z]+\d*|nvme\d+(?:n\d+(?:p\d+)?)?|mmcblk\d+(?:p\d+)?|"
     r"(?:loop|dm-|md|nbd|sr|zram|ram|ata)\d+)\b"
@@ -38,6 +40,9 @@ def read_kernel_log(path: Path) -> tuple[list[str], bool]:
                 break
             if not record:
                 break
+            small = record.lower()
+            if not any(word in small for word in _WORDS):
+                continue
             text = record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0]
             if _ERRS.search(text):
                 found.append(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -32,6 +33,7 @@ PROXY_PROGRAMS = {
 }
 """The proxy that a process belongs to, by the process's name."""
 _PROC = Path("/proc")
+_TABLES = ("tcp", "tcp6")
 
 
 class ProxyProcess(msgspec.Struct, frozen=True):
@@ -81,27 +83,37 @@ async def proxies_here(context: DoctorContext) -> list[ProxyProcess] | None:
 
 def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     """List proxy processes that accept connections, or have some to a daemon's port; None if hidden."""
-    rows, wanted = _rows(pid), f":{port:04X}"
+    if not any(os.access(_PROC / str(pid) / "net" / table, os.R_OK) for table in _TABLES):
+        return None
+    named = [(number, proxy) for number in psutil.pids() if (proxy := PROXY_PROGRAMS.get(_name_of(number)))]
+    rows, wanted = _rows(pid) if named else [], f":{port:04X}"  # the kernel takes milliseconds for its tables
     if rows is None:
         return None
     held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
     listening = {row.inode for row in rows if row.state == LISTENING}
     found = []
-    for process in psutil.process_iter(["name", "create_time", "num_threads", "ppid"]):
-        proxy = PROXY_PROGRAMS.get(process.info["name"] or "")
-        if proxy is None:
-            continue
-        sockets = _sockets_of(process.pid)
+    for number, proxy in named:
+        sockets = _sockets_of(number)
         if sockets is None:
             return None
         if sockets & (held | listening):
-            found.append(
-                ProxyProcess(
-                    process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening),
-                    process.info["num_threads"] or 0, _descriptors_of(process.pid), process.info["ppid"] or 0,
-                )
-            )  # fmt: skip
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(number)
+                found.append(
+                    ProxyProcess(
+                        number, proxy, process.create_time(), len(sockets & held), bool(sockets & listening),
+                        process.num_threads(), _descriptors_of(number), process.ppid(),
+                    )
+                )  # fmt: skip
     return found
+
+
+def _name_of(pid: int) -> str:
+    """Return a process's short name, as the kernel cuts it; empty if there is no such process any more."""
+    try:
+        return (_PROC / str(pid) / "comm").read_text("utf-8", "replace").rstrip("\n")
+    except OSError:
+        return ""
 
 
 def _descriptors_of(pid: int) -> int | None:
@@ -117,7 +129,7 @@ def _descriptors_of(pid: int) -> int | None:
 def _rows(pid: int) -> list[_Row] | None:
     """Return the TCP sockets of a process's network namespace; None if the kernel shows none."""
     texts = []
-    for table in ("tcp", "tcp6"):
+    for table in _TABLES:
         try:
             texts.append((_PROC / str(pid) / "net" / table).read_text("ascii"))
         except OSError:
