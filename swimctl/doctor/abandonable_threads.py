@@ -21,8 +21,7 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to completion on a loop whose threads may be abandoned."""
 
     async def inside() -> T:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(AbandonableThreads(loop))
+        asyncio.get_running_loop().set_default_executor(AbandonableThreads())
         return await work
 
     return asyncio.run(inside())
@@ -36,8 +35,7 @@ class AbandonableThreads(ThreadPoolExecutor):
     soon, so none waits for another one that hangs.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._calls: SimpleQueue[Call] = SimpleQueue()
         self._threads_started = 0
         self._taken = 0
@@ -46,13 +44,13 @@ class AbandonableThreads(ThreadPoolExecutor):
         self._relief: asyncio.TimerHandle | None = None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start the call soon. Only for the loop's own thread."""
+        """Start the call soon. Only on a running loop."""
         future: Future[T] = Future()
         self._calls.put((future, fn, args, kwargs))
         if not self._threads_started:
             self._start(1)
         if self._relief is None:
-            self._relief = self._loop.call_later(PATIENCE_SECONDS, self._relieve)
+            self._relief = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._relieve)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -65,7 +63,7 @@ class AbandonableThreads(ThreadPoolExecutor):
             return
         self._start(1 if self._taken != self._taken_before else self._threads_started)
         self._taken_before = self._taken
-        self._relief = self._loop.call_later(PATIENCE_SECONDS, self._relieve)
+        self._relief = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._relieve)
 
     def _start(self, count: int) -> None:
         for _ in range(count):

@@ -28,7 +28,7 @@ def write(output: Output, format: Format, report: Report) -> int:
         line, code = render.nagios(report)
         output.line(line)
         return code
-    elif format is Format.PROMETHEUS:
+    if format is Format.PROMETHEUS:
         output.line(render.prometheus(report, time.time()))
     elif output.is_terminal:
         from swimctl.render.doctor_picture import picture

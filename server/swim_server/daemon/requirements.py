@@ -99,7 +99,7 @@ def _version_by_metadata(name: str) -> str | None:
 
     try:
         return metadata.version(name)
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, KeyError):  # not there, or without a version
         return None
 
 

@@ -51,11 +51,13 @@ def record_of(row: Mapping[str, Any]) -> KeyRecord:
     )
 
 
-def parse_list(text: str | None) -> tuple[str, ...] | None:
+def parse_list(text: str | bytes | None) -> tuple[str, ...] | None:
     """Read a JSON list of texts, or a comma-separated list. None, an empty text and an empty list: no restriction.
 
     Any other text becomes an entry that matches nothing: an unreadable restriction remains one.
     """
+    if isinstance(text, bytes):  # another program's, in SQLite
+        return _UNREADABLE
     if text is None or not text.strip():
         return None
     try:

@@ -178,7 +178,7 @@ def _present(roots: dict[str, str]) -> Iterable[str]:
 
 
 def _origin(folder: Path, version: str) -> str:
-    """Return where the package was installed from, so that it can be installed again; ``version`` if that is unknown."""
+    """Return where the package was installed from, to install it again; ``version`` if that is unknown."""
     try:
         origin = json.loads((folder / "direct_url.json").read_text("utf-8")).get("url")
     except (OSError, ValueError, AttributeError):

@@ -125,7 +125,9 @@ def _rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     return rows
 
 
-def _raw_rows(connection: sqlite3.Connection, columns: Collection[str], ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+def _raw_rows(
+    connection: sqlite3.Connection, columns: Collection[str], ids: Sequence[int]
+) -> dict[int, dict[str, Any]]:
     """Read the rows as SQLite stores them, from the table and not from an index."""
     names = [name for name in SEALED_COLUMNS if name in columns]
     found = connection.execute(statements.select_raw_keys(names, len(ids)), ids)

@@ -36,9 +36,7 @@ class SqlAccess:
     @classmethod
     def open(cls, config: DatabaseConfig, default: Path, *, is_read_only: bool) -> SqlAccess:
         """Open the configured database and log in."""
-        access = cls(
-            open_database(config, default, is_read_only=is_read_only), lambda: open_database(config, default)
-        )
+        access = cls(open_database(config, default, is_read_only=is_read_only), lambda: open_database(config, default))
         try:
             access.ask_nothing()
         except BaseException:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -101,7 +103,17 @@ def test_threads_that_hang_are_left_behind() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
 
-def test_error_in_a_thread_is_its_callers() -> None:
+async def test_error_in_a_thread_is_its_callers() -> None:
     future = AbandonableThreads().submit(int, "x")
     with pytest.raises(ValueError, match="invalid literal"):
-        future.result(10)
+        await asyncio.wait_for(asyncio.wrap_future(future), 10)
+
+
+async def test_short_calls_share_a_thread_and_those_that_wait_get_one_each() -> None:
+    threads = AbandonableThreads()
+    short = [asyncio.wrap_future(threads.submit(threading.get_ident)) for _ in range(5)]
+    assert len(set(await asyncio.gather(*short))) == 1
+
+    together = threading.Barrier(20)
+    waiting = [asyncio.wrap_future(threads.submit(together.wait)) for _ in range(20)]
+    assert sorted(await asyncio.wait_for(asyncio.gather(*waiting), 60)) == list(range(20))
