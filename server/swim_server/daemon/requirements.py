@@ -69,9 +69,8 @@ def dist_info_folders(names: Iterable[str]) -> dict[str, Path]:
             continue  # no folder
         here: dict[str, list[str]] = {}
         for entry in entries:
-            stem, suffix = os.path.splitext(entry)  # noqa: PTH122
-            if suffix in (_DIST_INFO, ".egg-info"):
-                here.setdefault(_normalised(stem.partition("-")[0]), []).append(entry)
+            if entry.endswith((_DIST_INFO, ".egg-info")):
+                here.setdefault(_normalised(entry[: entry.rindex(".")].partition("-")[0]), []).append(entry)
         for key in missing.keys() & here.keys():
             name, folders = missing.pop(key), here[key]
             if len(folders) == 1 and folders[0].endswith(_DIST_INFO):
@@ -82,13 +81,13 @@ def dist_info_folders(names: Iterable[str]) -> dict[str, Path]:
 def _version_in(folder: Path) -> str | None:
     """Return the version in a package's metadata (core metadata: headers, a blank line, the description)."""
     try:
-        with (folder / "METADATA").open(encoding="utf-8", errors="surrogateescape") as lines:
+        with (folder / "METADATA").open("rb") as lines:
             for line in lines:
-                name, separator, value = line.partition(":")
+                name, separator, value = line.partition(b":")
                 if not separator:
                     break
-                if name.lower() == "version":
-                    return value.strip() or None
+                if name.lower() == b"version":
+                    return value.decode("utf-8", "surrogateescape").strip() or None
     except OSError:
         pass  # whoever knows more shapes of metadata decides
     return None

@@ -111,9 +111,15 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
 def _name_of(pid: int) -> str:
     """Return a process's short name, as the kernel cuts it; empty if there is no such process any more."""
     try:
-        return (_PROC / str(pid) / "comm").read_text("utf-8", "replace").rstrip("\n")
+        descriptor = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return ""
+    try:
+        return os.read(descriptor, 64).decode("utf-8", "replace").rstrip("\n")
+    except OSError:  # it has ended since
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def _descriptors_of(pid: int) -> int | None:

@@ -162,6 +162,8 @@ class ProcFs:
             return None
         found = []
         for line in "\n".join(texts).splitlines():
+            if f" {LISTENING} " not in line:  # thousands of connections
+                continue
             fields = line.split()
             address, _, hexadecimal = fields[1].partition(":") if len(fields) > 9 else ("", "", "")
             if hexadecimal and fields[3] == LISTENING and int(hexadecimal, 16) == port:
