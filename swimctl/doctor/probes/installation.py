@@ -104,7 +104,7 @@ def look_at_requirements() -> RequirementsSeen:
     """Compare the installed packages with the requirements."""
     from swim_server.daemon.requirements import requirements, versions_of
 
-    from swimctl.doctor.probes.bounds import bounds_of
+    from swimctl.doctor.probes.packages.bounds import bounds_of
 
     wanted = [each for text in requirements() if (each := bounds_of(text)) is not None]
     versions = versions_of(each.name for each in wanted)

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from swim_server.daemon.requirements import requirements
 
-from swimctl.doctor.probes.bounds import bounds_of
+from swimctl.doctor.probes.packages.bounds import bounds_of
 
 NUMBERS = st.lists(st.integers(0, 20), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
 VERSIONS = st.one_of(NUMBERS, st.tuples(NUMBERS, st.sampled_from(["rc1", ".post1", ".dev2", "+local"])).map("".join))
