@@ -38,14 +38,16 @@ class AbandonableThreads(ThreadPoolExecutor):
     def __init__(self) -> None:
         self._calls: SimpleQueue[Call] = SimpleQueue()
         self._threads_started = 0
-        self._taken = 0
-        """Calls that a thread has begun; only compared with its former value."""
+        self._submitted = self._taken = self._finished = 0
+        """How many calls were submitted, begun by a thread, and finished."""
+        self._mutex = threading.Lock()
         self._taken_before = 0
         self._relief: asyncio.TimerHandle | None = None
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Start the call soon. Only on a running loop."""
         future: Future[T] = Future()
+        self._submitted += 1
         self._calls.put((future, fn, args, kwargs))
         if not self._threads_started:
             self._start(1)
@@ -66,16 +68,21 @@ class AbandonableThreads(ThreadPoolExecutor):
         self._relief = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._relieve)
 
     def _start(self, count: int) -> None:
+        """Start threads, but never more than there are unfinished calls: a new one may not have been able to run yet."""
+        count = min(count, self._submitted - self._finished - self._threads_started)
         for _ in range(count):
+            self._threads_started += 1
             threading.Thread(target=self._work, daemon=True).start()
-        self._threads_started += count
 
     def _work(self) -> None:
         while True:
             call = self._calls.get()
-            self._taken += 1
+            with self._mutex:
+                self._taken += 1
             _fulfil(*call)
             del call  # its result must not live until the next one comes
+            with self._mutex:
+                self._finished += 1
 
 
 def _fulfil(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
