@@ -13,6 +13,7 @@ import msgspec
 import psutil
 
 from swimctl.doctor.probes.daemon_facts import service_url, status
+from swimctl.doctor.probes.sock_diag import tcp_sockets
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
@@ -66,10 +67,8 @@ def count_connections(pid: int, port: int) -> int | None:
     held = _sockets_of(pid)
     if held is None:
         return None
-    rows, wanted = _rows(pid), f":{port:04X}"
-    if rows is None:
-        return None
-    return sum(row.state in HELD_STATES and row.local.endswith(wanted) and row.inode in held for row in rows)
+    found = _inodes(pid, HELD_STATES, local_port=port)
+    return None if found is None else sum(inode in held for inode in found)
 
 
 async def proxies_here(context: DoctorContext) -> list[ProxyProcess] | None:
@@ -86,11 +85,12 @@ def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     if not any(os.access(_PROC / str(pid) / "net" / table, os.R_OK) for table in _TABLES):
         return None
     named = [(number, proxy) for number in psutil.pids() if (proxy := PROXY_PROGRAMS.get(_name_of(number)))]
-    rows, wanted = _rows(pid) if named else [], f":{port:04X}"  # the kernel takes milliseconds for its tables
-    if rows is None:
+    if not named:
+        return []
+    connected, listeners = _inodes(pid, HELD_STATES, remote_port=port), _inodes(pid, frozenset({LISTENING}))
+    if connected is None or listeners is None:
         return None
-    held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
-    listening = {row.inode for row in rows if row.state == LISTENING}
+    held, listening = set(connected), set(listeners)
     found = []
     for number, proxy in named:
         sockets = _sockets_of(number)
@@ -130,6 +130,36 @@ def _descriptors_of(pid: int) -> int | None:
         return None
     found = re.search(r"^Max open files +([0-9]+) ", limits, re.MULTILINE)
     return int(found[1]) if found is not None else None
+
+
+def _inodes(
+    pid: int, states: frozenset[str], *, local_port: int | None = None, remote_port: int | None = None
+) -> list[str] | None:
+    """Return the inodes of the TCP sockets in a process's network namespace that are in one of these states.
+
+    None if the kernel shows none.
+    """
+    if _is_same_network(pid):
+        mask = sum(1 << int(state, 16) for state in states)
+        with contextlib.suppress(OSError):  # a kernel without sock_diag
+            return [each.inode for each in tcp_sockets(mask, local_port=local_port or 0, remote_port=remote_port or 0)]
+    rows = _rows(pid)
+    if rows is None:
+        return None
+    ends = [f":{port:04X}" if port is not None else "" for port in (local_port, remote_port)]
+    return [
+        row.inode
+        for row in rows
+        if row.state in states and row.local.endswith(ends[0]) and row.remote.endswith(ends[1])
+    ]
+
+
+def _is_same_network(pid: int) -> bool:
+    try:
+        ours, theirs = (os.readlink(f"/proc/{each}/ns/net") for each in ("self", pid))  # noqa: PTH115
+    except OSError:
+        return False
+    return ours == theirs
 
 
 def _rows(pid: int) -> list[_Row] | None:
