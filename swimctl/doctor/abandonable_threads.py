@@ -68,7 +68,7 @@ class AbandonableThreads(ThreadPoolExecutor):
         self._relief = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._relieve)
 
     def _start(self, count: int) -> None:
-        """Start threads, but never more than there are unfinished calls: a new one may not have been able to run yet."""
+        """Start threads, never more than there are unfinished calls: a new one may not have run yet."""
         count = min(count, self._submitted - self._finished - self._threads_started)
         for _ in range(count):
             self._threads_started += 1
