@@ -114,6 +114,13 @@ export class Camera {
     return [this.width / 2 + (difference - Math.round(difference)) * this.scale, this.height / 2 + (y - this.y) * this.scale];
   }
 
+  /** How a picture that was drawn before must be moved to fit now. @param {{ x: number, y: number, scale: number }} drawn */
+  since(drawn) {
+    const difference = drawn.x - this.x;
+    const left = (difference - Math.round(difference)) * this.scale;
+    return `translate(${left}px, ${(drawn.y - this.y) * this.scale}px) scale(${this.scale / drawn.scale})`;
+  }
+
   _limit() {
     this.zoom = Math.max(this.minZoom, Math.min(MAX_ZOOM, this.zoom));
     this.x -= Math.floor(this.x);

@@ -3,6 +3,7 @@
 import { level } from '../common/format.js';
 import { colours } from '../common/theme.js';
 import { isStale, placeAt } from './motion.js';
+import { trace } from './trails.js';
 
 const COLOURS = /** @type {const} */ ([
   'alt0', 'alt1', 'alt2', 'alt3', 'alt4', 'alt5', 'alt6', 'label', 'halo', 'chosen', 'stop', 'flow', 'trail',
@@ -23,7 +24,8 @@ const PICK_PIXELS = 16;
  * @typedef {import('./motion.js').Track} Track
  * @typedef {{ key: string | number, flight: Record<string, any>, track: Track, px: number, py: number }} Shown
  * @typedef {{ x: number, y: number, kind: 'stop' | 'flow', label: string }} Mark
- * @typedef {{ chosen: string | number | null, hovered: string | number | null, trails: boolean, labels: boolean }} Looks
+ * @typedef {{ chosen: string | number | null, hovered: string | number | null, past: number[], labels: boolean }} Looks
+   `past`: where the chosen one was before this page saw it
  */
 
 export class Traffic {
@@ -63,9 +65,8 @@ export class Traffic {
     const context = this._begin(camera);
     this._marks(context, camera, marks);
     this._place(camera, flights, tracks, now);
-    if (looks.trails) for (const shown of this.drawn) this._trail(context, camera, shown, 0.45);
     const chosen = this.drawn.find((shown) => shown.key === looks.chosen);
-    if (chosen) this._trail(context, camera, chosen, 1);
+    if (chosen) this._trail(context, camera, chosen, looks.past);
     this._aircraft(context, camera, now);
     if (chosen) this._ring(context, chosen);
     this._labels(context, camera, looks, now);
@@ -141,27 +142,14 @@ export class Traffic {
     context.globalAlpha = 1;
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {Camera} camera @param {Shown} shown @param {number} alpha */
-  _trail(context, camera, shown, alpha) {
-    const { trail, band } = shown.track;
-    if (trail.length < 4) return;
+  /** @param {CanvasRenderingContext2D} context @param {Camera} camera @param {Shown} shown @param {number[]} past */
+  _trail(context, camera, shown, past) {
     context.beginPath();
-    for (let index = 0; index < trail.length; index += 2) {
-      const difference = trail[index] - camera.x;
-      const around = (shown.px - camera.width / 2) / camera.scale;
-      const near = difference - Math.round(difference - around);
-      const px = camera.width / 2 + near * camera.scale;
-      const py = camera.height / 2 + (trail[index + 1] - camera.y) * camera.scale;
-      if (index === 0) context.moveTo(px, py);
-      else context.lineTo(px, py);
-    }
-    context.lineTo(shown.px, shown.py);
-    context.globalAlpha = alpha;
-    context.strokeStyle = this._bands[band];
-    context.lineWidth = alpha === 1 ? 2 : 1.1;
+    trace(context, camera, shown, past.length ? past : shown.track.past);
+    context.strokeStyle = this._bands[shown.track.band];
+    context.lineWidth = 2;
     context.lineJoin = 'round';
     context.stroke();
-    context.globalAlpha = 1;
   }
 
   /** @param {CanvasRenderingContext2D} context @param {Shown} shown */

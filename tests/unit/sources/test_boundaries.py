@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from swim_server.detection.regions import UNKNOWN, Region
 from swim_server.sources import region_cells
-from swim_server.sources.boundaries import Boundaries, BoundariesFile, InvalidBoundaries, load_boundaries, region_of
+from swim_server.sources.boundaries import Boundaries, BoundariesFile, load_boundaries, region_of
+from swim_server.sources.boundary_file import InvalidBoundaries
 
 VATSPY = Path(__file__).parents[4] / "shared" / "data" / "vatspy" / "Boundaries.geojson.gz"
 Square = list[list[list[float]]]
