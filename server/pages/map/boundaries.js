@@ -1,7 +1,6 @@
 /** The boundaries that the service has been given: asked for once, after the first picture. */
 
-import { UNITS } from './land.js';
-import { toX, toY } from './mercator.js';
+import { toX, toY, UNITS } from './mercator.js';
 
 /**
  * @typedef {{ firs: Path2D, sectors: Path2D, names: { name: string, x: number, y: number }[] }} Boundaries

@@ -42,6 +42,11 @@ export class Camera {
     return Math.log2(Math.max(this.width, this.height * 0.9) / TILE_PIXELS / 1.15);
   }
 
+  /** How much larger than on a desk aircraft and words are drawn: a wall is looked at from afar. */
+  get big() {
+    return Math.max(1, Math.min(1.7, this.width / 1_900));
+  }
+
   /** @param {number} width @param {number} height @param {number} ratio */
   resize(width, height, ratio) {
     Object.assign(this, { width, height, ratio });

@@ -3,9 +3,8 @@
 import { geoGraticule10, geoMercator, geoPath } from 'd3-geo';
 import { feature, mesh } from 'topojson-client';
 import { colours } from '../common/theme.js';
+import { UNITS } from './mercator.js';
 
-/** How long a side of the plane is in a path. */
-export const UNITS = 4_096;
 const REST_MS = 90;
 const COLOURS = /** @type {const} */ (['land', 'coast', 'border', 'grid', 'fir', 'halo']);
 const SECTOR_ZOOM = 4.5;
@@ -96,7 +95,7 @@ export class Land {
       context.lineWidth = 0.7 * pixel;
       context.stroke(boundaries.sectors);
     }
-    context.globalAlpha = 0.8;
+    context.globalAlpha = 0.7;
     context.lineWidth = (camera.zoom >= NAME_ZOOM ? 1.1 : 0.6) * pixel;
     context.stroke(boundaries.firs);
     context.globalAlpha = 1;
@@ -107,7 +106,7 @@ export class Land {
     if (camera.zoom < NAME_ZOOM) return;
     const { _context: context } = this;
     context.setTransform(camera.ratio, 0, 0, camera.ratio, 0, 0);
-    context.font = '600 11px system-ui, sans-serif';
+    context.font = `600 ${11 * camera.big}px system-ui, sans-serif`;
     context.textAlign = 'center';
     context.lineJoin = 'round';
     context.lineWidth = 3;
@@ -118,7 +117,7 @@ export class Land {
     for (const { name, x, y } of boundaries.names) {
       const [px, py] = camera.project(x, y);
       if (px < -40 || py < -20 || px > camera.width + 40 || py > camera.height + 20) continue;
-      const [column, row] = [Math.floor(px / NAME_CELL[0]), Math.floor(py / NAME_CELL[1])];
+      const [column, row] = [Math.floor(px / NAME_CELL[0] / camera.big), Math.floor(py / NAME_CELL[1] / camera.big)];
       const cells = [`${column},${row}`, `${column + 1},${row}`, `${column - 1},${row}`, `${column},${row + 1}`, `${column},${row - 1}`];
       if (cells.some((cell) => taken.has(cell))) continue;
       taken.add(cells[0]);

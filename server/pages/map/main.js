@@ -59,6 +59,7 @@ class LiveMap {
     this.drawnVersion = -1;
     /** A running mean of what the script spends on a frame; the canvas tells it, for who measures. */
     this.drawMs = 0;
+    this.hasDrawnTraffic = false;
     /** @type {import('./traffic.js').Mark[]} */
     this.marks = [];
     this.camera = new Camera(byId('traffic', HTMLCanvasElement));
@@ -156,7 +157,7 @@ class LiveMap {
       this.world.foldMeasure(told);
     } else if (told.type === 'flight.positions') {
       for (const row of Array.isArray(told.data.positions) ? told.data.positions : []) {
-        const key = this.world.foldPosition(row, told.at);
+        const key = this.world.foldPosition(row, told.at, told.id);
         if (key !== null) this.motion.report(key, this.world.flights.get(key) ?? row, performance.now());
       }
     } else {
@@ -196,6 +197,10 @@ class LiveMap {
     );
     this.trails.draw(this.camera, this.view.trails ? this.traffic.drawn : null, now);
     this.drawMs += (performance.now() - began - this.drawMs) * 0.1;
+    if (!this.hasDrawnTraffic && this.traffic.drawn.length) {
+      this.hasDrawnTraffic = true;
+      performance.mark('traffic');
+    }
   }
 
   sift() {
@@ -469,7 +474,7 @@ class LiveMap {
     };
     followTheme(byId('theme', HTMLButtonElement), restyle);
     restyle();
-    fill(byId('legend', HTMLElement), ...BANDS.map((name, band) => {
+    fill(byId('legend', HTMLElement), make('b', {}, 'Feet'), ...BANDS.map((name, band) => {
       const mark = make('i', { 'aria-hidden': 'true' });
       mark.style.background = `var(--alt${band})`;
       return make('span', {}, mark, name);

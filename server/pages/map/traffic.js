@@ -120,7 +120,7 @@ export class Traffic {
   _aircraft(context, camera, now) {
     const isFar = camera.zoom < 4;
     const shape = isFar ? DART : SHAPE;
-    const size = isFar ? 3.4 + Math.max(0, camera.zoom - 1) * 0.9 : Math.min(13, 5 + camera.zoom * 0.9);
+    const size = camera.big * (isFar ? 3.4 + Math.max(0, camera.zoom - 1) * 0.9 : Math.min(13, 5 + camera.zoom * 0.9));
     for (const bucket of this._buckets) bucket.length = 0;
     for (const shown of this.drawn) {
       this._buckets[shown.track.band + (isStale(shown.track, now) ? this._bands.length : 0)].push(shown);
@@ -163,7 +163,7 @@ export class Traffic {
 
   /** @param {CanvasRenderingContext2D} context @param {Camera} camera @param {Mark[]} marks */
   _marks(context, camera, marks) {
-    context.font = '600 11px system-ui, sans-serif';
+    context.font = `600 ${11 * camera.big}px system-ui, sans-serif`;
     for (const mark of marks) {
       const [px, py] = camera.project(mark.x, mark.y);
       if (px < -60 || px > camera.width + 60 || py < -60 || py > camera.height + 60) continue;
@@ -188,7 +188,7 @@ export class Traffic {
       this._labelled = this._chooseLabels(camera, looks);
       [this._labelledAt, this._labelledVersion] = [now, camera.version];
     }
-    context.font = '500 11px system-ui, sans-serif';
+    context.font = `500 ${11 * camera.big}px system-ui, sans-serif`;
     const byKey = new Map(this.drawn.map((shown) => [shown.key, shown]));
     for (const { key } of this._labelled) {
       const shown = byKey.get(key);
@@ -197,7 +197,7 @@ export class Traffic {
       const isNamed = key === looks.chosen || key === looks.hovered;
       this._text(context, String(flight.callsign ?? key), px + 12, py - 2, 'left', this._colours[isNamed ? 'chosen' : 'label']);
       if (camera.zoom >= 6 || isNamed) {
-        this._text(context, `${level(flight.altitude_ft)}  ${Math.round(track.knots)}`, px + 12, py + 11, 'left', this._colours.trail);
+        this._text(context, `${level(flight.altitude_ft)}  ${Math.round(track.knots)}`, px + 12, py + 11 * camera.big, 'left', this._colours.trail);
       }
     }
   }
@@ -212,7 +212,7 @@ export class Traffic {
     const chosen = [];
     for (const shown of [...first, ...others]) {
       if (chosen.length >= MAX_LABELS) break;
-      const [column, row] = [Math.floor(shown.px / CELL[0]), Math.floor(shown.py / CELL[1])];
+      const [column, row] = [Math.floor(shown.px / CELL[0] / camera.big), Math.floor(shown.py / CELL[1] / camera.big)];
       const cells = [`${column},${row}`, `${column + 1},${row}`, `${column},${row + 1}`];
       if (cells.some((cell) => taken.has(cell)) && !first.includes(shown)) continue;
       cells.forEach((cell) => taken.add(cell));

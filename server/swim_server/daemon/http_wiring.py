@@ -74,7 +74,7 @@ class HttpWiring:
         ))  # fmt: skip
 
     async def _boundary_lines(self) -> LinesDocument:
-        """Load the lines of the configured boundaries, one request at a time; the file may change, and its name, too."""
+        """Load the lines of the configured boundaries, one request at a time; file and setting may change."""
         from swim_server.sources.boundary_lines import LinesFile
 
         path = self._core.config.values.detection.boundaries

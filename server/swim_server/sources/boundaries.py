@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.detection.regions import UNKNOWN, NoRegions, Place, Region, Regions
-from swim_server.sources.boundary_file import FULL_TURN, BoundaryCollection, InvalidBoundaries, read_boundaries, unwrapped
+from swim_server.sources.boundary_file import (
+    FULL_TURN,
+    BoundaryCollection,
+    InvalidBoundaries,
+    read_boundaries,
+    unwrapped,
+)
 from swim_server.sources.region_cells import MIXED, Cell, RegionCells
 
 if TYPE_CHECKING:

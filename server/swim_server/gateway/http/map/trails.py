@@ -77,7 +77,7 @@ class TrailReader:
         self._kept: OrderedDict[Key | None, tuple[float, bytes]] = OrderedDict()
 
     async def read(self, flight: Key | None = None, since_ms: int | None = None) -> bytes:
-        """Return a document of all aircraft, or of one since a moment; one after the other. Raises BrokerUnavailable."""
+        """Return a document of all aircraft, or of one since a moment. Raises BrokerUnavailable."""
         async with self._lock:
             now, kept = self._monotonic(), self._kept.get(flight)
             if kept is not None and now - kept[0] < KEPT_SECONDS:
@@ -152,7 +152,5 @@ def _document(ages: list[int], found: Sequence[dict[Key, tuple[int, int]]]) -> b
         for key, (latitude, longitude) in positions.items():
             before = last.get(key, (0, 0, 0))
             last[key] = (index, latitude, longitude)
-            trails.setdefault(key, [key]).extend(
-                (index - before[0], latitude - before[1], longitude - before[2])
-            )
+            trails.setdefault(key, [key]).extend((index - before[0], latitude - before[1], longitude - before[2]))
     return msgspec.json.encode(Trails(ages=ages, trails=list(trails.values())))
