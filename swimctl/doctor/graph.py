@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import cache
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -119,6 +121,7 @@ WEIGHT = {Status.FAIL: 3, Status.UNKNOWN: 2, Status.WARN: 1}
 """A failure explains everything that depends on it; a warning explains no failure."""
 
 
+@cache
 def layer_of(id: str) -> Layer:
     """Return the layer of a check. Raises AssertionError for a check without one."""
     for beginning, layer in _LAYERS:
@@ -142,14 +145,23 @@ class Graph:
         self._rank = {id: number for number, id in enumerate(self.order)}
 
     def _bottom_up(self) -> Iterable[str]:
-        waiting = dict(self.dependencies)
-        while waiting:
-            ready = [id for id, below in waiting.items() if not any(each in waiting for each in below)]
-            if not ready:
-                raise AssertionError(f"checks rest on each other in a circle: {', '.join(waiting)}")
-            lowest = min(ready, key=lambda id: (layer_of(id), id))
-            del waiting[lowest]
+        missing = {id: len(below) for id, below in self.dependencies.items()}
+        above: dict[str, list[str]] = {id: [] for id in missing}
+        for id, below in self.dependencies.items():
+            for each in below:
+                above[each].append(id)
+        ready = [(layer_of(id), id) for id, count in missing.items() if not count]
+        heapify(ready)
+        while ready:
+            _, lowest = heappop(ready)
+            del missing[lowest]
             yield lowest
+            for id in above[lowest]:
+                missing[id] -= 1
+                if not missing[id]:
+                    heappush(ready, (layer_of(id), id))
+        if missing:
+            raise AssertionError(f"checks rest on each other in a circle: {', '.join(missing)}")
 
     def rank(self, id: str) -> int:
         """Return a check's place in the order; unknown checks come last."""

@@ -57,7 +57,7 @@ def _paths(home: Path, seconds: float) -> tuple[str, ...]:
 
     with (
         contextlib.suppress(CommandError, OSError, msgspec.ValidationError),
-        ControlClient.connect(Home(home), timeout=0.0, open_timeout=seconds) as control,
+        ControlClient.connect(Home(home), timeout=0.0, open_timeout=seconds, light=True) as control,
     ):
         document = msgspec.convert(control.call("promises", {}, timeout=seconds), Promises)
         return tuple(each.path for each in document.sources if each.path is not None)
