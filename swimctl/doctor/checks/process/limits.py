@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.facts import NotSaved
 from swimctl.text import duration, plural, size
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import Status
 
     from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.procfs import AddressSpace
 
 MUCH_MEMORY, TOO_MUCH_MEMORY = 0.8, 0.95
 OWN_SHARE = 0.25
@@ -29,6 +32,11 @@ async def has_memory(context: DoctorContext) -> Answer:
     limit = await asyncio.to_thread(context.groups.memory_bytes, status.pid)
     if not limit:
         return skip(expected, "the machine does not tell how much there is")
+    space = await _address_space(context, status.pid)
+    if space is not None and space.used > TOO_MUCH_MEMORY * space.limit:
+        seen = f"its address space is {size(space.used)} of {size(space.limit)} that its limit (ulimit -v) allows"
+        wider = decide(f"prlimit --pid {status.pid} --as=unlimited", "until it is started again: by what started it")
+        return fail(expected, seen, advice=[wider, inspect(f"cat /proc/{status.pid}/limits")])
     group = await asyncio.to_thread(context.groups.memory_group, status.pid)
     used, evidence = status.memory_bytes, _growth_told(status)
     if group is not None:
@@ -50,6 +58,12 @@ async def has_memory(context: DoctorContext) -> Answer:
         grown = f"{observed}: {size(unexplained)} more than at its start, clients and their buffers apart"
         return warn(expected, grown, *evidence, advice=_about_memory(status.pid, is_its_own=True))
     return ok(expected, observed, *evidence)
+
+
+async def _address_space(context: DoctorContext, pid: int) -> AddressSpace | None:
+    with contextlib.suppress(NotSaved):  # facts of an earlier version
+        return await asyncio.to_thread(context.procfs.address_space, pid)
+    return None
 
 
 def _growth(status: Status) -> int:

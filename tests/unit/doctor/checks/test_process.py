@@ -24,7 +24,7 @@ from swimctl.doctor.checks.process.running import (
     stays_up,
 )
 from swimctl.doctor.probes.control_groups import MemoryGroup, ProcessorLimit
-from swimctl.doctor.probes.procfs import DescriptorUse, Listener
+from swimctl.doctor.probes.procfs import AddressSpace, DescriptorUse, Listener
 from swimctl.errors import CommandFailed
 
 
@@ -338,6 +338,16 @@ async def test_memory_of_what_shares_the_limit_counts_too(context: FakeContext) 
     assert "with what shares its limit" in answer.observed
     assert "the kernel has ended 2 processes of it for want of memory" in answer.evidence
     assert "swimctl restart" not in [each.command for each in answer.advice], "it would free nothing"
+
+
+async def test_address_space_that_is_used_up_is_told_with_its_limit(context: FakeContext) -> None:
+    context.fakes.spaces[42] = AddressSpace(used=99, limit=100)
+    answer = await has_memory(context)
+    assert (answer.status, answer.fix) == ("fail", None)
+    assert "(ulimit -v)" in answer.observed
+    assert answer.advice[0].command == "prlimit --pid 42 --as=unlimited"
+    context.fakes.spaces[42] = AddressSpace(used=9, limit=100)
+    assert (await has_memory(context)).status == "ok"
 
 
 GIB = 2**30
