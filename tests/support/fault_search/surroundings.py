@@ -202,7 +202,10 @@ def sources() -> list[Element]:
         _feed("feed refuses us", "stream.sources", 403),
         _feed("feed is cut", "stream.sources", "cut"),
         _feed("feed is silent", "stream.sources", "silent"),
-        _said("feed is late", old),
+        Element(
+            name="feed is late", slot="feed", produce=once(lambda world: world.start_with_feed(old)),
+            roots=ids("stream.sources"),
+        ),
         _said("feed is a page", b"<!doctype html><title>Maintenance</title>"),
         _said("feed of another shape", b'{"general": {"version": 4}, "planes": []}'),
     ]  # fmt: skip
