@@ -64,6 +64,7 @@ class FakeMachine(ProcFs):
         self.with_terminal: set[int] = set()
         self.users: dict[int, int] = {}
         self.opened: dict[int, list[str]] = {}
+        self.hard_limits: dict[str, int] = {}
         self.spaces: dict[int, AddressSpace] = {}
 
     def state(self, pid: int) -> str | None:
@@ -74,6 +75,9 @@ class FakeMachine(ProcFs):
 
     def has_open(self, pid: int, path: Path) -> bool | None:
         return self.open_by.get(pid)
+
+    def hard_limit(self, pid: int, name: str) -> int | None:
+        return self.hard_limits.get(name)
 
     def address_space(self, pid: int) -> AddressSpace | None:
         return self.spaces.get(pid)

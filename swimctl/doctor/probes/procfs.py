@@ -239,6 +239,14 @@ class ProcFs:
             return None
         return None if soft < 0 or soft >= _UNLIMITED else int(soft)
 
+    def hard_limit(self, pid: int, name: str) -> int | None:
+        """Return a process's hard limit, of ``RLIMIT_FSIZE`` say; None: unlimited, or hidden."""
+        try:
+            _, hard = psutil.Process(pid).rlimit(getattr(psutil, name))
+        except psutil.Error:
+            return None
+        return None if hard < 0 or hard >= _UNLIMITED else int(hard)
+
     def address_space(self, pid: int) -> AddressSpace | None:
         """Return how much address space a process uses of its limit (``ulimit -v``); None: no limit, or hidden."""
         try:

@@ -346,6 +346,14 @@ async def test_address_space_that_is_used_up_is_told_with_its_limit(context: Fak
     assert (answer.status, answer.fix) == ("fail", None)
     assert "(ulimit -v)" in answer.observed
     assert answer.advice[0].command == "prlimit --pid 42 --as=unlimited"
+    context.fakes.hard_limits["RLIMIT_AS"], context.fakes.raises_limits = 100, False
+    (again, _) = (await has_memory(context)).advice
+    assert again.command == "swimctl stop && swimctl serve --detach", "nobody may raise a hard limit but root"
+    assert again.requires is not None
+    assert again.requires.startswith("its hard limit is 100 B; ")
+    context.fakes.hard_limits["RLIMIT_AS"] = 10_000
+    (wider, _) = (await has_memory(context)).advice
+    assert wider.command == "prlimit --pid 42 --as=10000:10000"
     context.fakes.spaces[42] = AddressSpace(used=9, limit=100)
     assert (await has_memory(context)).status == "ok"
 
