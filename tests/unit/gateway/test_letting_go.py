@@ -33,7 +33,7 @@ async def test_client_that_is_gone_is_freed_at_once(rig: Rig, leave: Callable[[C
     client = rig.client().send(upgrade_request("/?api_key=dev", "Sec-WebSocket-Extensions: permessage-deflate"))
     client.send(message("subscribe", channels=["flight.*"]))
     await rig.publish("flight.created", callsign="DAL1")
-    protocol = weakref.ref(client.endpoint._ws)
+    protocol = weakref.ref(client.endpoint.ws)
     connection = client.endpoint.connection
     assert connection is not None
     client_id = connection.id
