@@ -58,9 +58,9 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_answer", "_buffered_size", "_context", "_entry", "_gate", "_monotonic", "_move_at", "_phase",
-        "_plain", "_protocol", "_publications", "_reader", "_rest_alarm", "_transport", "address", "connection",
-        "inbound", "is_plain", "kind", "last_seen", "wheel_tick", "write",
+        "_admitted", "_answer", "_buffered_size", "_context", "_entry", "_gate", "_is_upgraded", "_monotonic",
+        "_move_at", "_phase", "_plain", "_protocol", "_publications", "_reader", "_rest_alarm", "_transport", "address",
+        "connection", "inbound", "is_plain", "kind", "last_seen", "wheel_tick", "write",
     )  # fmt: skip
 
     def __init__(self, context: EndpointContext, kind: ListenerKind) -> None:
@@ -85,11 +85,12 @@ class Endpoint(asyncio.Protocol):
         self.is_plain = False
         """A plain HTTP request, such as a health check, which does not count as a client."""
         self._protocol: ServerProtocol | None = None
-        """The library's protocol, from the upgrade on; None also between two frames: see ``give_up_protocol``."""
+        """The library's protocol, from the upgrade on; none between two frames (``rest``)."""
         self._answer = b""
         """The answer to the upgrade, until it is written together with what follows at once."""
         self._reader: FrameReader | None = None
-        """Set from the upgrade on."""
+        """Reads the frames after the upgrade; none between two of them (``rest``)."""
+        self._is_upgraded = False
         self._rest_alarm: Alarm | None = None
         self._admitted: KeyRecord | None = None
 
@@ -97,20 +98,28 @@ class Endpoint(asyncio.Protocol):
     def ws(self) -> ServerProtocol:
         """The library's protocol, made again if it was given up."""
         if self._protocol is None:
-            assert self._reader is not None, "only what was upgraded has frames"
+            assert self._is_upgraded, "only what was upgraded has frames"
             self._protocol = open_protocol(self.kind)
         return self._protocol
 
-    def give_up_protocol(self) -> None:
-        """Give up the library's protocol if a new one would do the same; called between two frames.
+    def rest(self) -> None:
+        """Give up the reader and the library's protocol, if new ones would do the same; called between two frames.
 
-        It is a third of an idle connection's memory, and made in microseconds when bytes come. A closing handshake and
-        a negotiated extension are its own to remember.
+        They are half of an idle connection's memory, and made in microseconds when bytes come. A closing handshake and
+        a negotiated extension are the library's to remember.
         """
         protocol = self._protocol
-        if protocol is not None and protocol.state is State.OPEN and not protocol.extensions and self.is_open:
+        if self._phase is not Phase.OPEN or protocol is None or protocol.extensions:
+            return
+        if protocol.state is State.OPEN:
             protocol.parser.close()  # which refers to it
-            self._protocol = None
+            self._protocol = self._reader = None
+
+    def _receive_frames(self, data: bytes) -> None:
+        if self._reader is None:
+            context = self._context
+            self._reader = FrameReader(self, self._gate, context.reading_queues, context.settings, self.kind)
+        self._reader.receive(data)
 
     @property
     def ignores_input(self) -> bool:
@@ -146,14 +155,14 @@ class Endpoint(asyncio.Protocol):
             self._entry.receive(data)
         elif self._phase is Phase.HTTP:
             self._receive_plain(data)
-        elif self._reader is not None:  # else it follows a request that was rejected
-            self._reader.receive(data)
+        elif self._is_upgraded:  # else it follows a request that was rejected
+            self._receive_frames(data)
 
     def eof_received(self) -> bool:
         """Release a client that sends no more; the transport closes once everything written has been sent."""
         if self._plain is not None:
             return self._plain.receive_eof()
-        if self._reader is not None:
+        if self._is_upgraded:
             self.ws.receive_eof()
             self.flush()
         self._release()
@@ -184,6 +193,7 @@ class Endpoint(asyncio.Protocol):
         if self._reader is not None:  # it may still be queued for its turn
             self._reader.discard()
         self.connection = self._reader = None
+        self._is_upgraded = False
 
     def pause_writing(self) -> None:
         """Stop reading from a client that reads too slowly, until it catches up: each ping would add a pong."""
@@ -235,13 +245,7 @@ class Endpoint(asyncio.Protocol):
     def upgrade(self, accepted: Accepted) -> None:
         """Speak WebSocket from here on. The answer to the upgrade is written with what follows at once."""
         self._protocol, self._answer = accepted.protocol, accepted.answer
-        self._reader = FrameReader(
-            self,
-            self._gate,
-            self._context.reading_queues,
-            self._context.settings,
-            self.kind,
-        )
+        self._is_upgraded = True
         self.write = self._write_behind_answer
 
     def _write_behind_answer(self, data: bytes) -> None:
@@ -275,8 +279,8 @@ class Endpoint(asyncio.Protocol):
         if accepted.max_message_bytes is not None:
             context.conversation.limit_messages(self.connection, accepted.max_message_bytes)
         self._receive_what_came_early(early)
-        if not early and self._reader is not None:
-            self._reader.rest()
+        if not early:
+            self.rest()
 
     def turn_away(self, refused: TurnedAway) -> None:
         """Tell a refused client the reason, and close."""
@@ -293,8 +297,8 @@ class Endpoint(asyncio.Protocol):
         return entry.end() if entry is not None else b""
 
     def _receive_what_came_early(self, early: bytes) -> None:
-        if early and self._reader is not None:
-            self._reader.receive(early)
+        if early and self._is_upgraded:
+            self._receive_frames(early)
 
     # Plain HTTP. The connection still counts as not admitted, with all the limits of that.
 
@@ -403,7 +407,7 @@ class Endpoint(asyncio.Protocol):
             return
         if self._phase is Phase.HTTP or (self._entry is not None and not self._entry.is_upgraded):
             self.abort()
-        if self._reader is None or not (self.is_open or self.is_arriving) or self.ws.state is not State.OPEN:
+        if not self._is_upgraded or not (self.is_open or self.is_arriving) or self.ws.state is not State.OPEN:
             return
         if self.connection is not None:
             if code is CloseCode.SERVICE_RESTART and self.connection.wants_notices:

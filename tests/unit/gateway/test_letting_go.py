@@ -49,9 +49,9 @@ async def test_what_a_client_sent_before_it_went_is_not_looked_at_in_a_later_tur
     """Its turn may still come when the connection is lost: there is nobody to read for, and nothing to read with."""
     client = rig.client().send(upgrade_request("/?api_key=dev"))
     rig.turn()
+    client.endpoint.data_received(message("status") * 12)
     reader = client.endpoint._reader
     assert reader is not None
-    client.endpoint.data_received(message("status") * 12)
     assert reader._cutter.has_piece, "more than it may have read at once"
     client.endpoint.connection_lost(ConnectionResetError())  # before that turn
     rig.turn()

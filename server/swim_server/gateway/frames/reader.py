@@ -90,8 +90,8 @@ class FrameOwner(Protocol):
     def flush(self) -> None:
         """Write what the library wants to send."""
 
-    def give_up_protocol(self) -> None:
-        """Give up the library's protocol if nothing is lost by it: no frame and no message is incomplete."""
+    def rest(self) -> None:
+        """Give up the reader and the library's protocol if new ones would do the same when bytes come."""
 
     def leave(self) -> None:
         """Follow the library, which has begun to close: the client asked for it, or violated the protocol."""
@@ -161,10 +161,10 @@ class FrameReader:
             self._is_queued = True
             self._queue.put_off(self._work)
 
-    def rest(self) -> None:
-        """Let the owner give up the library's protocol between two frames: it is a third of an idle connection."""
-        if self._is_whole and not self._is_refused:
-            self._owner.give_up_protocol()
+    def rest(self, now: float) -> None:
+        """Let the owner rest between two frames, unless there is something to remember: they are half its memory."""
+        if self._is_whole and not self._is_refused and now >= self._heavy_until:
+            self._owner.rest()
 
     def discard(self) -> None:
         """Drop what waits here: the connection is gone."""
@@ -183,7 +183,7 @@ class FrameReader:
         if self._owner.ignores_input:
             self._cutter.clear()
         if not self._cutter:
-            self.rest()
+            self.rest(began)
         if not self._cutter.has_piece:
             self._gate.remove(Hold.UNREAD)
         elif not self._gate.has(STOPS_WORK):
