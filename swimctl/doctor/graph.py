@@ -52,7 +52,7 @@ _LAYERS: tuple[tuple[str, Layer], ...] = (
     ("config.environment", Layer.RUNNING_CONFIGURATION),
     ("config.", Layer.CONFIGURATION),
     ("process.lock", Layer.LOCK),
-    ("process.port", Layer.LISTENERS),
+    ("process.port", Layer.LOCK),  # a process that can't have its port does not run
     ("process.", Layer.PROCESS),
     ("code.", Layer.CODE),
     ("database.", Layer.DATABASE),
@@ -74,7 +74,8 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "host.disk": ("host.disk-errors",),
     "host.ownership": ("host.disk",),
     "host.folders": _DISK,
-    "host.log": _DISK,
+    "host.log": (*_DISK, "process.file-length"),
+    "config.valid": ("host.ownership",),
     "config.running": ("config.valid",),
     "process.running": (
         *_DISK, "install.python", "install.dependencies", "install.files", "code.compiles", "config.valid",
@@ -90,7 +91,7 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "code.version": ("code.process-is-disk", "code.same-copy"),
     "code.commit": ("code.process-is-disk", "code.same-copy"),
     "tiers.in-force": ("config.running", "config.environment", "config.same-files"),
-    "database.reachable": _DISK,
+    "database.reachable": (*_DISK, "process.files"),
     "database.writable": _DISK,
     "database.same-store": ("process.files", "config.running", "config.environment"),
     "database.in-use": _DISK,

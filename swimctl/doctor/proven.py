@@ -33,6 +33,7 @@ PROVEN: Mapping[str, str] = {
     "code.same-copy": _RESTART,
     "code.dependencies": _RESTART,
     "database.schema": "swimctl db upgrade",
+    "host.log": r"kill -USR2 \d+",
     "host.folders": r"mkdir -p -m 700 .+",
     "host.ownership": r"chown -R \S+: \S+",
 }

@@ -103,6 +103,14 @@ class ProcFs:
         found = [(pid, home) for pid in psutil.pids() if (home := self.home_of(pid)) is not None]
         return [(pid, home) for pid, home in found if pid != os.getpid()]
 
+    def daemons_started_in(self, home: Path) -> list[tuple[int, Path]]:
+        """List the daemons whose home had this name at their start and has another now, with that."""
+        named = f"SWIM_HOME={home}"
+        return [
+            (pid, now) for pid, now in self.daemons()
+            if now != home and named in (self._read(f"{pid}/environ") or "").split("\0")
+        ]  # fmt: skip
+
     def keepers_of_deleted(self, path: Path) -> list[int]:
         """Return the processes that have a former file of this name open, deleted or replaced since."""
         return [pid for pid in psutil.pids() if pid != os.getpid() and f"{path}{_DELETED}" in self.links(pid)]

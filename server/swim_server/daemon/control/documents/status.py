@@ -113,6 +113,8 @@ class LogDocument(msgspec.Struct, kw_only=True):
     max_bytes: int = 0
     opened_as: str | None = None
     """Where standard error led at the start, if not to a file of ours; if it has another name now, it was moved."""
+    can_reopen: bool = False
+    """SIGUSR2 opens it again by its name."""
 
 
 class Status(msgspec.Struct, kw_only=True):
