@@ -58,7 +58,7 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_answer", "_buffered_size", "_context", "_entry", "_gate", "_is_upgraded", "_monotonic",
+        "_admitted", "_answer", "_context", "_entry", "_gate", "_is_upgraded", "_monotonic",
         "_move_at", "_phase", "_plain", "_protocol", "_publications", "_reader", "_rest_alarm", "_transport", "address",
         "connection", "inbound", "is_plain", "kind", "last_seen", "wheel_tick", "write",
     )  # fmt: skip
@@ -103,22 +103,19 @@ class Endpoint(asyncio.Protocol):
         return self._protocol
 
     def rest(self) -> None:
-        """Give up the reader and the library's protocol, if new ones would do the same; called between two frames.
+        """Give up reader and protocol, half of an idle connection's memory; called between two frames.
 
-        They are half of an idle connection's memory, and made in microseconds when bytes come. A closing handshake and
-        a negotiated extension are the library's to remember.
+        New ones do the same when bytes come, but for a closing handshake and a negotiated extension.
         """
         protocol = self._protocol
-        if self._phase is not Phase.OPEN or protocol is None or protocol.extensions:
-            return
-        if protocol.state is State.OPEN:
+        if protocol is not None and self.is_open and protocol.state is State.OPEN and not protocol.extensions:
             protocol.parser.close()  # which refers to it
             self._protocol = self._reader = None
 
     def _receive_frames(self, data: bytes) -> None:
         if self._reader is None:
-            context = self._context
-            self._reader = FrameReader(self, self._gate, context.reading_queues, context.settings, self.kind)
+            queues, settings = self._context.reading_queues, self._context.settings
+            self._reader = FrameReader(self, self._gate, queues, settings, self.kind)
         self._reader.receive(data)
 
     @property
@@ -138,7 +135,6 @@ class Endpoint(asyncio.Protocol):
         context = self._context
         self._transport = cast(asyncio.Transport, transport)
         self.write: Callable[[bytes], None] = self._transport.write
-        self._buffered_size = self._transport.get_write_buffer_size
         self._transport.set_write_buffer_limits(high=context.high_water_bytes)
         self._gate = ReadGate(self._transport)
         self._entry = Entry(context, self.kind, self, self._gate, transport.get_extra_info("peername"))
@@ -182,10 +178,8 @@ class Endpoint(asyncio.Protocol):
         self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
-            sent, received = (
-                (None, None) if self._protocol is None else (self._protocol.close_sent, self._protocol.close_rcvd)
-            )
-            self._context.log.disconnected(self.connection, sent, received)
+            ws = self._protocol
+            self._context.log.disconnected(self.connection, ws and ws.close_sent, ws and ws.close_rcvd)
         # Break the reference cycles of the library's parser and protocol, and of a client's two sides, now:
         # the garbage collector examines old objects only once a day.
         if self._protocol is not None:
@@ -396,7 +390,7 @@ class Endpoint(asyncio.Protocol):
         return (str(found[0]), int(found[1])) if found and not self.kind.is_local else None
 
     def buffered_bytes(self) -> int:
-        return self._buffered_size()
+        return self._transport.get_write_buffer_size()
 
     def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
         """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent.

@@ -241,13 +241,9 @@ class FrameReader:
 
     def _note_what_is_incomplete(self, piece: Piece) -> None:
         self._is_refused = self._is_refused or piece.is_refused
-        if piece.is_control:
-            self._is_whole = piece.is_end and not self._is_in_message
-        elif piece.is_end:
+        if piece.is_end and not piece.is_control:
             self._is_in_message = not piece.is_final
-            self._is_whole = piece.is_final
-        else:
-            self._is_whole = False
+        self._is_whole = piece.is_end and not self._is_in_message
 
     def _count_late(self, piece: Piece) -> None:
         """Read on for the answer to our close, but only up to a limit."""
