@@ -19,6 +19,7 @@ from swimctl.doctor.facts import FactBook
 from swimctl.doctor.graph import WEIGHT, Graph, with_causes
 from swimctl.doctor.probes.neighbours import handover_between
 from swimctl.doctor.report import Report, is_absent
+from swimctl.doctor.restarts import without_hasty_restarts
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.saved_facts import saved as saved_run
 from swimctl.doctor.selection import Choice, Selection, select
@@ -70,7 +71,7 @@ class Doctor:
     def examine(self, changed: Sequence[str] = ()) -> Report:
         """Run the checks. Takes up to three seconds, without ``--deep``."""
         began = time.perf_counter()
-        self.results = with_causes(run_to_end(self._examine()), self.graph)
+        self.results = without_hasty_restarts(with_causes(run_to_end(self._examine()), self.graph))
         is_outside = self._options.url is not None
         roots = frozenset(
             check.id for check in self.selection.checks if check.is_root and check.is_outside == is_outside
