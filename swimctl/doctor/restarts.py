@@ -1,6 +1,6 @@
-"""A restart does more than the check that advises it knows: it applies every pending setting, and opens every file anew.
+"""A restart does more than the check that advises it knows: it applies pending settings, and opens every file anew.
 
-So where another check has found what a restart would lose, no restart is a fix, and that is to be looked at first. Pure.
+So where another check has found what a restart would lose, none is a fix, and that is to be looked at first. Pure.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ RESTART = "swimctl restart"
 
 def result(id: str, status: Status = Status.FAIL, **more: Any) -> Result:
     return Result(
-        id=id, area=id.partition(".")[0], status=status, expected="", observed=f"{id} is wrong", evidence=(), seconds=0.0,
-        **{"fix": None, **more},
+        id=id, area=id.partition(".")[0], status=status, expected="", observed=f"{id} is wrong", evidence=(),
+        seconds=0.0, **{"fix": None, **more},
     )  # fmt: skip
 
 
