@@ -12,7 +12,9 @@ import msgspec
 
 from swimctl.doctor.check import Result, Status, decide, inspect
 
-LOSES_AT_A_RESTART = frozenset({"config.running", "process.files", "database.reachable", "database.login"})
+LOSES_AT_A_RESTART = frozenset({
+    "config.running", "process.files", "database.reachable", "database.login", "connections.keys-hold",
+})  # fmt: skip
 """Checks whose failure means that the next process would not be as this one, unless they offer a fix."""
 _RESTARTS = re.compile(r"swimctl (?:restart|reload)\b|swimctl serve\b|kill -HUP\b")
 

@@ -62,7 +62,7 @@ def process() -> list[Element]:
         Element(name="stopped", slot="process", produce=_stopped, roots=ids("process.answers"), one_command=True),
         Element(
             name="killed", slot="process", produce=once(lambda world: world.patient.kill()), one_command=True,
-            roots=ids("process.lock"),
+            roots=ids("process.lock process.running"),
         ),
         Element(name="doubled", slot="twin", produce=_doubled, roots=ids("stream.event-file")),
         Element(name="renamed", slot="process", produce=once(_renamed), roots=frozenset(), is_visible=False),
