@@ -301,6 +301,14 @@ async def test_loop_is_judged_by_most_ticks(
     assert (await loop_is_free(context)).status == status
 
 
+async def test_loop_of_a_machine_with_more_work_than_cores_may_be_later(context: FakeContext) -> None:
+    context.load_factor = 4.0
+    context.answers["status"] = status_document(loop_lag_ms={"p50": 300.0, "p99": 3000.0, "max": 9000.0})
+    assert (await loop_is_free(context)).status == "ok"
+    context.answers["status"] = status_document(loop_lag_ms={"p50": 600.0, "p99": 3000.0, "max": 9000.0})
+    assert (await loop_is_free(context)).status == "fail", "clients notice that, whatever the reason"
+
+
 def note(path: Path, how: How, *ages: float) -> None:
     for age in ages:
         record_start(path, Start(time.time() - age, 1, how))
