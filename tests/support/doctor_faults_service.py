@@ -531,8 +531,8 @@ def _stream() -> tuple[Fault, ...]:
             is_mended_by_paste=False,
         ),
         _fault(
-            "history read-only", history_read_only, "stream.history-writable", follows=fires("stream.history-sound"),
-            is_mended_by_paste=False,
+            "history read-only", history_read_only, "host.ownership", "stream.history-writable",
+            follows=fires("stream.history-sound"), first="host.ownership", names="is immutable", is_mended_by_paste=False,
         ),
         _warning(
             "history too small", history_too_small, "stream.history-kept", config=small_history,
