@@ -532,7 +532,8 @@ def _stream() -> tuple[Fault, ...]:
         ),
         _fault(
             "history read-only", history_read_only, "host.ownership", "stream.history-writable",
-            follows=fires("stream.history-sound"), first="host.ownership", names="is immutable", is_mended_by_paste=False,
+            follows=fires("stream.history-sound"), first="host.ownership", names="is immutable",
+            is_mended_by_paste=False,
         ),
         _warning(
             "history too small", history_too_small, "stream.history-kept", config=small_history,
