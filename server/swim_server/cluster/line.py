@@ -39,6 +39,11 @@ class Line:
             await self.close()
             raise
 
+    async def report(self, script: Script, keys: Sequence[str], *arguments: Word) -> Any:
+        """Run a script that is also told which run of the server executes it. Raises BrokerUnavailable."""
+        session = await self._open()
+        return await self.script(script, keys, session.run.id, *arguments)
+
     async def close(self) -> None:
         """Close the connection. Idempotent."""
         session, self._session = self._session, None

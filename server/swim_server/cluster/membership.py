@@ -35,6 +35,10 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[str] = []
     """The sources whose lease it holds."""
     trouble: str | None = None
+    home: str = ""
+    """A digest of the machine's name and the home: two processes with one name are told apart by it."""
+    has_namesake: bool = False
+    """Whether another process reports under its name."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +70,11 @@ def node_name(configured: str | None, home: Path) -> str:
         return configured
     digest = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:6]
     return f"{socket.gethostname().partition('.')[0] or 'node'}-{digest}"[:64]
+
+
+def home_digest(home: Path) -> str:
+    """Return a digest of the machine's name and the home."""
+    return hashlib.sha256(f"{socket.gethostname()} {home.absolute()}".encode()).hexdigest()[:12]
 
 
 async def read_nodes(line: Line) -> list[Node]:

@@ -25,10 +25,9 @@ from support.redis_server import RedisServer, redis_server
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.commits import Fence
-from swim_server.brokers.redis_stream.entries import read_id
+from swim_server.brokers.redis_stream.entries import merge, read_id
 from swim_server.brokers.redis_stream.errors import Fenced, ServerRefused
 from swim_server.brokers.redis_stream.server import ServerAddress
-from swim_server.brokers.redis_stream.tail import merge
 from swim_server.protocol.events import NewEvent
 
 SECONDS = 30.0

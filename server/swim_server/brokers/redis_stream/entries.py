@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from swim_server.protocol.control_characters import escape_json
@@ -10,6 +13,8 @@ from swim_server.protocol.events import Event, NewEvent
 from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.protocol.timestamps import format_ms
 
+Entry = tuple[bytes, list[bytes]]
+"""An entry of a stream as the server returns it: its id and its fields."""
 FIELD = b"event"
 _FIXED_BYTES = len(b'{"type":,"timestamp":"2026-01-16T14:30:15.000Z","id":"","data":}')
 _encoder = msgspec.json.Encoder()
@@ -76,6 +81,19 @@ def read_id(raw: bytes) -> EventId:
     """Read an id given by the server."""
     milliseconds, _, sequence = raw.partition(b"-")
     return EventId(int(milliseconds), int(sequence))
+
+
+def merge(events: Sequence[Entry], positions: Sequence[Entry], limit: int) -> list[Any]:
+    """Merge two streams in the order of ids.
+
+    If the limit cut one of them short, only events up to its last id are known to be complete.
+    """
+    merged = sorted([*events, *positions], key=lambda entry: read_id(entry[0]))
+    cuts = [read_id(entries[-1][0]) for entries in (events, positions) if len(entries) >= limit]
+    if not cuts:
+        return merged
+    cut = min(cuts)
+    return [entry for entry in merged if read_id(entry[0]) <= cut]
 
 
 def _shown_type(event_type: str) -> bytes:

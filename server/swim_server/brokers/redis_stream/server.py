@@ -66,15 +66,23 @@ class Session:
 
     async def call(self, *words: Word, timeout: float = ANSWER_SECONDS) -> Any:
         """Send a command and return the answer. Raises ServerTrouble, OutcomeUnknown, ServerRefused."""
+        (answer,) = await self.calls(words, timeout=timeout)
+        return answer
+
+    async def calls(self, *commands: Sequence[Word], timeout: float = ANSWER_SECONDS) -> list[Any]:
+        """Send commands at once; return their answers, in order. Raises as ``call``: at the first that fails."""
         from redis.exceptions import MovedError
 
         async with self._turn:
             if self.is_broken:
                 raise ServerTrouble(f"the connection to {self._shown} is broken")
             try:
-                return await _exchange(self._connection, words, timeout, self._shown)
+                return await _exchange(self._connection, commands, timeout, self._shown)
             except OutcomeUnknown:
                 self._is_broken = True
+                raise
+            except ServerTrouble:
+                self._is_broken = self._is_broken or len(commands) > 1  # further answers are still to come
                 raise
             except MovedError:
                 self._is_broken = True
@@ -95,6 +103,12 @@ class Session:
         except NoScriptError:
             return await self.call("EVAL", script.text, *words, timeout=timeout)
 
+    async def check_role(self) -> None:
+        """Raise ServerTrouble if the server is a replica by now."""
+        info = _parse_info(await self.call("INFO", "replication"))
+        if info.get("role") == "slave":
+            raise ServerTrouble(_is_replica(self._shown))
+
     async def close(self) -> None:
         """Close it. Idempotent."""
         self._is_broken = True
@@ -102,14 +116,16 @@ class Session:
             await self._connection.disconnect(nowait=True)
 
 
-async def _exchange(connection: AbstractConnection, words: Sequence[Word], timeout: float, shown: str) -> Any:
+async def _exchange(
+    connection: AbstractConnection, commands: Sequence[Sequence[Word]], timeout: float, shown: str
+) -> list[Any]:
     from redis.exceptions import NoScriptError
 
     try:
         async with asyncio.timeout(timeout):
             with _translated(shown):
-                await connection.send_packed_command(pack(words), check_health=False)
-                return await connection.read_response()
+                await connection.send_packed_command([pack(words) for words in commands], check_health=False)
+                return [await connection.read_response() for _ in commands]
     except NoScriptError:
         raise
     except TimeoutError:
@@ -201,8 +217,9 @@ class Server:
             async with asyncio.timeout(CONNECT_SECONDS):
                 with _translated(shown):
                     await connection.connect()  # type: ignore[no-untyped-call]  # the library has no annotations here
-            run = _run_of(_parse_info(await _exchange(connection, ("INFO",), ANSWER_SECONDS, shown)), shown)
-            await _exchange(connection, ("EXISTS", key), ANSWER_SECONDS, shown)
+            (info,) = await _exchange(connection, [("INFO",)], ANSWER_SECONDS, shown)
+            run = _run_of(_parse_info(info), shown)
+            await _exchange(connection, [("EXISTS", key)], ANSWER_SECONDS, shown)
         except MovedError:
             raise
         except TimeoutError:
@@ -264,6 +281,10 @@ def _parse_info(answer: bytes) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
+def _is_replica(shown: str) -> str:
+    return f"{shown} is a replica, which takes no events: give the address of the server it follows"
+
+
 def _run_of(found: dict[str, str], shown: str) -> ServerRun:
     """Return the server's run. Raises ServerRefused if the server is too old, ServerTrouble while it is loading."""
     version = found.get("redis_version", "")
@@ -274,5 +295,5 @@ def _run_of(found: dict[str, str], shown: str) -> ServerRun:
     if found.get("loading") == "1":
         raise ServerTrouble(f"{shown} is loading its data")
     if found.get("role") == "slave":
-        raise ServerTrouble(f"{shown} is a replica, which takes no events: give the address of the server it follows")
+        raise ServerTrouble(_is_replica(shown))
     return ServerRun(found.get("run_id", ""), version)

@@ -12,7 +12,8 @@ from swim_server.daemon.control.documents.nodes import EngineDocument, NodeDocum
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from swim_server.cluster.cluster import Cluster, Told
+    from swim_server.cluster.cluster import Cluster
+    from swim_server.cluster.key_changes import Told
     from swim_server.cluster.membership import Node
     from swim_server.daemon.components import Components
     from swim_server.gateway.rpc import Rpc
@@ -30,7 +31,7 @@ async def tell_nodes(cluster: Cluster | None, key_id: int, ending: Ending | None
     """Have all other nodes read a key again, or end it although that is not stored yet."""
     if cluster is None:
         return Alone()
-    return await cluster.tell_key_changed(key_id, None if ending is None else msgspec.json.encode(ending).decode())
+    return await cluster.keys.tell(key_id, None if ending is None else msgspec.json.encode(ending).decode())
 
 
 class NodeMethods:
@@ -83,5 +84,5 @@ class NodeMethods:
 
 _REPORTED = (
     "version", "fingerprint", "configuration", "pid", "url", "started_at", "connections", "newest_id",
-    "probe_age_seconds", "sources", "trouble",
+    "probe_age_seconds", "sources", "trouble", "has_namesake",
 )  # fmt: skip

@@ -53,9 +53,11 @@ def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: H
 
 def describe_node(report: NodeReport, info: LockInfo, parts: Components) -> NodeReport:
     """Fill in what the other nodes show of this one: its program, its clients and its sources."""
+    from swim_server.cluster.membership import home_digest
+
     return msgspec.structs.replace(
         report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
-        started_at=info.started_at, connections=parts.gateway.clients(),
+        started_at=info.started_at, connections=parts.gateway.clients(), home=home_digest(parts.home.path),
         sources=[each.name for each in parts.sources.statuses() if each.state == "running"],
     )  # fmt: skip
 
@@ -83,7 +85,7 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
         authenticator.forget_all()
         await key_watch.recheck_all()
 
-    cluster.on_key_changed, cluster.on_keys_unknown = key_changed, keys_unknown
+    cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
 
 
 def _ask_to_resume(hub: Hub, hole: Hole) -> None:

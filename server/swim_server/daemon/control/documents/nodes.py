@@ -34,6 +34,8 @@ class NodeDocument(msgspec.Struct, kw_only=True):
     sources: list[str] = []
     """The sources that it runs."""
     trouble: str | None = None
+    has_namesake: bool = False
+    """Whether another process reports under its name."""
 
 
 class EngineDocument(msgspec.Struct, kw_only=True):
