@@ -49,6 +49,10 @@ class CuttableLine:
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
+    def leads_to(self, service_port: int) -> None:
+        """Connect new clients with another service; the others keep theirs."""
+        self._service_port = service_port
+
     async def silence(self, seconds: float) -> None:
         """Let nothing pass for so long, and nobody know: each side sees a connection on which nothing comes."""
         self._passes.clear()

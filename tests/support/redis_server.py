@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -51,7 +52,7 @@ class RedisServer:
         words = [
             self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
             "--appendonly", "yes", "--appendfsync", self._appendfsync, "--unixsocket", str(self.socket),
-            "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction", *self._options,
+            "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", *self._options,
         ]  # fmt: skip
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
@@ -71,6 +72,21 @@ class RedisServer:
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(request)
             return connection.recv(65536)
+
+    def follow(self, other: RedisServer) -> None:
+        """Become a replica; return once it has everything."""
+        self.command("REPLICAOF", "127.0.0.1", str(other.port))
+        self.caught_up(other)
+
+    def caught_up(self, other: RedisServer) -> None:
+        """Wait until this replica has all that the other server has."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            has, wanted = (_offset(each.command("INFO", "replication")) for each in (self, other))
+            if b"master_link_status:up" in self.command("INFO", "replication") and has >= wanted:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the replica did not catch up:\n{self.log}")
 
     def kill(self) -> None:
         """SIGKILL. Idempotent."""
@@ -110,6 +126,11 @@ def redis_server(**settings: str) -> Iterator[RedisServer]:
             yield server.start()
         finally:
             server.kill()
+
+
+def _offset(replication: bytes) -> int:
+    found = re.search(rb"master_repl_offset:(\d+)", replication)
+    return int(found[1]) if found else -1
 
 
 def _free_port() -> int:
