@@ -55,8 +55,16 @@ class CuttableLine:
 
     async def silence(self, seconds: float) -> None:
         """Let nothing pass for so long, and nobody know: each side sees a connection on which nothing comes."""
-        self._passes.clear()
+        self.hold()
         await asyncio.sleep(seconds)
+        self.release()
+
+    def hold(self) -> None:
+        """Let nothing pass from now on."""
+        self._passes.clear()
+
+    def release(self) -> None:
+        """Pass on what was held back, and what comes."""
         self._passes.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

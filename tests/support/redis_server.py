@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from support.packages import require_program
 
@@ -21,11 +22,20 @@ START_SECONDS = 20.0
 class RedisServer:
     """One server with its own folder. ``start`` and ``kill`` as often as needed; the port stays."""
 
-    def __init__(self, folder: Path, *, appendfsync: str = "everysec", options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        appendfsync: str = "everysec",
+        options: tuple[str, ...] = (),
+        addresses: tuple[str, ...] = (),
+        program: str | None = None,
+    ) -> None:
         self.folder = folder
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._program = require_program("redis-server", "redis-server")
+        self._program = program or require_program("redis-server", "redis-server")
+        self._addresses = ("127.0.0.1", *addresses)
         self._appendfsync = appendfsync
         self._options = options
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,9 +60,10 @@ class RedisServer:
     def start(self) -> RedisServer:
         """Start it; return once it answers."""
         words = [
-            self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
-            "--appendonly", "yes", "--appendfsync", self._appendfsync, "--unixsocket", str(self.socket),
-            "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", *self._options,
+            self._program, "--port", str(self.port), "--bind", *self._addresses, "--dir", str(self.folder),
+            "--save", "", "--appendonly", "yes", "--appendfsync", self._appendfsync, "--unixsocket", str(self.socket),
+            "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction",
+            "--repl-diskless-sync-delay", "0", *self._options,
         ]  # fmt: skip
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
@@ -88,6 +99,11 @@ class RedisServer:
             time.sleep(0.02)
         raise AssertionError(f"the replica did not catch up:\n{self.log}")
 
+    def take_address_of(self, other: RedisServer) -> None:
+        """Listen to the port of a server that is gone, which gets this one's: as a failover of the address does."""
+        self.command("CONFIG", "SET", "port", str(other.port))
+        self.port, other.port = other.port, self.port
+
     def kill(self) -> None:
         """SIGKILL. Idempotent."""
         process, self.process = self.process, None
@@ -118,10 +134,10 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(**settings: str) -> Iterator[RedisServer]:
+def redis_server(**settings: Any) -> Iterator[RedisServer]:
     """Run a server during a ``with``, in a folder with a name short enough for a Unix socket."""
     with tempfile.TemporaryDirectory(prefix="swim-redis-") as folder:
-        server = RedisServer(Path(folder), **settings)  # type: ignore[arg-type]  # appendfsync alone is given so
+        server = RedisServer(Path(folder), **settings)
         try:
             yield server.start()
         finally:

@@ -8,7 +8,8 @@ from typing import Any
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import Script
-from swim_server.brokers.redis_stream.server import Server, Session, Word
+from swim_server.brokers.redis_stream.server import Server
+from swim_server.brokers.redis_stream.session import Session, Word
 
 ANSWER_SECONDS = 3.0
 

@@ -13,7 +13,8 @@ from swim_server.brokers.redis_stream.entries import encode_entry, message_bytes
 from swim_server.brokers.redis_stream.errors import EpochChanged, Fenced, OutcomeUnknown, ServerRefused, ServerTrouble
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import PUBLISH
-from swim_server.brokers.redis_stream.server import Server, Session
+from swim_server.brokers.redis_stream.server import Server
+from swim_server.brokers.redis_stream.session import Session
 from swim_server.brokers.redis_stream.tail import Tail
 from swim_server.brokers.retention import EVENT_ID_KEEP_MS, Retention
 from swim_server.concurrency.clock import Clock

@@ -15,7 +15,8 @@ from swim_server.brokers.redis_stream.errors import EpochChanged, ServerRefused
 from swim_server.brokers.redis_stream.history_copy import CopyEndsEarlier, CopyState
 from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
-from swim_server.brokers.redis_stream.server import Server, Session
+from swim_server.brokers.redis_stream.server import Server
+from swim_server.brokers.redis_stream.session import Session
 from swim_server.brokers.redis_stream.stream_state import (
     STORED_VERSION,
     StreamState,
