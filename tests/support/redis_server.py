@@ -78,11 +78,7 @@ class RedisServer:
 
     def command(self, *words: str) -> bytes:
         """Send one command; return the first bytes of its reply."""
-        encoded = [word.encode() for word in words]
-        request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(request)
-            return connection.recv(65536)
+        return command(self.port, *words)
 
     def follow(self, other: RedisServer) -> None:
         """Become a replica; return once it has everything."""
@@ -142,6 +138,15 @@ def redis_server(**settings: Any) -> Iterator[RedisServer]:
             yield server.start()
         finally:
             server.kill()
+
+
+def command(port: int, *words: str) -> bytes:
+    """Send one command to whatever listens; return the first bytes of its reply."""
+    encoded = [word.encode() for word in words]
+    request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
 
 
 def _offset(replication: bytes) -> int:
