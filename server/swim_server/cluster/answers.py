@@ -50,12 +50,13 @@ class Answers:
 
     async def collect(self, message_id: str, seconds: float, *, nodes: Collection[str] | None = None) -> Collected:
         """Wait until all other live nodes have answered, or those given. Raises BrokerUnavailable."""
-        deadline = self._clock.monotonic() + seconds
+        deadline, key = self._clock.monotonic() + seconds, self._line.names.answers(message_id)
         while True:
-            rows = await self._line.call("HGETALL", self._line.names.answers(message_id))
-            found = {name.decode(): answer for name, answer in zip(rows[::2], rows[1::2], strict=True)}
-            missing = [name for name in await self._expected(nodes) if name not in found]
+            answered = {name.decode() for name in await self._line.call("HKEYS", key)}
+            missing = [name for name in await self._expected(nodes) if name not in answered]
             if not missing or self._clock.monotonic() >= deadline:
+                rows = await self._line.call("HGETALL", key)
+                found = {name.decode(): answer for name, answer in zip(rows[::2], rows[1::2], strict=True)}
                 return Collected(found, missing)
             await self._clock.sleep(LOOK_SECONDS)
 

@@ -14,9 +14,12 @@ from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.cluster.admission import SharedAdmission
 from swim_server.cluster.answers import Answers
-from swim_server.cluster.key_changes import KIND, KeyChanges
+from swim_server.cluster.key_changes import KIND as KEY_KIND
+from swim_server.cluster.key_changes import KeyChanges
 from swim_server.cluster.line import Line
 from swim_server.cluster.membership import LEASE_SECONDS, Node, NodeReport, read_nodes
+from swim_server.cluster.questions import KIND as ASK_KIND
+from swim_server.cluster.questions import Questions
 from swim_server.cluster.scripts import BEAT, LEAVE
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.tasks import Tasks
@@ -87,6 +90,7 @@ class Cluster:
         self._probe_seen_at: float | None = None
         self.answers = Answers(self.node, self.line, clock)
         self.keys = KeyChanges(self.node, self.line, self.answers, tasks)
+        self.questions = Questions(self.node, self.line, self.answers, tasks)
         broker.tail.on_message = self._receive
         broker.tail.on_attached = self.keys.attached
         broker.tail.on_revision = self.keys.look
@@ -255,5 +259,7 @@ class Cluster:
         if kind == "probe":
             if message.fields.get("node") == self.node:
                 self._probe_seen_at = self._clock.monotonic()
-        elif kind == KIND:
+        elif kind == KEY_KIND:
             self.keys.receive(message)
+        elif kind == ASK_KIND:
+            self.questions.receive(message)

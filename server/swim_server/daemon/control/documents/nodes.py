@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -75,3 +77,18 @@ class Nodes(msgspec.Struct, kw_only=True):
     """Of all nodes together, by tier."""
     problem: str | None = None
     """Why the other nodes can't be queried."""
+
+
+class NodeAnswers(msgspec.Struct, kw_only=True):
+    """The answer to ``on_nodes``: what each node answers."""
+
+    is_shared: bool = False
+    """False: this process is alone."""
+    node: str | None = None
+    """The node that was asked first."""
+    answers: dict[str, msgspec.Raw] = {}
+    errors: dict[str, dict[str, Any]] = {}
+    silent: list[str] = []
+    """Live nodes that have not answered in time."""
+    problem: str | None = None
+    """Why the others can't be asked."""
