@@ -148,11 +148,14 @@ class Cluster:
     async def run(self) -> None:
         """Report that this node is alive, and take slots, until cancelled."""
         while True:
-            if not self.is_paused:
+            if self.is_paused:
+                self.admission.wake.clear()
+            else:
                 await self.beat()
             waits = WAIT_SECONDS if self.admission.takes else BEAT_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.admission.wake.wait(), waits)
+                async with asyncio.timeout(waits):  # until Python 3.12, ``wait_for`` may swallow a cancellation
+                    await self.admission.wake.wait()
 
     async def beat(self) -> None:
         """Report this node's connections, and decide about those that wait for a slot."""

@@ -99,7 +99,10 @@ class NodesChaos:
         if not self.faults.is_lossy(name):
             self.ledger.lossless.append((began, time.monotonic()))
         crowd.fault = "afterwards"
-        await self._check_revocation()
+        try:
+            await self._check_revocation()
+        except (AssertionError, NotAnswering, RpcFailed, OSError) as error:
+            self.failures.append(f"round {number}, {name}, a key's end: {error}")
         judged = {
             each: count for each, count in self.ledger.judge(self.subscribers).items() if count and each != "lost"
         }

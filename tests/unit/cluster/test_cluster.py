@@ -209,3 +209,19 @@ async def test_messages_go_on_where_a_server_has_lost_those_before(members: Memb
     two.checked.clear()
     assert (await one.cluster.keys.tell(8)).silent == []
     assert 8 in two.checked
+
+
+async def test_a_node_that_another_process_reports_for_waits_quietly_and_ends_when_it_is_asked_to(
+    members: Members,
+) -> None:
+    """Its clients leave one after the other meanwhile: it used to spin, and never to hear that it was cancelled."""
+    one = await members.start("one")
+    assert await one.connects()
+    one.cluster.pause()
+    one.admission.release("public", 1)
+    await comes(lambda: not one.admission.wake.is_set())
+    one.admission.wake.set()
+    assert one._running is not None
+    one._running.cancel()
+    done, _ = await asyncio.wait([one._running], timeout=SECONDS)
+    assert done
