@@ -63,6 +63,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether what it holds still counts."""
         return self.age_seconds <= LEASE_SECONDS
 
+    @property
+    def state(self) -> str:
+        """``alive``; ``silent``: its report is overdue; ``gone``: what it held is free."""
+        return "gone" if not self.is_alive else "silent" if self.is_silent else "alive"
+
 
 def node_name(configured: str | None, home: Path) -> str:
     """Return the name of this node; two homes on one machine are two nodes."""

@@ -51,6 +51,7 @@ class Ledger:
         """By fault: how often more clients than the limit were connected for a second."""
         self.revoked = 0
         self.revoked_late: list[float] = []
+        self.slowest_revocation = 0.0
         self.unnamed = 0
         """Revocations that were answered without naming a node that had not heard of them."""
         self.closed_after_return: list[float] = []

@@ -153,11 +153,17 @@ class NodesChaos:
         asked = self.chance.choice(self.nodes.daemons)
         started = time.monotonic()
         answer = await asyncio.to_thread(asked.call, "key_changed", {"key_id": issued.record.id})
+        answered = time.monotonic() - started
         await asyncio.gather(*(client.closed() for client in clients))
         seconds = time.monotonic() - started
         self.ledger.revoked += 1
+        self.ledger.slowest_revocation = max(self.ledger.slowest_revocation, seconds)
         if seconds > REVOKED_SECONDS or answer["silent_nodes"]:
             self.ledger.revoked_late.append(round(seconds, 2))
+            silent = ", ".join(answer["silent_nodes"]) or "no node"
+            self._say(
+                f"revoked late: answered after {answered:.2f} s, closed after {seconds:.2f} s, {silent} was silent"
+            )
 
     async def _all_received(self) -> None:
         """Wait until every subscriber has the newest event."""
@@ -178,7 +184,7 @@ class NodesChaos:
             "rounds": sum(self.done.values()), "faults": dict(self.done), "partitions": self.faults.links.name,
             "acknowledged": len(ledger.acknowledged), "published_again": sum(each.retries for each in self.publishers),
             "subscribers": len(self.subscribers), "limit": PUBLIC_LIMIT, "most_connected": crowd.worst,
-            "revoked": ledger.revoked,
+            "revoked": ledger.revoked, "slowest_revocation_seconds": round(ledger.slowest_revocation, 2),
             "reconnections": sum(len(subscriber.connections) for subscriber in self.subscribers),
             "gaps_told": sum(len(subscriber.gap_times) for subscriber in self.subscribers),
             "longest_silence_seconds": round(ledger.longest_silence, 1),
@@ -209,7 +215,8 @@ async def run_nodes_chaos(
     """Start two servers and nodes, run the rounds, end everything. ``seconds``: begin no round after so many."""
     deadline = None if seconds is None else time.monotonic() + seconds
     addresses = tuple(DroppedPackets.addresses(nodes)) if has_namespace() else ()
-    with tempfile.TemporaryDirectory(prefix="swim-redis-") as servers:
+    memory = Path("/dev/shm")  # a killed process loses nothing there either, and no other program's disk delays it
+    with tempfile.TemporaryDirectory(prefix="swim-redis-", dir=memory if memory.is_dir() else None) as servers:
         server, replica = (
             RedisServer(Path(servers) / name, appendfsync="always", addresses=addresses) for name in ("a", "b")
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from swim_server.cluster.cluster import Cluster
     from swim_server.cluster.key_changes import Told
     from swim_server.cluster.membership import Node
-    from swim_server.cluster.questions import Reply
+    from swim_server.cluster.questions import Replies, Reply
     from swim_server.daemon.components import Components
     from swim_server.gateway.rpc import Rpc
     from swim_server.keys.write_behind.endings import Ending
@@ -96,7 +97,7 @@ class NodeMethods:
         return NodeDocument(
             name=node.name,
             is_here=node.name == cluster.node,
-            state="gone" if not node.is_alive else "silent" if node.is_silent else "alive",
+            state=node.state,
             age_seconds=node.age_seconds,
             lag_events=await count_behind(cluster.line, report.newest_id),
             lag_ms=node.lag_ms,
@@ -134,21 +135,31 @@ class NodeMethods:
         cluster = self._parts.cluster
         if method == "restart":
             raise RpcError(INVALID_PARAMS, "nodes are restarted one after the other: call it on each")
-        own = await self._perform(method, given)
         if cluster is None:
+            own = await self._perform(method, given)
             return NodeAnswers(answers={"": own.result} if own.error is None else {}, errors=_errors({"": own}))
         found = NodeAnswers(is_shared=True, node=cluster.node)
+        async with asyncio.TaskGroup() as group:
+            own_task = group.create_task(self._perform(method, given))
+            asking = group.create_task(self._ask_others(cluster, method, given, seconds))
+        own, asked = own_task.result(), asking.result()
         replies = {cluster.node: own}
-        try:
-            asked = await cluster.questions.ask(method, given, seconds=seconds)
-        except BrokerUnavailable as error:
-            found.problem = error.reason
+        if isinstance(asked, BrokerUnavailable):
+            found.problem = asked.reason
         else:
             replies |= asked.found
             found.silent = asked.silent
         found.answers = {name: reply.result for name, reply in replies.items() if reply.error is None}
         found.errors = _errors(replies)
         return found
+
+    async def _ask_others(
+        self, cluster: Cluster, method: str, params: Mapping[str, object], seconds: float
+    ) -> Replies | BrokerUnavailable:
+        try:
+            return await cluster.questions.ask(method, params, seconds=seconds)
+        except BrokerUnavailable as error:
+            return error
 
     async def _answer(self, method: str, params: Mapping[str, object]) -> Reply:
         """Answer another node."""
