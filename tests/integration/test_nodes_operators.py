@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from support.live_daemon import LiveDaemon, await_true
 from support.nodes import Nodes, running_nodes
 from support.redis_server import RedisServer, redis_server
+from support.wire_client import open_client
 
 SOURCES = '[[sources]]\nkind = "simulator"\nflights = 20\nspeed = 60\n'
 
@@ -95,3 +97,64 @@ def test_a_node_with_other_settings_is_named(nodes: Nodes, tmp_path: Path) -> No
         assert "node7" in found["observed"]
     finally:
         stranger.finish()
+
+
+# one view
+
+
+async def test_connections_of_all_nodes_are_listed_and_closed_from_any_of_them(nodes: Nodes) -> None:
+    key = nodes.make_key("partner")
+    clients = [await open_client(nodes[number].url, key.api_key) for number in (0, 1)]
+    ids = [(await client.next())["data"]["client_id"] for client in clients]
+    done = await asyncio.to_thread(nodes[1].swimctl, "connections", "list", "--tier", "partner", "--json", check=True)
+    assert {(one["id"], one["node"]) for one in json.loads(done.stdout)} == {(ids[0], "node0"), (ids[1], "node1")}
+    words = ["connections", "list", "--tier", "partner", "--node", "node0", "--json"]
+    done = await asyncio.to_thread(nodes[1].swimctl, *words, check=True)
+    assert [one["id"] for one in json.loads(done.stdout)] == [ids[0]]
+    top = json.loads((await asyncio.to_thread(nodes[1].swimctl, "top", "--count", "1", "--json", check=True)).stdout)
+    assert top["status"]["connections"]["by_tier"]["partner"]["current"] == 2
+    words = ["explain", nodes[0].put(("flight.created", {"n": 1}))[0], "--connection", ids[0], "--json"]
+    done = await asyncio.to_thread(nodes[1].swimctl, *words, check=True)
+    assert json.loads(done.stdout)["outcome"] == "not_subscribed"
+    await asyncio.to_thread(nodes[1].swimctl, "connections", "close", ids[0], "--yes", check=True)
+    assert (await clients[0].closed())[0] == 1012
+    await clients[1].connection.close()
+
+
+def test_status_tells_of_all_nodes_and_of_any_of_them(nodes: Nodes) -> None:
+    status = json.loads(nodes[1].swimctl("status", "--json", check=True).stdout)
+    assert (status["node"], list(status["other_nodes"]), status["nodes_problem"]) == ("node1", ["node0"], None)
+    assert status["connections"]["by_tier"]["public"]["all_nodes"] == 0
+    other = json.loads(nodes[1].swimctl("status", "--node", "node0", "--json", check=True).stdout)
+    assert (other["node"], other["pid"]) == ("node0", nodes[0].info.pid)
+    assert nodes[1].swimctl("status", "--node", "nowhere").returncode == 5
+
+
+def test_a_node_is_restarted_from_another_only_where_it_allows_that(nodes: Nodes) -> None:
+    """The first that does not is named, and nothing is restarted after it."""
+    before = [daemon.info.pid for daemon in nodes.daemons]
+    done = nodes[1].swimctl("restart", "--all", timeout=120)
+    assert done.returncode == 6, done.stderr
+    assert "node node0: [cluster] remote_restart is not true in this node's configuration" in done.stderr
+    assert "not restarted: node1 (this one)" in done.stderr
+    assert [daemon.info.pid for daemon in nodes.daemons] == before
+
+
+@pytest.mark.long
+def test_all_nodes_are_restarted_one_after_the_other_and_no_further_than_the_first_that_fails(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with running_nodes(tmp_path, server, 3, config="remote_restart = true\n") as nodes:
+        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
+        before = [daemon.info.pid for daemon in nodes.daemons]
+        done = nodes[2].swimctl("restart", "--all", timeout=200)
+        assert done.returncode == 0, done.stderr + nodes[0].everything_logged
+        assert [line.partition(":")[0] for line in done.stdout.splitlines()[:2]] == ["node0", "node1"]
+        after = [daemon.info.pid for daemon in nodes.daemons]
+        assert all(one != other for one, other in zip(before, after, strict=True))
+        (nodes[1].home / "swim.toml").write_text("[server]\nprot = 1\n")
+        done = nodes[2].swimctl("restart", "--all", timeout=200)
+        assert done.returncode == 1
+        assert "node node1" in done.stderr
+        assert "not restarted: node2 (this one)" in done.stderr
+        assert [daemon.info.pid for daemon in nodes.daemons][1:] == after[1:]

@@ -90,7 +90,7 @@ class Cluster:
         self._probe_seen_at: float | None = None
         self.answers = Answers(self.node, self.line, clock)
         self.keys = KeyChanges(self.node, self.line, self.answers, tasks)
-        self.questions = Questions(self.node, self.line, self.answers, tasks)
+        self.questions = Questions(self.node, self.line, self.answers, clock)
         broker.tail.on_message = self._receive
         broker.tail.on_attached = self.keys.attached
         broker.tail.on_revision = self.keys.look
@@ -246,6 +246,7 @@ class Cluster:
 
     async def close(self, *, is_leaving: bool) -> None:
         """Close the connection. ``is_leaving``: no other process continues as this node."""
+        await self.questions.close()
         names = self.broker.names
         if is_leaving:
             with contextlib.suppress(BrokerUnavailable):  # its lease expires by itself

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.cluster.membership import read_nodes
+from swim_server.concurrency.tasks import Tasks
 from swim_server.logs import get_logger
 
 if TYPE_CHECKING:
     from swim_server.brokers.redis_stream.tail import Message
     from swim_server.cluster.answers import Answers
     from swim_server.cluster.line import Line
-    from swim_server.concurrency.tasks import Tasks
+    from swim_server.concurrency.clock import Clock
 
 KIND = "ask"
 ASK_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+LOOK_SECONDS = 0.02
 LATE_MS = 10_000
 """A question is answered only for this long: a node that was away for minutes must not restart when it is back."""
 
@@ -43,13 +46,15 @@ class Replies(msgspec.Struct, frozen=True):
 class Questions:
     """Asks other nodes, and answers them."""
 
-    def __init__(self, node: str, line: Line, answers: Answers, tasks: Tasks) -> None:
+    def __init__(self, node: str, line: Line, answers: Answers, clock: Clock) -> None:
         self.on_question: Callable[[str, Mapping[str, object]], Awaitable[Reply]] | None = None
         """Called with a method and its params when another node asks this one."""
         self._node = node
+        self._clock = clock
         self._line = line
         self._answers = answers
-        self._tasks = tasks
+        self._answering = Tasks(lambda error: _log.error("a question can't be answered", reason=repr(error)))
+        """Of its own: what asked this process to end is answered before it does."""
 
     async def names(self) -> list[str]:
         """Return the names of all live nodes. Raises BrokerUnavailable."""
@@ -69,7 +74,14 @@ class Questions:
         """Answer, if this node is asked."""
         fields = message.fields
         if fields.get("node") != self._node and fields.get("to", "") in ("", self._node):
-            self._tasks.start(self._answer(message))
+            self._answering.start(self._answer(message))
+
+    async def close(self) -> None:
+        """Finish the answers under way, for a bounded time."""
+        deadline = self._clock.monotonic() + CLOSE_SECONDS
+        while self._answering and self._clock.monotonic() < deadline:
+            await self._clock.sleep(LOOK_SECONDS)
+        await self._answering.close()
 
     async def _answer(self, message: Message) -> None:
         if self.on_question is None or await self._is_late(message):
