@@ -48,6 +48,7 @@ class NodesChaos:
         self.subscribers: list[Subscriber] = []
         self.done: Counter[str] = Counter()
         self.failures: list[str] = []
+        self.held_up = 0.0
         self._started = time.monotonic()
 
     async def run(self, rounds: int, subscribers: int, only: list[str], deadline: float | None) -> dict[str, Any]:
@@ -58,7 +59,7 @@ class NodesChaos:
         listening = [asyncio.create_task(each.client.run_async()) for each in self.subscribers]
         watching = watch_silence(self.subscribers, self.ledger, lambda: crowd.fault)
         publishing = [asyncio.create_task(each.run()) for each in self.publishers]
-        others = [asyncio.create_task(each) for each in (crowd.run(), watching)]
+        others = [asyncio.create_task(each) for each in (crowd.run(), watching, self._watch_own_delay())]
         try:
             await self._settled()
             for number, name in enumerate(self._choices(rounds, only)):
@@ -151,7 +152,7 @@ class NodesChaos:
             clients.append(client)
         await asyncio.to_thread(self.nodes.store.revoke, issued.record.id, None, ACTOR)
         asked = self.chance.choice(self.nodes.daemons)
-        started = time.monotonic()
+        started, self.held_up = time.monotonic(), 0.0
         answer = await asyncio.to_thread(asked.call, "key_changed", {"key_id": issued.record.id})
         answered = time.monotonic() - started
         await asyncio.gather(*(client.closed() for client in clients))
@@ -162,8 +163,16 @@ class NodesChaos:
             self.ledger.revoked_late.append(round(seconds, 2))
             silent = ", ".join(answer["silent_nodes"]) or "no node"
             self._say(
-                f"revoked late: answered after {answered:.2f} s, closed after {seconds:.2f} s, {silent} was silent"
+                f"revoked late: answered after {answered:.2f} s, closed after {seconds:.2f} s, {silent} was silent; "
+                f"this program itself was held up for {self.held_up:.2f} s"
             )
+
+    async def _watch_own_delay(self) -> None:
+        """Measure how long this program, which has nothing to do with the nodes, was kept from the processor."""
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            self.held_up = max(self.held_up, time.monotonic() - began - 0.01)
 
     async def _all_received(self) -> None:
         """Wait until every subscriber has the newest event."""
