@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -50,6 +51,13 @@ class EntryReader:
 
     def __init__(self) -> None:
         self._types: dict[bytes, tuple[str, bytes]] = {}
+        self._formatted = -1, b""
+        """The last time and its text: events of one commit have the same."""
+
+    def _timestamp(self, milliseconds: int) -> bytes:
+        if self._formatted[0] != milliseconds:
+            self._formatted = milliseconds, format_ms(milliseconds).encode()
+        return self._formatted[1]
 
     def event(self, raw_id: bytes, fields: list[bytes]) -> Event:
         """Return the event of an entry. Raises InvalidEntry."""
@@ -62,7 +70,7 @@ class EntryReader:
         event_id = read_id(raw_id)
         event_type, shown = self._types.get(raw_type) or self._type(raw_type)
         if not timestamp:
-            timestamp = format_ms(event_id.milliseconds).encode()
+            timestamp = self._timestamp(event_id.milliseconds)
         wire = b'{"type":%b,"timestamp":"%b","id":"%b","data":%b}' % (shown, timestamp, raw_id, data)
         return Event(event_id, event_type, wire)
 
@@ -88,13 +96,18 @@ def merge(events: Sequence[Entry], positions: Sequence[Entry], limit: int) -> li
 
     If the limit cut one of them short, only events up to its last id are known to be complete.
     """
-    merged = sorted([*events, *positions], key=lambda entry: read_id(entry[0]))
+    merged = [*events, *positions]
+    if events and positions:
+        merged.sort(key=lambda entry: read_id(entry[0]))
     cuts = [read_id(entries[-1][0]) for entries in (events, positions) if len(entries) >= limit]
     if not cuts:
         return merged
     cut = min(cuts)
-    return [entry for entry in merged if read_id(entry[0]) <= cut]
+    while read_id(merged[-1][0]) > cut:
+        merged.pop()
+    return merged
 
 
+@lru_cache(maxsize=1000)
 def _shown_type(event_type: str) -> bytes:
     return escape_json(_encoder.encode(event_type.partition("#")[0]))
