@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -97,6 +98,40 @@ def test_a_node_with_other_settings_is_named(nodes: Nodes, tmp_path: Path) -> No
         assert "node7" in found["observed"]
     finally:
         stranger.finish()
+
+
+def test_a_node_whose_name_is_taken_does_not_start(nodes: Nodes, tmp_path: Path) -> None:
+    stranger = LiveDaemon(tmp_path / "home", config=nodes.config(0, ""))
+    done = stranger.swimctl("serve", "--port", "0")
+    assert done.returncode == 2
+    assert "is node 'node0' on redis://127.0.0.1" in done.stderr
+    assert "give [cluster] node another name here" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_node_that_reads_other_keys_is_named(nodes: Nodes, tmp_path: Path) -> None:
+    """As where two installations have one prefix on one server."""
+    nodes.make_key()
+    config = nodes.config(8, SOURCES).replace(str(nodes.database), str(tmp_path / "other.db"))
+    stranger = LiveDaemon(tmp_path / "home", config=config)
+    try:
+        stranger.swimctl("keys", "create", "--tier", "developer", "--owner", "another", check=True)
+        stranger.start()
+        await_true(lambda: checks(stranger)["nodes.keys"]["status"] == "fail", seconds=60)
+        found = checks(stranger)["nodes.keys"]
+        assert "node8" in found["observed"]
+        assert "another [broker] prefix" in found["observed"]
+    finally:
+        stranger.finish()
+
+
+def test_metrics_of_any_node_count_all(nodes: Nodes) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{nodes[0].port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert 'swim_nodes{state="alive"} 2.0' in text
+    assert 'swim_connections_all_nodes{tier="public"} 0.0' in text
+    assert "swim_nodes_in_touch 1.0" in text
+    assert 'swim_node_lag_seconds{node="node1"}' in text
 
 
 # one view

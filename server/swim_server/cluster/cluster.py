@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -40,6 +40,7 @@ NAMESAKE_SECONDS = 2.5
 """How long a start looks whether another process reports under this node's name."""
 NAMESAKE_BEATS = 3
 LOOK_SECONDS = 0.2
+IDENTIFY_SECONDS = 30.0
 
 _log = get_logger("cluster")
 
@@ -78,6 +79,9 @@ class Cluster:
         """Updates the report."""
         self.on_excess: Callable[[str, int], None] | None = None
         """Called to give up connections of a tier: this node was away, and other nodes used its slots."""
+        self.identify_keys: Callable[[], Awaitable[str]] | None = None
+        """Returns a digest that tells this node's key database from another one; empty: not known yet."""
+        self._keys_asked_at = float("-inf")
         self._has_beaten = False
         self._tasks = tasks
         self._clock = clock
@@ -204,6 +208,13 @@ class Cluster:
             self._give_up_excess()
         self._has_beaten = True
         self.keys.tell_late()
+        if not self.report.keys and self._clock.monotonic() >= self._keys_asked_at + IDENTIFY_SECONDS:
+            self._keys_asked_at = self._clock.monotonic()
+            self._tasks.start(self._identify_keys())
+
+    async def _identify_keys(self) -> None:
+        if self.identify_keys is not None:
+            self.report = msgspec.structs.replace(self.report, keys=await self.identify_keys())
 
     def _note_namesake(self, *, is_foreign: bool) -> None:
         had = self.has_namesake

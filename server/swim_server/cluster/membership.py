@@ -39,6 +39,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """A digest of the machine's name and the home: two processes with one name are told apart by it."""
     has_namesake: bool = False
     """Whether another process reports under its name."""
+    keys: str = ""
+    """A digest of the first key of the database that it reads; empty: there is none, or it is not known yet."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.hub import Hub
 
+FIRST_KEYS = 20
+"""Among so many ids the first key is looked for, by which two key databases are told apart."""
 RETRY = "a stretch of history is missing: resume from your last id; retry_ms=200"
 
 
@@ -85,7 +87,16 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
         authenticator.forget_all()
         await key_watch.recheck_all()
 
+    async def whose_keys() -> str:
+        try:
+            found = await authenticator.look_up(range(1, FIRST_KEYS + 1))
+        except StoreError:
+            return ""
+        first = min(found.values(), key=lambda record: record.id, default=None)
+        return "" if first is None else hashlib.sha256(f"{first.id} {first.created_at}".encode()).hexdigest()[:12]
+
     cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
+    cluster.identify_keys = whose_keys
 
 
 def _ask_to_resume(hub: Hub, hole: Hole) -> None:

@@ -38,6 +38,8 @@ class NodeDocument(msgspec.Struct, kw_only=True):
     trouble: str | None = None
     has_namesake: bool = False
     """Whether another process reports under its name."""
+    keys: str = ""
+    """A digest of the first key of the database that it reads; empty: none is known."""
 
 
 class EngineDocument(msgspec.Struct, kw_only=True):
