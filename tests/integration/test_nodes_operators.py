@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
@@ -98,6 +100,44 @@ def test_a_node_with_other_settings_is_named(nodes: Nodes, tmp_path: Path) -> No
         assert "node7" in found["observed"]
     finally:
         stranger.finish()
+
+
+PHANTOM = {
+    "version": "0.0.9", "fingerprint": "another", "configuration": "another", "probe_age_seconds": 20.0,
+    "newest_id": "9999999999999-0", "has_namesake": True, "keys": "another",
+}  # fmt: skip
+
+
+def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
+    """A node that reports badly: other code, settings and keys, a clock minutes ahead, no event of its own seen."""
+    nodes.make_key()
+    server, prefix = nodes.server, nodes.prefix
+    await_true(lambda: all(node["keys"] for node in nodes[0].call("nodes")["nodes"]), seconds=60)
+    server.command("HSET", f"{{{prefix}}}:state", "fence:orphan", "1")
+    has_ended = threading.Event()
+
+    def report() -> None:
+        while not has_ended.wait(0.3):
+            now = int(time.time() * 1000)
+            text = json.dumps({**PHANTOM, "clock_ms": now + 180_000})
+            server.command("HSET", f"{{{prefix}}}:nodes", "phantom", f"{now} {text}")
+
+    reporting = threading.Thread(target=report)
+    reporting.start()
+    try:
+        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
+        found = checks(nodes[0])
+    finally:
+        has_ended.set()
+        reporting.join()
+        server.command("HDEL", f"{{{prefix}}}:nodes", "phantom")
+        server.command("HDEL", f"{{{prefix}}}:state", "fence:orphan")
+    assert {id: found[f"nodes.{id}"]["status"] for id in ("present", "probe", "leases", "clocks", "names", "keys")} == {
+        "present": "ok", "probe": "fail", "leases": "warn", "clocks": "fail", "names": "fail", "keys": "fail",
+    }  # fmt: skip
+    assert [found[f"nodes.{id}"]["status"] for id in ("versions", "configuration")] == ["warn", "warn"]
+    assert all("phantom" in found[f"nodes.{id}"]["observed"] for id in ("probe", "clocks", "names", "keys", "versions"))
+    assert found["nodes.leases"]["observed"] == "nobody runs orphan"
 
 
 def test_a_node_whose_name_is_taken_does_not_start(nodes: Nodes, tmp_path: Path) -> None:

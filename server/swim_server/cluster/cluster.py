@@ -40,7 +40,7 @@ NAMESAKE_SECONDS = 2.5
 """How long a start looks whether another process reports under this node's name."""
 NAMESAKE_BEATS = 3
 LOOK_SECONDS = 0.2
-IDENTIFY_SECONDS = 30.0
+IDENTIFY_SECONDS = 5.0
 
 _log = get_logger("cluster")
 

@@ -27,6 +27,8 @@ from swimctl.client.control import RpcFailed
 SETTLE_SECONDS = 300.0
 REVOKED_SECONDS = 1.0
 PROBE_SECONDS = 5.0
+SLOTS_SECONDS = 60.0
+"""How long a lease, the waits of clients and a busy machine may keep slots empty after a fault."""
 PUBLISHERS = 3
 CONFIG = "[auth]\nrecheck_seconds = 600\n"
 """So that nothing but the word of another node can close a key's connections."""
@@ -94,6 +96,7 @@ class NodesChaos:
             await self.faults.by_name[name]()
             self.done[name] += 1
             await self._settled()
+            await self._limit_is_used(crowd)
         except AssertionError as error:
             self.failures.append(f"round {number}, {name}: {error}")
             self._say(f"FAILED: {error}")
@@ -130,6 +133,14 @@ class NodesChaos:
         while any(len(each.events) == count for each, count in zip(self.subscribers, before, strict=True)):
             if time.monotonic() > deadline:
                 raise AssertionError("a subscriber receives nothing although the nodes are well")
+            await asyncio.sleep(0.05)
+
+    async def _limit_is_used(self, crowd: PublicCrowd) -> None:
+        """Wait until as many are connected as the limit allows: no slot may be lost with the node that held it."""
+        deadline = time.monotonic() + SLOTS_SECONDS
+        while len(crowd.held) < PUBLIC_LIMIT:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"only {len(crowd.held)} of {PUBLIC_LIMIT} slots can be had again")
             await asyncio.sleep(0.05)
 
     def _is_well(self, document: dict[str, Any]) -> bool:

@@ -257,6 +257,15 @@ async def test_a_history_of_another_installation_is_refused(started: list[Node],
         await Node(tmp_path, shared_server(), prefix, "one").start()
 
 
+async def test_a_stream_of_another_form_is_refused(started: list[Node], tmp_path: Path, prefix: str) -> None:
+    """As from a later version, which other nodes already run."""
+    one = await Node(tmp_path, shared_server(), prefix, "one").start()
+    await one.broker.close()
+    shared_server().command("HSET", one.broker.names.state, "version", "2")
+    with pytest.raises(ServerRefused, match=r"has form 2, .* run the same version on every node"):
+        await Node(tmp_path, shared_server(), prefix, "one").start()
+
+
 async def test_a_local_history_goes_on_as_that_of_the_nodes(started: list[Node], tmp_path: Path, prefix: str) -> None:
     rig = LocalRig(tmp_path)
     local = rig.broker()
