@@ -80,9 +80,9 @@ class Nodes:
 
 
 @contextmanager
-def running_nodes(folder: Path, server: RedisServer, count: int = 3, **settings: str) -> Iterator[Nodes]:
+def running_nodes(folder: Path, server: RedisServer, count: int = 3, *, config: str = "") -> Iterator[Nodes]:
     """Run nodes during a ``with``."""
-    nodes = Nodes(folder, server, count, **settings)
+    nodes = Nodes(folder, server, count, config=config)
     try:
         nodes.start()
         yield nodes

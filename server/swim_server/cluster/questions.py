@@ -53,7 +53,7 @@ class Questions:
         self._clock = clock
         self._line = line
         self._answers = answers
-        self._answering = Tasks(lambda error: _log.error("a question can't be answered", reason=repr(error)))
+        self._answering = Tasks(_tell)
         """Of its own: what asked this process to end is answered before it does."""
 
     async def names(self) -> list[str]:
@@ -96,3 +96,7 @@ class Questions:
         if is_late:
             _log.warning("a question of another node is too old to be answered", method=message.fields.get("method"))
         return is_late
+
+
+def _tell(error: BaseException) -> None:
+    _log.error("a question of another node can't be answered", reason=repr(error))

@@ -83,7 +83,7 @@ async def test_a_commit_that_arrives_after_a_later_one_of_its_process_stores_not
     commits._number += 1
     await broker.publish(numbered(4))
     session = await broker.server.open(broker.names.state)
-    answer = await session.script(PUBLISH, late[0], *late[1:])  # type: ignore[arg-type]  # the epoch is known
+    answer = await session.script(PUBLISH, late[0], *late[1:])
     await session.close()
     assert answer[0] == b"late"
     await comes(lambda: 4 in listener.numbers)
