@@ -39,7 +39,7 @@ from support.chaos_traffic import (
 )
 from support.mounts import NoMount, mounted, tmpfs
 from support.nodes_chaos.links import enter_namespace
-from support.nodes_chaos.run import nodes_scoreboard, run_nodes_chaos
+from support.nodes_chaos.run import memory_folder, nodes_scoreboard, run_nodes_chaos
 
 SETTLE_SECONDS = 60.0
 """How long subscribers may take at the end until they have everything."""
@@ -85,7 +85,7 @@ def main() -> int:
 def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
     """Run the faults between nodes; report how each promise fared."""
     enter_namespace()
-    with tempfile.TemporaryDirectory(prefix="swim-chaos-nodes-") as folder:
+    with tempfile.TemporaryDirectory(prefix="swim-chaos-nodes-", dir=memory_folder()) as folder:
         report = asyncio.run(
             run_nodes_chaos(
                 Path(folder),

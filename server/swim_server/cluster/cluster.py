@@ -40,6 +40,8 @@ NAMESAKE_SECONDS = 2.5
 """How long a start looks whether another process reports under this node's name."""
 NAMESAKE_BEATS = 3
 LOOK_SECONDS = 0.2
+FRESH_SECONDS = 3.0
+"""A message is new if this node had read everything so short a time ago; else it was away, and may be late."""
 IDENTIFY_SECONDS = 5.0
 
 _log = get_logger("cluster")
@@ -275,6 +277,9 @@ class Cluster:
             if message.fields.get("node") == self.node:
                 self._probe_seen_at = self._clock.monotonic()
         elif kind == KEY_KIND:
-            self.keys.receive(message)
+            read_at = self.broker.tail.last_read_at
+            self.keys.receive(
+                message, is_fresh=read_at is not None and self._clock.monotonic() - read_at < FRESH_SECONDS
+            )
         elif kind == ASK_KIND:
             self.questions.receive(message)

@@ -35,8 +35,9 @@ class KeyChanges:
     """Announces the changes made here, and follows those made on other nodes."""
 
     def __init__(self, node: str, line: Line, answers: Answers, tasks: Tasks) -> None:
-        self.on_changed: Callable[[int, str | None], Awaitable[int]] | None = None
-        """Called for a key that changed on another node; the text is an ending that is not stored yet."""
+        self.on_changed: Callable[[int, str | None, str | None], Awaitable[int]] | None = None
+        """Called for a key that changed on another node: with an ending that is not stored yet, or None; and the state
+        in which that node has just read it, if it is ended."""
         self.on_unknown: Callable[[], Awaitable[None]] | None = None
         """Called if changes of some keys may have been missed: all must be checked."""
         self._node = node
@@ -50,25 +51,25 @@ class KeyChanges:
         self._ahead: int | None = None
         """The number on the server a second ago, if this node had not heard of all of them."""
 
-    async def tell(self, key_id: int, ending: str | None = None) -> Told:
+    async def tell(self, key_id: int, ending: str | None = None, *, ended: str | None = None) -> Told:
         """Have every node check a key again; return once all live ones have, or which have not. Never raises.
 
         If the server is unavailable the other nodes are told as soon as it is available again.
         """
         try:
-            told = await self._answers.collect(await self._announce(key_id, ending), TOLD_SECONDS)
+            message_id = await self._announce(key_id, ending, ended=ended)
+            told = await self._answers.collect(message_id, TOLD_SECONDS)
         except BrokerUnavailable as error:
             _log.error("the other nodes can't be told yet that a key has changed", key_id=key_id, reason=error.reason)
             self._untold[key_id] = ending
             return Told(0, ["all others"])
         return Told(sum(int(count) for count in told.found.values()), told.silent)
 
-    async def _announce(self, key_id: int, ending: str | None) -> str:
+    async def _announce(self, key_id: int, ending: str | None, *, ended: str | None) -> str:
         names = self._line.names
         revision = await self._line.call("HINCRBY", names.state, "revision", 1)
-        return await self._answers.send(
-            {"kind": KIND, "key": str(key_id), "ending": ending or "", "revision": str(revision)}
-        )
+        fields = {"kind": KIND, "key": str(key_id), "ending": ending or "", "revision": str(revision)}
+        return await self._answers.send(fields | ({} if ended is None else {"ended": ended}))
 
     def tell_late(self) -> None:
         """Announce what could not be announced before: the server is available again."""
@@ -82,18 +83,19 @@ class KeyChanges:
 
     # What others announce.
 
-    def receive(self, message: Message) -> None:
-        """Follow a change that a node has announced."""
+    def receive(self, message: Message, *, is_fresh: bool) -> None:
+        """Follow a change that a node has announced. ``is_fresh``: just now, so that nothing has changed since."""
         number = message.fields.get("revision", "")
         known = self._revision or 0
         self._revision = max(known, int(number)) if number.isdecimal() else known + 1
         if message.fields.get("node") != self._node:
-            self._tasks.start(self._look_at_key(message))
+            self._tasks.start(self._look_at_key(message, is_fresh=is_fresh))
 
-    async def _look_at_key(self, message: Message) -> None:
+    async def _look_at_key(self, message: Message, *, is_fresh: bool) -> None:
         key_id = message.fields.get("key", "")
         if key_id.isdecimal() and self.on_changed is not None:
-            closed = await self.on_changed(int(key_id), message.fields.get("ending") or None)
+            ended = message.fields.get("ended") if is_fresh else None
+            closed = await self.on_changed(int(key_id), message.fields.get("ending") or None, ended)
             await self._answers.give(message.id, str(closed))
 
     def look(self, revision: int) -> None:

@@ -221,6 +221,12 @@ class NodesChaos:
         return found | {"ok": not any(found[name] for name in zeros)}
 
 
+def memory_folder() -> Path | None:
+    """Return where files are in memory: killed processes lose nothing there, and no other program's disk delays it."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() else None
+
+
 async def run_nodes_chaos(
     folder: Path,
     *,
@@ -235,8 +241,7 @@ async def run_nodes_chaos(
     """Start two servers and nodes, run the rounds, end everything. ``seconds``: begin no round after so many."""
     deadline = None if seconds is None else time.monotonic() + seconds
     addresses = tuple(DroppedPackets.addresses(nodes)) if has_namespace() else ()
-    memory = Path("/dev/shm")  # a killed process loses nothing there either, and no other program's disk delays it
-    with tempfile.TemporaryDirectory(prefix="swim-redis-", dir=memory if memory.is_dir() else None) as servers:
+    with tempfile.TemporaryDirectory(prefix="swim-redis-", dir=memory_folder()) as servers:
         server, replica = (
             RedisServer(Path(servers) / name, appendfsync="always", addresses=addresses) for name in ("a", "b")
         )

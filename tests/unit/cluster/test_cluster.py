@@ -13,6 +13,7 @@ from support.brokers import Listener, broker_settings, shared_server
 from support.redis_server import RedisServer, redis_server
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.server import ServerAddress
+from swim_server.brokers.redis_stream.tail import Message
 from swim_server.cluster.admission import SharedAdmission
 from swim_server.cluster.cluster import Cluster, NameTaken
 from swim_server.cluster.scripts import BEAT, LEASE
@@ -40,8 +41,8 @@ class Member:
         self.cluster.keys.on_changed, self.cluster.keys.on_unknown = self._changed, self._unknown
         self._running: asyncio.Task[None] | None = None
 
-    async def _changed(self, key_id: int, ending: str | None) -> int:
-        self.checked.append(key_id)
+    async def _changed(self, key_id: int, ending: str | None, ended: str | None) -> int:
+        self.checked.append(key_id if ended is None else f"{key_id} {ended}")
         return 3
 
     async def _unknown(self) -> None:
@@ -196,6 +197,17 @@ async def test_an_announcement_that_never_arrived_is_missed_within_seconds(membe
     await comes(lambda: two.checked == [7, "all"])
     await asyncio.sleep(0)
     assert one.checked.count("all") <= 1
+
+
+async def test_a_node_closes_what_another_has_read_as_ended_unless_it_was_away_meanwhile(members: Members) -> None:
+    """The database may be slow on one node; but a key may have been accepted again since an old message."""
+    one, two = await members.start("one"), await members.start("two")
+    assert (await one.cluster.keys.tell(7, ended="revoked")).silent == []
+    assert two.checked == ["7 revoked"]
+    await comes(lambda: one.broker.tail.last_read_at is not None)
+    late = Message("1-0", {"node": "one", "key": "8", "ended": "revoked", "revision": "1"})
+    two.cluster.keys.receive(late, is_fresh=False)
+    await comes(lambda: two.checked == ["7 revoked", 8])
 
 
 async def test_messages_go_on_where_a_server_has_lost_those_before(members: Members) -> None:

@@ -46,11 +46,14 @@ class Alone(msgspec.Struct, frozen=True):
     silent: list[str] = []
 
 
-async def tell_nodes(cluster: Cluster | None, key_id: int, ending: Ending | None = None) -> Told | Alone:
-    """Have all other nodes read a key again, or end it although that is not stored yet."""
+async def tell_nodes(
+    cluster: Cluster | None, key_id: int, ending: Ending | None = None, *, ended: str | None = None
+) -> Told | Alone:
+    """Have all other nodes read a key again, close it as ended, or end it although that is not stored yet."""
     if cluster is None:
         return Alone()
-    return await cluster.keys.tell(key_id, None if ending is None else msgspec.json.encode(ending).decode())
+    text = None if ending is None else msgspec.json.encode(ending).decode()
+    return await cluster.keys.tell(key_id, text, ended=ended)
 
 
 class NodeMethods:

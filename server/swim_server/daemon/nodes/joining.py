@@ -74,10 +74,12 @@ def _give_up(hub: Hub, tier: str, number: int) -> None:
 def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWatch) -> None:
     """Close connections on this node too when another node changes their key."""
 
-    async def key_changed(key_id: int, ending: str | None) -> int:
+    async def key_changed(key_id: int, ending: str | None, ended: str | None) -> int:
         if ending is not None:
             await authenticator.recorder.end(msgspec.json.decode(ending, type=Ending))
         authenticator.forget(key_id)
+        if ended is not None:
+            return await key_watch.end_as_told(key_id, ended)
         try:
             return await key_watch.key_changed(key_id)
         except StoreError:
