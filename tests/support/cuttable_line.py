@@ -79,8 +79,8 @@ class CuttableLine:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass_on(reader, back))
                 group.create_task(self._pass_on(there, writer))
-        except* OSError:
-            pass  # one side is gone: the other follows
+        except* (OSError, asyncio.CancelledError):
+            pass  # one side is gone: the other follows; or the test is over
         finally:
             self._writers -= {writer, back}
             writer.transport.abort()

@@ -40,6 +40,8 @@ NAMESAKE_SECONDS = 2.5
 """How long a start looks whether another process reports under this node's name."""
 NAMESAKE_BEATS = 3
 LOOK_SECONDS = 0.2
+AWAY_SECONDS = 5.0
+"""A node that has not reported for so long may have lost its slots to others."""
 FRESH_SECONDS = 3.0
 """A message is new if this node had read everything so short a time ago; else it was away, and may be late."""
 IDENTIFY_SECONDS = 5.0
@@ -84,7 +86,8 @@ class Cluster:
         self.identify_keys: Callable[[], Awaitable[str]] | None = None
         """Returns a digest that tells this node's key database from another one; empty: not known yet."""
         self._keys_asked_at = float("-inf")
-        self._has_beaten = False
+        self._beaten_at: float | None = None
+        """When it last reported with success."""
         self._tasks = tasks
         self._clock = clock
         self._writer = secrets.token_hex(4)
@@ -206,9 +209,10 @@ class Cluster:
             admission.decide(take, answer.decode())
         totals = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
         admission.settle(totals)
-        if self._has_beaten and not was_alive:
+        # That it was away it must know by itself, too: the answer that said so may have been lost.
+        if self._beaten_at is not None and (not was_alive or now - self._beaten_at > AWAY_SECONDS):
             self._give_up_excess()
-        self._has_beaten = True
+        self._beaten_at = now
         self.keys.tell_late()
         if not self.report.keys and self._clock.monotonic() >= self._keys_asked_at + IDENTIFY_SECONDS:
             self._keys_asked_at = self._clock.monotonic()

@@ -133,6 +133,30 @@ async def test_a_report_that_arrives_after_a_newer_one_does_not_change_what_is_c
     assert not await two.connects()
 
 
+async def test_a_node_that_was_away_gives_up_what_others_got_although_an_old_report_of_it_came_first(
+    members: Members,
+) -> None:
+    """As after a partition: its last report is delivered late, and the answer that it was gone reaches nobody."""
+    one, two = await members.start("one"), await members.start("two")
+    given_up: list[tuple[str, int]] = []
+    one.cluster.on_excess = lambda tier, number: given_up.append((tier, number))
+    assert await one.connects()
+    assert await one.connects()
+    await comes(lambda: two.admission.totals.get("public") == 2)
+    one.cluster.pause()
+    names = one.broker.names
+    row = await one.cluster.line.call("HGET", names.nodes, "one")
+    text = row.partition(b" ")[2].decode()
+    await hset(one, names.nodes, "one", f"{int(time.time() * 1000) - 20_000} {text}")
+    assert await two.connects()
+    await hset(one, names.nodes, "one", f"{int(time.time() * 1000)} {text}")
+    assert one.cluster._beaten_at is not None
+    one.cluster._beaten_at -= 20
+    one.cluster.resume()
+    await comes(lambda: given_up)
+    assert given_up == [("public", 1)]
+
+
 async def test_what_a_server_with_a_faster_clock_stored_expires_all_the_same(members: Members) -> None:
     """After a failover to a server whose clock is behind, entries would be fresh until it has caught up."""
     one = await members.start("one")
