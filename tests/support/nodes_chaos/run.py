@@ -29,6 +29,7 @@ REVOKED_SECONDS = 1.0
 PROBE_SECONDS = 5.0
 SLOTS_SECONDS = 60.0
 """How long a lease, the waits of clients and a busy machine may keep slots empty after a fault."""
+TELL_SECONDS = 30.0
 PUBLISHERS = 3
 CONFIG = "[auth]\nrecheck_seconds = 600\n"
 """So that nothing but the word of another node can close a key's connections."""
@@ -120,12 +121,15 @@ class NodesChaos:
 
     async def _settled(self) -> None:
         """Wait until every node reports and sees its own events, and every subscriber has what is published now."""
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline, told_at = time.monotonic() + SETTLE_SECONDS, time.monotonic() + TELL_SECONDS
         while time.monotonic() < deadline:
             with suppress(NotAnswering, RpcFailed, OSError):
                 documents = [await asyncio.to_thread(daemon.call, "nodes") for daemon in self.nodes.daemons]
                 if all(self._is_well(document) for document in documents):
                     break
+                if time.monotonic() > told_at:
+                    told_at += TELL_SECONDS
+                    self._say(f"not well yet: {[_shown(document) for document in documents]}")
             await asyncio.sleep(0.2)
         else:
             raise AssertionError("the nodes did not settle")
@@ -219,6 +223,14 @@ class NodesChaos:
             "revoked_late", "silent_node_not_named", "failures",
         )  # fmt: skip
         return found | {"ok": not any(found[name] for name in zeros)}
+
+
+def _shown(document: dict[str, Any]) -> list[str]:
+    """Return what a node says of all."""
+    return [
+        f"{node['name']} {node['state']} probe {node['probe_age_seconds']} {node['trouble'] or ''}".strip()
+        for node in document["nodes"]
+    ] + [document["problem"] or ""]
 
 
 def memory_folder() -> Path | None:

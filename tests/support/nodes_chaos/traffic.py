@@ -46,8 +46,8 @@ class Publisher:
         while True:
             node = self._nodes[self._chance.choice(sorted(self.usable))]
             with suppress(NotAnswering, RpcFailed, OSError, asyncio.TimeoutError):
-                call = asyncio.to_thread(node.call, "publish", {"events": [row]})
-                answer = await asyncio.wait_for(call, CALL_SECONDS)
+                async with asyncio.timeout(CALL_SECONDS):  # until Python 3.12, ``wait_for`` may swallow a cancellation
+                    answer = await asyncio.to_thread(node.call, "publish", {"events": [row]})
                 event_id = answer["published"][0]["id"]
                 self._ledger.acknowledged[name] = Acknowledged(event_id, time.monotonic())
                 return
@@ -75,8 +75,10 @@ class PublicCrowd:
     async def _hold(self, number: int) -> None:
         while True:
             try:
-                client = await asyncio.wait_for(open_client(self._front.url, self._key), 5)
-                if (await asyncio.wait_for(client.next(), 5))["type"] == "connected":
+                async with asyncio.timeout(5):
+                    client = await open_client(self._front.url, self._key)
+                    first = await client.next()
+                if first["type"] == "connected":
                     self.held[number] = client
                     await client.connection.wait_closed()
             except Exception:  # noqa: BLE001 - whatever ended it: it tries again, and the checker counts
