@@ -179,7 +179,7 @@ class Endpoint(asyncio.Protocol):
         self._release()
         if self.connection is not None:
             ws = self._protocol
-            self._context.log.disconnected(self.connection, ws and ws.close_sent, ws and ws.close_rcvd)
+            self._context.log.disconnected(self.connection, ws.close_sent if ws else None, ws.close_rcvd if ws else None)
         # Break the reference cycles of the library's parser and protocol, and of a client's two sides, now:
         # the garbage collector examines old objects only once a day.
         if self._protocol is not None:
