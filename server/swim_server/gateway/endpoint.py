@@ -178,8 +178,9 @@ class Endpoint(asyncio.Protocol):
         self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
-            ws = self._protocol
-            self._context.log.disconnected(self.connection, ws.close_sent if ws else None, ws.close_rcvd if ws else None)
+            protocol = self._protocol
+            sent, received = (protocol.close_sent, protocol.close_rcvd) if protocol is not None else (None, None)
+            self._context.log.disconnected(self.connection, sent, received)
         # Break the reference cycles of the library's parser and protocol, and of a client's two sides, now:
         # the garbage collector examines old objects only once a day.
         if self._protocol is not None:
