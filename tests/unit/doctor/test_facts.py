@@ -7,6 +7,7 @@ import json
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def through_a_file(value: Any, shape: Any) -> Any:
 
 
 async def test_what_could_not_be_observed_is_observed_again_once_it_has_come_back() -> None:
-    facts, answers = FactBook(), iter([CommandFailed("silence"), "here"])
+    answers: Iterator[CommandFailed | str] = iter([CommandFailed("silence"), "here"])
+    facts = FactBook()
 
     async def ask() -> str:
         answer = next(answers)
