@@ -7,7 +7,6 @@ import json
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,12 @@ def through_a_file(value: Any, shape: Any) -> Any:
 
 
 async def test_what_could_not_be_observed_is_observed_again_once_it_has_come_back() -> None:
-    answers: Iterator[CommandFailed | str] = iter([CommandFailed("silence"), "here"])
-    facts = FactBook()
+    facts, answers = FactBook(), iter(["", "here"])
 
     async def ask() -> str:
         answer = next(answers)
-        if isinstance(answer, CommandFailed):
-            raise answer
+        if not answer:
+            raise CommandFailed("silence")
         return answer
 
     with pytest.raises(CommandFailed):
