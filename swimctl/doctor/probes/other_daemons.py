@@ -43,7 +43,7 @@ def _find(context: DoctorContext) -> list[OtherDaemon]:
     seconds = context.within(ASK_SECONDS)
     pool = ThreadPoolExecutor(min(len(others), AT_ONCE))
     asked = [pool.submit(_paths, home, seconds) for _, home in others]
-    wait(asked, 2 * seconds)  # of many, some may be stopped, or be starting: those are left alone
+    wait(asked, seconds)  # of many, some may be stopped, or be starting: those are left alone
     pool.shutdown(wait=False, cancel_futures=True)
     paths = [each.result() if each.done() and not each.cancelled() else () for each in asked]
     return [OtherDaemon(pid=pid, home=str(home), paths=each) for (pid, home), each in zip(others, paths, strict=True)]
