@@ -12,6 +12,8 @@ class TierUse(msgspec.Struct, kw_only=True):
 
     current: int = 0
     limit: int = 0
+    all_nodes: int | None = None
+    """Of all nodes that share the limit; None: there is only this one."""
 
 
 class ConnectionCounts(msgspec.Struct, kw_only=True):
@@ -117,6 +119,14 @@ class LogDocument(msgspec.Struct, kw_only=True):
     """SIGUSR2 opens it again by its name."""
 
 
+class OtherNode(msgspec.Struct, kw_only=True):
+    """Another node, as of its last report."""
+
+    state: str = "alive"
+    """``alive``, ``silent`` or ``gone``; more by ``swimctl nodes``."""
+    connections: int = 0
+
+
 class Status(msgspec.Struct, kw_only=True):
     """The whole document."""
 
@@ -165,3 +175,8 @@ class Status(msgspec.Struct, kw_only=True):
     """How long ago ``/metrics`` was last read; None: not since the start."""
     metrics_pace_seconds: float | None = None
     """The interval of the last few reads; None: there were too few."""
+    node: str | None = None
+    """This node's name among several; None: it is the only one."""
+    other_nodes: dict[str, OtherNode] = {}
+    nodes_problem: str | None = None
+    """Why the other nodes can't be seen at the moment: this one admits no more than its last share."""
