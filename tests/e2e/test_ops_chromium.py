@@ -55,7 +55,7 @@ def slow_client(daemon: LiveDaemon, key: str) -> Iterator[None]:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect(("127.0.0.1", daemon.port))
         with connect(
-            f"{daemon.url}?api_key={key}", sock=line, ping_interval=None, close_timeout=0, max_queue=1
+            f"{daemon.url}?api_key={key}", sock=line, ping_interval=None, close_timeout=0, max_queue=1, compression=None
         ) as client:
             client.send(json.dumps({"action": "subscribe", "channels": ["flight.*"]}))
             yield
