@@ -531,7 +531,8 @@ def _stream() -> tuple[Fault, ...]:
             is_mended_by_paste=False,
         ),
         _fault(
-            "history read-only", history_read_only, "stream.history-writable", follows=fires("stream.history-sound"),
+            "history read-only", history_read_only, "host.ownership", "stream.history-writable",
+            follows=fires("stream.history-sound"), first="host.ownership", names="is immutable",
             is_mended_by_paste=False,
         ),
         _warning(

@@ -182,6 +182,9 @@ def test_history_that_is_another_file_now_is_told_with_its_events(daemon: Diagno
         (daemon.home / "copy.db").replace(history)
     try:
         found = result(daemon, "process.files")
+        if found["status"] == "ok":  # on a busy machine the daemon has noticed before doctor came
+            assert "history was replaced or removed while in use" in daemon.everything_logged
+            return
         assert (found["status"], found["fix"]) == ("fail", None), [
             each for each in ProcFs().links(daemon.info.pid) if "history" in each
         ]
