@@ -17,6 +17,7 @@ from swim_server.keys.permissions import still_holds
 if TYPE_CHECKING:
     from swim_server.gateway.registry import Gateway
     from swim_server.keys.records import KeyRecord, Refused
+    from swim_server.keys.write_behind.endings import Ending
     from swim_server.logs import Logger
     from swim_server.streaming.connection import Connection
 
@@ -127,8 +128,11 @@ class KeyWatch:
         await self.recheck([key_id])
         return sum(ending.closed for ending in self._endings if ending.key_id == key_id and ending.at >= since)
 
-    async def end_in_memory(self, key_id: int) -> int:
-        """Close the connections of a key that was ended while the table can't be read; return how many."""
+    async def end_in_memory(self, key_id: int, ending: Ending | None = None) -> int:
+        """Close the connections of a key that was ended while the table can't be read; return how many.
+
+        ``ending``: for processes that don't know it yet.
+        """
         connections = self._gateway.connections_of(key_id)
         key = connections[-1].key if connections else None
         return 0 if key is None else await self._judge(key_id, self._authenticator.as_ended(key))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -35,11 +36,14 @@ from swim_server.streaming.subscription import NOTHING, Subscription
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from swim_server.daemon.components import Components
+    from swim_server.brokers.broker import Broker
+    from swim_server.daemon.running_config import RunningConfig
     from swim_server.keys.audit import AuditEntry
     from swim_server.keys.records import KeyRecord
+    from swim_server.protocol.channels import Catalogue
     from swim_server.protocol.events import Event
     from swim_server.streaming.explain.session_log import Session, SessionLog
+    from swim_server.streaming.hub import Hub
 
 NOT_FOUND = -32004
 """No such event, connection or key; ``data`` says which."""
@@ -65,11 +69,31 @@ class _Consumer:
     """Why the key's row can't be read at the moment."""
 
 
-class Explainer:
-    """Answers questions one after the other."""
+class ExplainedParts(Protocol):
+    """The parts of a process that serves clients."""
 
-    def __init__(self, components: Components) -> None:
-        self._parts = components
+    @property
+    def config(self) -> RunningConfig:
+        """The settings in force."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All channels."""
+
+    @property
+    def hub(self) -> Hub:
+        """Knows its connections."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where events are read."""
+
+
+class Explainer(ABC):
+    """Answers questions one after the other, with what one process remembers."""
+
+    def __init__(self, parts: ExplainedParts) -> None:
+        self._parts = parts
         self._turn = asyncio.Semaphore(1)
 
     async def explain(self, params: Mapping[str, object]) -> EventExplained | ChannelExplained:
@@ -116,16 +140,18 @@ class Explainer:
         return _Consumer(subscription=subscription)
 
     async def _key(self, key_id: int) -> _Consumer:
-        store, sessions = self._parts.store, self._session_log.of_key(key_id)
+        sessions = self._session_log.of_key(key_id)
         try:
-            record, audit = await self._parts.authenticator.consult(
-                lambda: (store.records([key_id]).get(key_id), store.audit(key_id))
-            )
+            record, audit = await self._look_up(key_id)
         except StoreError as error:
             return _Consumer(sessions=sessions, key_problem=str(error))
         if record is None and not sessions:
             raise RpcError(NOT_FOUND, f"no key has the id {key_id}", {"what": "key"})
         return _Consumer(sessions=sessions, key=record, audit=audit)
+
+    @abstractmethod
+    async def _look_up(self, key_id: int) -> tuple[KeyRecord | None, Sequence[AuditEntry]]:
+        """Read a key's row and its audit trail. Raises StoreError."""
 
     @property
     def _session_log(self) -> SessionLog:

@@ -6,10 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swim_server.daemon.key_watch import KeyWatch
+from swim_server.gateway.rpc import RpcError
 from swim_server.sql.errors import StoreError
 from swim_server.workers import messages
 from swim_server.workers.link import LinkLost
-from swim_server.workers.messages import NOTHING, ChangedKey
+from swim_server.workers.messages import ChangedKey
 
 if TYPE_CHECKING:
     from swim_server.daemon.workers.workers import Workers
@@ -30,7 +31,6 @@ class PrimaryKeyWatch(KeyWatch):
     ) -> None:
         super().__init__(gateway, authenticator, recheck_seconds=recheck_seconds, log=log)
         self._workers = workers
-        self._reload_tasks: set[asyncio.Task[object]] = set()
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Check one key in all processes; return how many connections were closed because of it."""
@@ -47,15 +47,6 @@ class PrimaryKeyWatch(KeyWatch):
             return closed
         return closed + await self._tell(ChangedKey(key_id=key_id, ending=ending))
 
-    async def recheck_all(self) -> None:
-        """Read the table for every key that holds connections here. Never raises."""
-        await super().recheck_all()
-
-    def recheck_workers(self) -> None:
-        """Have each worker read the table for every key that holds connections there."""
-        for worker in self._workers.ready():
-            worker.link.ask(messages.RECHECK, NOTHING)
-
     async def _tell(self, changed: ChangedKey) -> int:
         """Tell every worker of a changed key; return how many connections they have closed."""
         workers = self._workers.ready()
@@ -71,6 +62,6 @@ class PrimaryKeyWatch(KeyWatch):
                 closed += answer.result().connections
             except LinkLost:  # its connections are gone with it
                 continue
-            except (TimeoutError, StoreError):
+            except (TimeoutError, StoreError, RpcError):
                 self._workers.silent.append(f"worker {worker.number}")
         return closed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
 from swim_server.daemon.rules import publishing_rules, tier_limits
+from swim_server.daemon.workers.methods import WorkerMethods, build_report
 from swim_server.gateway.descriptor_guard import MOST_RESERVED, descriptor_limit
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.tls_entrance import TlsEntrance
@@ -29,7 +29,6 @@ from swim_server.workers.messages import (
     Place,
     Pulse,
     Ready,
-    Report,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Worker:
         self._entering = 0
         """Connections that are not endpoints yet."""
         self._is_open_due = False
-        self._pulse: Pulse | None = None
+        self._methods = WorkerMethods(parts)
         self._gateway.on_count = lambda _: self._tell_open()
         self._listen()
 
@@ -74,6 +73,8 @@ class Worker:
         link.answer(messages.PAUSE, self._pause)
         link.answer(messages.LEAVE, self._leave)
         link.answer(messages.RELOAD, self._reload)
+        link.answer(messages.LOOK, lambda _: build_report(self.parts))
+        link.answer(messages.ASK, self._methods.answer)
         refusals = self.parts.endpoints.refusals
         refusals.on_bad_key = lambda address, mark: link.tell(messages.BAD_KEY, messages.BadKey(address, mark))
 
@@ -135,15 +136,8 @@ class Worker:
 
     async def _report(self) -> None:
         """Tell the primary how this worker is, every second."""
-        parts = self.parts
         while True:
-            usage = resource.getrusage(resource.RUSAGE_SELF)
-            report = Report(
-                connections=len(self._gateway.peers), events=parts.broker.counters.events_stored,
-                newest_id=parts.broker.newest_id.to_integer(), memory_bytes=process.memory_bytes(),
-                cpu_seconds=round(usage.ru_utime + usage.ru_stime, 3), loop_lag_ms=parts.loop_lag.lag_ms()["p99"],
-            )  # fmt: skip
-            parts.link.tell(messages.REPORT, report)
+            self.parts.link.tell(messages.REPORT, build_report(self.parts))
             await asyncio.sleep(REPORT_SECONDS)
 
     # Connections.
@@ -188,7 +182,6 @@ class Worker:
     # What the primary tells.
 
     def _note_pulse(self, pulse: Pulse) -> None:
-        self._pulse = pulse
         self.parts.broker.update(pulse.epoch, pulse.generation)
         self.parts.service.note(pulse)
 
@@ -237,7 +230,7 @@ class Worker:
         return self._left(self._leaving)
 
     async def _drain(self, first: int) -> None:
-        seconds = self.parts.config.server.close_timeout_seconds
+        seconds = self.parts.config.values.server.close_timeout_seconds
         await drain(self._gateway, self._skip_pacing, close_timeout_seconds=seconds, first=first)
 
     @staticmethod
@@ -247,7 +240,7 @@ class Worker:
 
     async def _reload(self, config: Config) -> Nothing:
         """Apply what can be changed without disconnecting anyone."""
-        parts, before = self.parts, self.parts.config
+        parts, before = self.parts, self.parts.config.values
         parts.admission.limits.update(tier_limits(config.tiers))
         parts.key_watch.recheck_seconds = config.auth.recheck_seconds
         parts.conversation.publishing = publishing_rules(config.publish, parts.catalogue)
@@ -255,7 +248,9 @@ class Worker:
             parts.configure_log(config.logging)
         if parts.tls is not None:
             await asyncio.to_thread(parts.tls.reload)
-        parts.config = config
+        parts.config.values = config
+        parts.authenticator.forget_all()
+        parts.tasks.start(parts.key_watch.recheck_all())
         return NOTHING
 
 

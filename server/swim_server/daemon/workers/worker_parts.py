@@ -11,11 +11,12 @@ from swim_server import logs
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.concurrency.tasks import Tasks
 from swim_server.concurrency.timer_wheel import TimerWheel
-from swim_server.config import parse_duration
+from swim_server.config import LoadedConfig, parse_duration
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.rules import tier_limits
+from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
 from swim_server.daemon.wiring import build_conversation, build_hub, build_tls, log_failure
 from swim_server.gateway.context import EndpointContext, build_context
@@ -96,8 +97,7 @@ class StateFollower(StateKeeper):
 class WorkerParts:
     """What a worker works with."""
 
-    config: Config
-    """Replaced by a reload."""
+    config: RunningConfig
     home: Home
     link: Link
     log: Logger
@@ -148,7 +148,8 @@ def build_worker_parts(config: Config, home: Home, link: Link, channel: Descript
     )  # fmt: skip
     endpoints.gateway.count_clients = service.clients
     return WorkerParts(
-        config=config, home=home, link=link, log=get_logger("daemon"), log_stream=log_stream, number=number,
+        config=RunningConfig(LoadedConfig(config, {}, ())),
+        home=home, link=link, log=get_logger("daemon"), log_stream=log_stream, number=number,
         catalogue=catalogue, tasks=tasks, loop_lag=LoopLagMonitor(wheel),
         throughput=Throughput(hub, clock=SYSTEM_CLOCK),
         latency=Latency(hub, clock=SYSTEM_CLOCK, wall_ms=lambda: time.time() * 1000, call_soon=loop.call_soon),

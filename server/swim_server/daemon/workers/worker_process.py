@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swim_server.concurrency.clock import Clock
+    from swim_server.config import Config
 
 VARIABLE = "_SWIM_WORKER"
 """Environment variable with the ``WorkerOffer`` for a new process."""
@@ -64,6 +65,8 @@ class WorkerProcess:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unusable: str | None = None
         """Why it will not serve, as it has said."""
+        self.config: Config | None = None
+        """What it runs with."""
         self.report = Report()
         self.sent = 0
         """Descriptors handed over to it."""
@@ -108,6 +111,11 @@ class WorkerProcess:
     def open(self) -> int:
         """The connections that it has, and those on the way to it."""
         return self.opened.open + self.sent - self.opened.received
+
+    @property
+    def uptime_seconds(self) -> float:
+        """How long ago it was started."""
+        return self._monotonic() - self.started_at
 
     @property
     def silent_seconds(self) -> float:

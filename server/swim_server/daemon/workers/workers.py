@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.concurrency.backoff import Backoff
@@ -13,6 +16,7 @@ from swim_server.daemon.workers.adopting import Adopting
 from swim_server.daemon.workers.answers import Authority
 from swim_server.daemon.workers.worker_process import WorkerProcess
 from swim_server.errors import OperatorError
+from swim_server.gateway.rpc import RpcError
 from swim_server.gateway.tls_entrance import TlsEntrance
 from swim_server.keys.probes import is_probe_id
 from swim_server.workers import messages
@@ -20,7 +24,9 @@ from swim_server.workers.feed import Feed
 from swim_server.workers.link import LinkLost, framed
 from swim_server.workers.messages import (
     NOTHING,
+    Asked,
     BadKey,
+    Counted,
     Nothing,
     Opened,
     Place,
@@ -33,7 +39,7 @@ from swim_server.workers.messages import (
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from swim_server.brokers.served_history import ServedHistory
     from swim_server.concurrency.clock import Clock
@@ -56,7 +62,13 @@ SOON_SECONDS = 10.0
 """A worker that lived less than this is started again only after a pause."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 5.0
 PAUSE_ANSWER_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+ASK_SECONDS = 3.0
+"""How long a worker has to answer what an operator asks."""
+RECENT_SECONDS = 600.0
 EVICT_SECONDS = 0.5
+
+D = TypeVar("D")
 
 
 class NoWorker(OperatorError):
@@ -85,6 +97,9 @@ class Workers:
         """By number, from 1; those that are alive."""
         self.restarts: dict[int, int] = dict.fromkeys(range(1, count + 1), 0)
         """How often each was started again, since the start."""
+        self._restarted_at: deque[tuple[int, float]] = deque(maxlen=1000)
+        self._past = Counted()
+        """What workers that are gone had counted."""
         self.last_end: dict[int, str] = {}
         """Why each last ended."""
         self.silent: list[str] = []
@@ -170,11 +185,20 @@ class Workers:
                     return
                 if self._clock.monotonic() - worker.started_at >= SOON_SECONDS:
                     backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, clock=self._clock)
-                    self.restarts[number] += 1
+                    self._note_restart(number)
                     continue
             if not self._is_stopping:
-                self.restarts[number] += 1
+                self._note_restart(number)
                 await self._clock.sleep(backoff.fail())
+
+    def _note_restart(self, number: int) -> None:
+        self.restarts[number] += 1
+        self._restarted_at.append((number, self._clock.monotonic()))
+
+    def recent_restarts(self, number: int) -> int:
+        """Return how often a worker was started again within the last ten minutes."""
+        since = self._clock.monotonic() - RECENT_SECONDS
+        return sum(each == number and at >= since for each, at in self._restarted_at)
 
     async def _start(self, number: int) -> WorkerProcess:
         adopting = Adopting(self._public, self._tls, self._core.tasks)
@@ -197,8 +221,8 @@ class Workers:
         try:
             await self._is_ready_to_welcome.wait()
             worker.events_before = self.feed.events
-            config, home = self._core.config.values, str(self._core.home.path)
-            welcome = Welcome(config=config, home=home, fingerprint=self.fingerprint)
+            worker.config, home = self._core.config.values, str(self._core.home.path)
+            welcome = Welcome(config=worker.config, home=home, fingerprint=self.fingerprint)
             worker.link.tell(messages.WELCOME, welcome)
             await asyncio.wait([worker.ready, worker.link.lost], timeout=START_SECONDS, return_when="FIRST_COMPLETED")
             if not worker.ready.done() and not worker.link.lost.done():
@@ -219,6 +243,7 @@ class Workers:
 
     def _forget(self, worker: WorkerProcess) -> None:
         worker.state = "gone"
+        self._past = self._past.plus(worker.report.counted)
         self.feed.detach(worker.link)
         self._authority.release_all(worker)
         self._adopting.pop(worker).close()
@@ -239,6 +264,9 @@ class Workers:
         worker.capacity, worker.state = ready.capacity, "ready"
         if not worker.ready.done():
             worker.ready.set_result(None)
+        if worker.config is not self._core.config.values:  # it was changed meanwhile
+            worker.config = self._core.config.values
+            worker.link.ask(messages.RELOAD, worker.config)
         if self._is_paused:
             worker.link.ask(messages.PAUSE, NOTHING)
         self._log.info("worker ready", worker=worker.number, pid=worker.pid)
@@ -336,6 +364,47 @@ class Workers:
         """Admit nobody in any worker, until ``resume``: exactly those already admitted count."""
         self._is_paused = True
         await _wait([worker.link.ask(messages.PAUSE, NOTHING) for worker in self.ready()], PAUSE_ANSWER_SECONDS)
+
+    def counted(self) -> Counted:
+        """Return what all workers have counted since the start, those that are gone included."""
+        found = self._past
+        for worker in self.running.values():
+            found = found.plus(worker.report.counted)
+        return found
+
+    async def look(self) -> None:
+        """Have every worker report now; one that does not answer at once keeps its last report."""
+        asked = {worker: worker.link.ask(messages.LOOK, NOTHING) for worker in self.ready()}
+        if asked:
+            await asyncio.wait(asked.values(), timeout=LOOK_SECONDS)
+        for worker, answer in asked.items():
+            if answer.done() and answer.exception() is None:
+                worker.report = answer.result()
+
+    async def ask(
+        self, method: str, params: Mapping[str, object], kind: type[D], *, seconds: float = ASK_SECONDS
+    ) -> tuple[list[D], list[RpcError]]:
+        """Ask every worker a method of the control socket; return what those answer that do so in time."""
+        body = Asked(method, msgspec.json.encode(params))
+        asked = [worker.link.ask(messages.ASK, body) for worker in self.ready()]
+        if asked:
+            await asyncio.wait(asked, timeout=seconds)
+        found: list[D] = []
+        refused: list[RpcError] = []
+        for answer in asked:
+            error = answer.exception() if answer.done() else LinkLost()
+            if error is None:
+                found.append(msgspec.json.decode(answer.result().result, type=kind))
+            elif isinstance(error, RpcError):
+                refused.append(error)
+        return found, refused
+
+    async def reload(self) -> None:
+        """Have every worker apply the configuration in force, and read the keys of its clients again."""
+        config = self._core.config.values
+        for worker in self.ready():
+            worker.config = config
+        await _wait([worker.link.ask(messages.RELOAD, config) for worker in self.ready()], ASK_SECONDS)
 
     def resume(self) -> None:
         """Admit clients again. Idempotent."""
