@@ -136,8 +136,9 @@ class Endpoint(asyncio.Protocol):
             return self._plain.receive_eof()
         if self._protocol is not None:
             self._protocol.receive_eof()
-            self.flush()
         self._release()
+        if self._protocol is not None:
+            self.flush()
         if self._phase is not Phase.CLOSING:
             self._begin_closing()
         return False
@@ -337,8 +338,8 @@ class Endpoint(asyncio.Protocol):
         sent = self._ws.close_sent if self._ws.close_rcvd is None else None
         if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
             self.connection.answer(self._context.dispatcher.too_large(self.kind))
+        self._release()  # before the client can know that it has left: others may count its place
         self.flush()
-        self._release()
         self._begin_closing()
 
     def rest_until_next_second(self) -> None:
