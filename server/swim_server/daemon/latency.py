@@ -34,7 +34,12 @@ class Histogram:
         self._counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
 
     @property
-    def counts(self) -> list[int]:
+    def latency_seconds(self) -> float:
+        """Their sum."""
+        return self.sum_seconds
+
+    @property
+    def latency_counts(self) -> list[int]:
         """The number of latencies by size."""
         return list(self._counts)
 

@@ -7,13 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
-
 from swim_server.brokers.broker import (
     BrokerUnavailable,
     Deliver,
     HistorySpan,
-    InvalidEvent,
     Page,
     Published,
     StorageState,
@@ -27,11 +24,11 @@ from swim_server.protocol.events import Event, NewEvent
 from swim_server.workers import messages
 from swim_server.workers.link import Link, LinkLost
 from swim_server.workers.messages import NOTHING, Events, GapQuestion, Position, Publication, Range
+from swim_server.workers.rows import write_rows
 
 GONE = "the primary process is gone"
 
 _log = get_logger("broker")
-_encode = msgspec.json.Encoder().encode
 T = TypeVar("T")
 
 
@@ -49,6 +46,8 @@ class WorkerBroker:
         self._deliver: Deliver | None = None
         self._early: list[Event] | None = None
         """Events told before whoever opens it knows where it begins; None: there are none to keep."""
+        self._publishing: set[asyncio.Future[list[Published]]] = set()
+        """Publications that are not answered yet."""
         self._is_doubtful = False
         """The primary has found damage that may not be recorded in the file."""
         self._readers = ReaderPool(path, lambda: self._generation)
@@ -82,8 +81,10 @@ class WorkerBroker:
         """Have the primary store them. What it answers was delivered here before."""
         if self._deliver is None:
             raise BrokerUnavailable("it is not open")
-        publication = Publication(_encoded(events), durable)
-        return await _answer(self._link.ask(messages.PUBLISH, publication))
+        asked = self._link.ask(messages.PUBLISH, Publication(write_rows(events), durable))
+        self._publishing.add(asked)
+        asked.add_done_callback(self._publishing.discard)
+        return await _answer(asked)
 
     # Reading.
 
@@ -127,7 +128,9 @@ class WorkerBroker:
             return StorageState(writing_problem=error.reason)
 
     async def close(self) -> None:
-        """Stop following and close the file. Idempotent."""
+        """Wait until what is pending is answered, stop following, and close the file. Idempotent."""
+        if self._publishing:
+            await asyncio.wait(self._publishing)
         self._deliver = None
         await self._readers.close()
 
@@ -187,16 +190,3 @@ async def _answer(asked: asyncio.Future[T]) -> T:
         return await asked
     except LinkLost:
         raise BrokerUnavailable(GONE) from None
-
-
-def _encoded(events: Sequence[NewEvent]) -> bytes:
-    """Encode events for the primary. Raises InvalidEvent for the first that is not JSON."""
-    try:
-        return _encode(events)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        for index, event in enumerate(events):
-            try:
-                _encode(event)
-            except (TypeError, ValueError, OverflowError, RecursionError) as reason:
-                raise InvalidEvent(index, str(reason) or type(reason).__name__) from None
-        raise AssertionError("each of them can be encoded, so all can") from error

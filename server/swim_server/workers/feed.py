@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from swim_server.protocol.event_id import EventId
-from swim_server.protocol.events import NewEvent
 from swim_server.workers import messages
 from swim_server.workers.link import Link, framed
 from swim_server.workers.messages import Events, GapQuestion, Nothing, Position, Publication, Range
+from swim_server.workers.rows import read_row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from swim_server.brokers.served_history import ServedHistory
     from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.events import Event
-
-_read_events = msgspec.json.Decoder(list[NewEvent]).decode
 
 
 class Feed:
@@ -88,7 +84,8 @@ class Feed:
         return self.position
 
     def _publish(self, publication: Publication) -> Awaitable[list[Published]]:
-        return self._broker.publish(_read_events(publication.events), durable=publication.is_durable)
+        events = [read_row(row) for row in publication.events]
+        return self._broker.publish(events, durable=publication.is_durable)
 
     def _has_gap(self, asked: GapQuestion) -> Awaitable[bool]:
         return self._broker.has_gap(EventId.from_integer(asked.after), types=asked.types)

@@ -99,7 +99,11 @@ class Report(msgspec.Struct, kw_only=True):
     memory_bytes: int = 0
     cpu_seconds: float = 0.0
     groups: int = 0
+    clients: int = 0
+    """Admitted clients; and of these:"""
     lagging: int = 0
+    catching_up: int = 0
+    not_resuming: int = 0
     deliveries_per_second: float = 0.0
     latency_ms: dict[str, float] | None = None
     loop_lag_ms: dict[str, float] = {}
@@ -153,10 +157,20 @@ class Position(msgspec.Struct):
     generation: int
 
 
-class Publication(msgspec.Struct):
-    """Events to be stored, as a list of NewEvent in JSON."""
+class NewRow(msgspec.Struct, array_like=True):
+    """A NewEvent. Texts are bytes, as a producer's may contain what is no character."""
 
-    events: bytes
+    type: bytes
+    data: bytes
+    """In JSON."""
+    timestamp_ms: int | None
+    event_id: bytes | None
+
+
+class Publication(msgspec.Struct):
+    """Events to be stored."""
+
+    events: list[NewRow]
     is_durable: bool = False
 
 
