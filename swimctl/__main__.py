@@ -31,7 +31,9 @@ def main() -> None:
 
     gc.freeze()
     gc.enable()
-    sys.exit(run(words))
+    code = run(words)
+    gc.freeze()  # the interpreter's last collection would look at everything, to free what ends anyway
+    sys.exit(code)
 
 
 def _show_overview() -> int:

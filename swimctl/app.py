@@ -148,7 +148,8 @@ def global_options(
     context.obj = Invocation(config_path=config, debug=debug, context=address)
     if context.invoked_subcommand not in READ_NO_CONFIGURATION:
         check_config_exists("--config", config)
-        check_config_exists("SWIM_CONFIG", None if config is not None else os.environ.get("SWIM_CONFIG"))
+        if context.invoked_subcommand not in DIAGNOSES_CONFIGURATION:
+            check_config_exists("SWIM_CONFIG", None if config is not None else os.environ.get("SWIM_CONFIG"))
 
 
 def enter_context(named: str | None) -> tuple[str, Context] | None:
@@ -172,6 +173,8 @@ OF_NO_SERVICE = ("completion", "context", "demo", "version")
 """Commands that ignore the context."""
 READ_NO_CONFIGURATION = ("completion", "config", "context", "demo", "version")
 """Commands that run without reading the configuration; those of ``config`` report its errors themselves."""
+DIAGNOSES_CONFIGURATION = ("doctor",)
+"""Commands to which a missing file is a finding, beside others."""
 
 
 def check_config_exists(named_by: str, path: Path | str | None) -> None:

@@ -7,20 +7,16 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-_INVALID = re.compile(r"Invalid value for (?P<names>.+?): (?P<rest>.*)", re.DOTALL)
-_NOT_A_NUMBER = re.compile(
-    r"(?P<value>'.*'|\S+) is not (?:a valid (?P<kind>integer|int|float)|in the range).*", re.DOTALL
-)
+# Texts, compiled when they are used: every command imports this, and few are typed wrongly.
+_INVALID = r"(?s)Invalid value for (?P<names>.+?): (?P<rest>.*)"
+_NOT_A_NUMBER = r"(?s)(?P<value>'.*'|\S+) is not (?:a valid (?P<kind>integer|int|float)|in the range).*"
 _RULES = (
-    (re.compile(r"Missing option (?P<names>.+?)\.?"), "{names} is missing"),
-    (re.compile(r"Missing argument (?P<names>.+?)\.?"), "{names} is missing"),
-    (re.compile(r"Option '?(?P<names>\S+?)'? requires (?:an argument|\d+ arguments)\.?"), "{names} needs a value"),
-    (re.compile(r"Option '?(?P<names>\S+?)'? does not take a value\.?"), "{names} takes no value"),
-    (
-        re.compile(r"Got unexpected extra argument(?:s|\(s\))? \((?P<names>.*)\)\.?", re.DOTALL),
-        "unexpected argument: {names}",
-    ),
-    (re.compile(r"No such option: (?P<names>\S+)(?: .*)?", re.DOTALL), "there is no option {names}"),
+    (r"Missing option (?P<names>.+?)\.?", "{names} is missing"),
+    (r"Missing argument (?P<names>.+?)\.?", "{names} is missing"),
+    (r"Option '?(?P<names>\S+?)'? requires (?:an argument|\d+ arguments)\.?", "{names} needs a value"),
+    (r"Option '?(?P<names>\S+?)'? does not take a value\.?", "{names} takes no value"),
+    (r"(?s)Got unexpected extra argument(?:s|\(s\))? \((?P<names>.*)\)\.?", "unexpected argument: {names}"),
+    (r"(?s)No such option: (?P<names>\S+)(?: .*)?", "there is no option {names}"),
 )
 
 
@@ -46,16 +42,16 @@ def explain_usage(error: Any) -> tuple[str, str]:
 
 
 def _sentence(message: str, parameter: Any) -> str:
-    if (invalid := _INVALID.fullmatch(message)) is not None:
+    if (invalid := re.fullmatch(_INVALID, message)) is not None:
         return f"{_plain(invalid['names'])}: {_rule(invalid['rest'], parameter)}"
     for pattern, sentence in _RULES:
-        if (match := pattern.fullmatch(message)) is not None:
+        if (match := re.fullmatch(pattern, message)) is not None:
             return sentence.format(names=_plain(match["names"]))
     return f"{message[:1].lower()}{message[1:].rstrip('.')}"
 
 
 def _rule(rest: str, parameter: Any) -> str:
-    number = _NOT_A_NUMBER.fullmatch(rest)
+    number = re.fullmatch(_NOT_A_NUMBER, rest)
     if number is None:
         return f"{rest[:1].lower()}{rest[1:].rstrip('.')}"
     kind = getattr(parameter, "type", None)

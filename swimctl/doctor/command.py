@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 import sys
 from dataclasses import replace
@@ -42,6 +43,7 @@ def run(invocation: Invocation, request: Request) -> int:
 
 def _examine(invocation: Invocation, request: Request, doctor: Doctor, output: Output) -> int:
     """Run the checks once, fix if asked to, and write report, facts and bundle."""
+    gc.disable()  # the process ends soon: collecting would cost more than it frees
     report = doctor.examine()
     if request.fix:
         report = _fix(invocation, doctor, report, yes=request.yes)

@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 
 def write(output: Output, format: Format, report: Report) -> int:
     """Write a report; return the exit code."""
-    from swimctl.render import doctor as render
-
     if format is Format.JSON:
         output.document(report.document())
-    elif format is Format.NAGIOS:
+        return report.exit_code
+    from swimctl.render import doctor as render
+
+    if format is Format.NAGIOS:
         line, code = render.nagios(report)
         output.line(line)
         return code
-    elif format is Format.PROMETHEUS:
+    if format is Format.PROMETHEUS:
         output.line(render.prometheus(report, time.time()))
     elif output.is_terminal:
-        output.console(output.width).print(render.picture(report), crop=False)  # never cut what is to be pasted
+        from swimctl.render.doctor_picture import picture
+
+        output.console(output.width).print(picture(report), crop=False)  # never cut what is to be pasted
     else:
         for line in render.lines(report):
             output.line(line)
@@ -40,12 +43,14 @@ def write(output: Output, format: Format, report: Report) -> int:
 def explain(output: Output, doctor: Doctor, report: Report, id: str) -> int:
     """Write the path to a check, with the facts of each step."""
     from swimctl.doctor.explain import document
-    from swimctl.render.doctor_explain import explained, explained_lines
 
     steps = doctor.explain(id)
     if output.as_json:
         output.document(document(id, steps))
-    elif output.is_terminal:
+        return report.exit_code
+    from swimctl.render.doctor_explain import explained, explained_lines
+
+    if output.is_terminal:
         output.console(output.width).print(explained(steps))
     else:
         for line in explained_lines(steps):

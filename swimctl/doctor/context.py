@@ -257,7 +257,7 @@ class DoctorContext:
     def _call(self, method: str, params: Mapping[str, object]) -> Any:
         from swimctl.client.control import ControlClient
 
-        with ControlClient.connect(self.home, timeout=0.0, open_timeout=self.answer_seconds()) as control:
+        with ControlClient.connect(self.home, timeout=0.0, open_timeout=self.answer_seconds(), light=True) as control:
             return control.call(method, params, timeout=self.answer_seconds())
 
     def answer_seconds(self) -> float:

@@ -148,6 +148,11 @@ class FactBook:
         for id in [each for each, task in self._tasks.items() if task.done() and each.startswith(beginnings)]:
             del self._tasks[id]
 
+    def forget_errors(self, *beginnings: str) -> None:
+        """Let facts that could not be observed be observed again: what they need has come back."""
+        for id in [each for each, task in self._tasks.items() if each.startswith(beginnings) and _has_failed(task)]:
+            del self._tasks[id]
+
     def seen_at(self, *ids: str) -> float:
         """Return the Unix time at which the last of these observations was complete; 0 if none was made."""
         return max((self.facts[id].at + self.facts[id].seconds for id in ids if id in self.facts), default=0.0)
@@ -195,6 +200,10 @@ class FactBook:
             error=None if error is None else saved_error(error),
         )  # fmt: skip
         self.facts[fact.id] = fact
+
+
+def _has_failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 def encoded(value: object) -> object:

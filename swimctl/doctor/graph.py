@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import cache
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -50,7 +52,7 @@ _LAYERS: tuple[tuple[str, Layer], ...] = (
     ("config.environment", Layer.RUNNING_CONFIGURATION),
     ("config.", Layer.CONFIGURATION),
     ("process.lock", Layer.LOCK),
-    ("process.port", Layer.LISTENERS),
+    ("process.port", Layer.LOCK),  # a process that can't have its port does not run
     ("process.", Layer.PROCESS),
     ("code.", Layer.CODE),
     ("database.", Layer.DATABASE),
@@ -72,7 +74,8 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "host.disk": ("host.disk-errors",),
     "host.ownership": ("host.disk",),
     "host.folders": _DISK,
-    "host.log": _DISK,
+    "host.log": (*_DISK, "process.file-length"),
+    "config.valid": ("host.ownership",),
     "config.running": ("config.valid",),
     "process.running": (
         *_DISK, "install.python", "install.dependencies", "install.files", "code.compiles", "config.valid",
@@ -88,7 +91,7 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "code.version": ("code.process-is-disk", "code.same-copy"),
     "code.commit": ("code.process-is-disk", "code.same-copy"),
     "tiers.in-force": ("config.running", "config.environment", "config.same-files"),
-    "database.reachable": _DISK,
+    "database.reachable": (*_DISK, "process.files"),
     "database.writable": _DISK,
     "database.same-store": ("process.files", "config.running", "config.environment"),
     "database.in-use": _DISK,
@@ -118,6 +121,7 @@ WEIGHT = {Status.FAIL: 3, Status.UNKNOWN: 2, Status.WARN: 1}
 """A failure explains everything that depends on it; a warning explains no failure."""
 
 
+@cache
 def layer_of(id: str) -> Layer:
     """Return the layer of a check. Raises AssertionError for a check without one."""
     for beginning, layer in _LAYERS:
@@ -141,14 +145,23 @@ class Graph:
         self._rank = {id: number for number, id in enumerate(self.order)}
 
     def _bottom_up(self) -> Iterable[str]:
-        waiting = dict(self.dependencies)
-        while waiting:
-            ready = [id for id, below in waiting.items() if not any(each in waiting for each in below)]
-            if not ready:
-                raise AssertionError(f"checks rest on each other in a circle: {', '.join(waiting)}")
-            lowest = min(ready, key=lambda id: (layer_of(id), id))
-            del waiting[lowest]
+        missing = {id: len(below) for id, below in self.dependencies.items()}
+        above: dict[str, list[str]] = {id: [] for id in missing}
+        for id, below in self.dependencies.items():
+            for each in below:
+                above[each].append(id)
+        ready = [(layer_of(id), id) for id, count in missing.items() if not count]
+        heapify(ready)
+        while ready:
+            _, lowest = heappop(ready)
+            del missing[lowest]
             yield lowest
+            for id in above[lowest]:
+                missing[id] -= 1
+                if not missing[id]:
+                    heappush(ready, (layer_of(id), id))
+        if missing:
+            raise AssertionError(f"checks rest on each other in a circle: {', '.join(missing)}")
 
     def rank(self, id: str) -> int:
         """Return a check's place in the order; unknown checks come last."""

@@ -20,24 +20,22 @@ _ENDS = re.compile(
     r"|swimctl (?:stop|restart|serve|service|keys (?:revoke|delete)|history salvage|db upgrade))\b"
 )
 
-PROVEN: Mapping[str, re.Pattern[str]] = {
-    id: re.compile(text)
-    for id, text in {
-        "config.permissions": r"chmod u=rw,g-w,o= .+",
-        "config.running": r"swimctl (reload|restart)",
-        "config.valid": r"sed -i '\d+s/[\w-]+/[\w.-]+/' \S+",
-        "tiers.in-force": "swimctl reload",
-        "process.lock": _START,
-        "process.running": _START,
-        "process.answers": r"kill -CONT \d+",
-        "process.descriptors": r"prlimit --pid \d+ --nofile=\d+:\d+.*",
-        "code.process-is-disk": _RESTART,
-        "code.same-copy": _RESTART,
-        "code.dependencies": _RESTART,
-        "database.schema": "swimctl db upgrade",
-        "host.folders": r"mkdir -p -m 700 .+",
-        "host.ownership": r"chown -R \S+: \S+",
-    }.items()
+PROVEN: Mapping[str, str] = {
+    "config.permissions": r"chmod u=rw,g-w,o= .+",
+    "config.running": r"swimctl (reload|restart)",
+    "config.valid": r"sed -i '\d+s/[\w-]+/[\w.-]+/' \S+",
+    "tiers.in-force": "swimctl reload",
+    "process.lock": _START,
+    "process.running": _START,
+    "process.answers": r"kill -CONT \d+",
+    "process.descriptors": r"prlimit --pid \d+ --nofile=\d+:\d+.*",
+    "code.process-is-disk": _RESTART,
+    "code.same-copy": _RESTART,
+    "code.dependencies": _RESTART,
+    "database.schema": "swimctl db upgrade",
+    "host.log": r"kill -USR2 \d+",
+    "host.folders": r"mkdir -p -m 700 .+",
+    "host.ownership": r"chown -R \S+: \S+",
 }
 """By check: the only fixes that it may offer for pasting."""
 
@@ -45,7 +43,7 @@ PROVEN: Mapping[str, re.Pattern[str]] = {
 def only_proven(id: str, answer: Answer) -> Answer:
     """Keep a fix that is proven for this check; turn any other into advice, after the commands that only look."""
     advice = tuple(map(_careful, answer.advice))
-    if answer.fix is None or (id in PROVEN and PROVEN[id].fullmatch(answer.fix)):
+    if answer.fix is None or (id in PROVEN and re.fullmatch(PROVEN[id], answer.fix)):
         return msgspec.structs.replace(answer, advice=advice)
     return msgspec.structs.replace(answer, fix=None, advice=(*advice, decide(answer.fix, UNPROVEN)))
 

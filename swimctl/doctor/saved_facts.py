@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,7 +66,7 @@ def read_facts(path: Path) -> SavedRun:
         data = _content(path)
         document = msgspec.json.decode(data)
         run: SavedRun = decoded(document, SavedRun)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except (OSError, _BrokenArchive, EOFError) as error:
         raise CommandFailed(f"--facts: {path} can't be read: {getattr(error, 'strerror', None) or error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "swimctl doctor --save-facts FILE writes one; a bundle holds one too"
@@ -79,18 +77,28 @@ def read_facts(path: Path) -> SavedRun:
     return run
 
 
+class _BrokenArchive(Exception):
+    """A bundle that can't be unpacked."""
+
+
 def _content(path: Path) -> bytes:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [each for each in archive.namelist() if each.rpartition("/")[2] == NAME]
-            return archive.read(names[0]) if names else b""
-    if tarfile.is_tarfile(path):
-        with tarfile.open(path) as packed:
-            for entry in packed:
-                file = packed.extractfile(entry) if entry.name.rpartition("/")[2] == NAME else None
-                if file is not None:
-                    return file.read(MAX_BYTES)
-        return b""
+    import tarfile
+    import zipfile
+
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = [each for each in archive.namelist() if each.rpartition("/")[2] == NAME]
+                return archive.read(names[0]) if names else b""
+        if tarfile.is_tarfile(path):
+            with tarfile.open(path) as packed:
+                for entry in packed:
+                    file = packed.extractfile(entry) if entry.name.rpartition("/")[2] == NAME else None
+                    if file is not None:
+                        return file.read(MAX_BYTES)
+            return b""
+    except (zipfile.BadZipFile, tarfile.TarError) as error:
+        raise _BrokenArchive(str(error)) from None
     with path.open("rb") as plain:
         return plain.read(MAX_BYTES)
 

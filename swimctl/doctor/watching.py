@@ -56,7 +56,7 @@ def _draw(
 
     from swimctl.live.ending import ending_signals
     from swimctl.live.screen import Screen, wants_to_quit
-    from swimctl.render.doctor import picture
+    from swimctl.render.doctor_picture import picture
     from swimctl.render.foot import Foot
     from swimctl.text import clean
 

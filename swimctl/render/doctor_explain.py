@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swimctl.doctor.explain import Step, value_of
-from swimctl.render.doctor import MARKS, STYLES
+from swimctl.render.doctor_picture import MARKS, STYLES
 from swimctl.text import clean
 
 MOST_CHARACTERS = 300

@@ -12,22 +12,13 @@ from typing import Any
 import pytest
 from support.chromium import Tab, chromium
 from support.live_daemon import LiveDaemon, await_true, live_daemon
+from support.open_pages import FLIGHTS, LIVE, SHOWN, open_ops, origin, search, sign_in
 from support.packages import require_npm_package
 
 pytestmark = pytest.mark.unmeasured
 
 AXE = ("axe-core", "4.14.1")
 LOOKS = [(1440, 900, "light"), (390, 844, "dark"), (360, 740, "light"), (3840, 2160, "dark")]
-LIVE = "document.querySelector('#stage')?.dataset.stage === 'live'"
-SHOWN = "document.querySelector('#counts strong')?.textContent"
-FLIGHTS = [
-    {"flight_uid": 1, "callsign": "BAW1", "dep": "EGLL", "arr": "KJFK", "latitude": 51.0, "longitude": -8.0,
-     "altitude_ft": 36_000, "groundspeed_kts": 460, "heading_deg": 280, "phase": "ENROUTE", "current_artcc": "EISN"},
-    {"flight_uid": 2, "callsign": "DAL2", "dep": "KJFK", "arr": "EGLL", "latitude": 48.0, "longitude": -30.0,
-     "altitude_ft": 37_000, "groundspeed_kts": 480, "heading_deg": 80, "phase": "ENROUTE", "current_artcc": "EGGX"},
-    {"flight_uid": 3, "callsign": "UAL3", "dep": "KJFK", "arr": "KSFO", "latitude": 40.64, "longitude": -73.78,
-     "altitude_ft": 10, "groundspeed_kts": 0, "heading_deg": 40, "phase": "PREFLIGHT", "current_artcc": "ZNY"},
-]  # fmt: skip
 STOP = {"program_id": 7, "program_type": "GS", "airport": "KJFK", "status": "ACTIVE", "reason": "WEATHER / Wind",
         "start_time": "2026-01-16T14:00:00Z", "end_time": "2026-01-16T15:00:00Z"}  # fmt: skip
 
@@ -50,20 +41,6 @@ def axe() -> str:
     return (require_npm_package(*AXE) / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
-def origin(daemon: LiveDaemon) -> str:
-    return f"http://127.0.0.1:{daemon.port}"
-
-
-def sign_in(tab: Tab, daemon: LiveDaemon, key: str, view: str = "") -> None:
-    """Type the key, as a person would."""
-    tab.call("Page.bringToFront")
-    tab.open(f"{origin(daemon)}/map{view}")
-    tab.wait_for("document.querySelector('#key-dialog').open")
-    tab.type(key)
-    tab.press("Enter")
-    tab.wait_for(LIVE)
-
-
 @pytest.fixture(scope="module")
 def map_tab(browser: Callable[[], Tab], daemon: LiveDaemon) -> Tab:
     tab = browser()
@@ -77,11 +54,7 @@ def map_tab(browser: Callable[[], Tab], daemon: LiveDaemon) -> Tab:
 def ops_tab(browser: Callable[[], Tab], daemon: LiveDaemon) -> Tab:
     tab = browser()
     tab.look_as(1440, 900)
-    tab.open(f"{origin(daemon)}/ops")
-    tab.wait_for("document.querySelector('#sign-in').open")
-    tab.type(daemon.call("dashboard_token")["token"])
-    tab.press("Enter")
-    tab.wait_for(LIVE)
+    open_ops(tab, daemon)
     return tab
 
 
@@ -154,7 +127,7 @@ def test_map_shows_what_happens_and_says_why_a_flight_is_not_there(map_tab: Tab,
     tab.wait_for("location.hash.includes('flight=KLM9')")
     tab.click("#card .events .link")
     explained = tab.wait_for("document.querySelector('#card .why')?.textContent")
-    assert explained.startswith("sent: sent at"), created
+    assert explained.startswith("Sent at"), created
     tab.evaluate("location.hash = '#airport=KJFK&tab=measures'")
     tab.wait_for(f"{SHOWN} === '3'")
     assert "Ground stop" in tab.text("#pane")
@@ -172,13 +145,6 @@ def test_map_shows_what_happens_and_says_why_a_flight_is_not_there(map_tab: Tab,
     assert "DAL2" in tab.text("#board")
     tab.press("Escape")
     assert tab.complaints == []
-
-
-def search(tab: Tab, words: str) -> None:
-    tab.evaluate("document.querySelector('#search-text').value = ''")
-    tab.evaluate("document.querySelector('#search-text').focus()")
-    tab.type(words)
-    tab.press("Enter")
 
 
 @pytest.mark.long

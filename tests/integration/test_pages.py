@@ -7,13 +7,18 @@ import http.client
 import json
 import re
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
+from support.boundary_files import square, write
 from support.live_daemon import LiveDaemon, await_true, live_daemon
+from swim_server.protocol.codes import ErrorCode
 from websockets.sync.client import connect
 
 CONFIG = "[pages]\nstatus = true\n"
@@ -107,6 +112,42 @@ def test_airports_are_told_to_who_has_a_key(daemon: LiveDaemon) -> None:
     assert found["KJFK"]["longitude"] == pytest.approx(-73.78, abs=0.05)
 
 
+def test_boundaries_are_sent_to_who_has_a_key_and_kept_by_the_browser(tmp_path: Path) -> None:
+    file = write(tmp_path / "boundaries.geojson", ("EGTT", [square(0, 50, 2, 52)]))
+    config = f'[detection]\nboundaries = "{file}"\n'
+    with live_daemon(tmp_path / "home", config=config) as other:
+        assert ask(other, "/map/boundaries").status == 401
+        headers = {"X-API-Key": other.api_key()}
+        answer = ask(other, "/map/boundaries", headers=headers)
+        assert json.loads(gzip.decompress(answer.body))["firs"] == [[0, 5000, 200, 0, 0, 200, -200, 0, 0, -200]]
+        assert answer.headers["cache-control"] == "private, no-cache"
+        known = {**headers, "If-None-Match": answer.headers["etag"]}
+        assert ask(other, "/map/boundaries", headers=known).status == 304
+        write(file, ("EGTT", [square(0, 50, 2, 53)]))
+        assert ask(other, "/map/boundaries", headers=known).status == 200
+
+
+def test_map_without_boundaries_is_told_so(daemon: LiveDaemon) -> None:
+    answer = ask(daemon, "/map/boundaries", headers={"X-API-Key": daemon.api_key()})
+    found = json.loads(gzip.decompress(answer.body))
+    assert (found["firs"], found["sectors"], found["problem"]) == ([], [], None)
+
+
+def test_trails_are_what_history_has(daemon: LiveDaemon) -> None:
+    headers = {"X-API-Key": daemon.api_key()}
+    assert ask(daemon, "/map/trails").status == 401
+    for latitude in (50.0, 51.0):
+        place = {"flight_uid": 77, "callsign": "KLM77", "latitude": latitude, "longitude": -8.5}
+        daemon.put(("flight.positions", {"count": 1, "positions": [place]}))
+    since = datetime.fromtimestamp(time.time() - 60, UTC).isoformat()
+    found = ask(daemon, f"/map/trails?flight_uid=77&since={quote(since)}", headers=headers).json
+    (trail,) = found["trails"]
+    assert [trail[0], *(number / found["units"] for number in trail[2:4])] == [77, 50, -8.5]
+    for query, name in (("flight_uid=x", "flight_uid"), ("since=today", "since"), ("flight=1", "UNKNOWN_PARAMETER")):
+        refused = ask(daemon, f"/map/trails?{query}", headers=headers)
+        assert (refused.status, name in refused.body.decode()) == (400, True), query
+
+
 def test_licences_are_served(daemon: LiveDaemon) -> None:
     assert b"d3-geo" in ask(daemon, "/map/licences.txt").body
 
@@ -115,7 +156,7 @@ def test_licences_are_served(daemon: LiveDaemon) -> None:
 
 
 def test_nothing_is_answered_without_a_session(daemon: LiveDaemon) -> None:
-    for path in ("overview", "keys", "log", "connections"):
+    for path in ("overview", "keys", "log", "connections", "nodes"):
         assert ask(daemon, f"/ops/data/{path}").status == 401, path
         invented = {"Cookie": "swim_ops=99999999999.aaaaaaaaaaaaaaaa.bb"}
         assert ask(daemon, f"/ops/data/{path}", headers=invented).status == 401, path
@@ -209,6 +250,11 @@ def test_overview_says_whether_a_restart_is_safe_and_why(daemon: LiveDaemon) -> 
     assert overview["status"]["connections"]["by_tier"]["developer"]["limit"] == 50
     assert overview["trends"]
     assert len(overview["trends"][0]) == 9
+    assert overview["errors"].keys() <= set(ErrorCode)
+
+
+def test_service_that_shares_nothing_has_no_nodes_to_show(daemon: LiveDaemon) -> None:
+    assert ask(daemon, "/ops/data/nodes", headers=session(daemon)).json["is_shared"] is False
 
 
 def test_connections_are_sorted_cut_and_searched_by_the_service(daemon: LiveDaemon) -> None:

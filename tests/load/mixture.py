@@ -41,7 +41,8 @@ from support.tunnels import UPGRADE, TunnelPool
 
 from swimctl.client.control import RpcFailed
 
-HOME_BYTES = 96 * 1024 * 1024
+HOME_BYTES, HOME_BYTES_PER_SECOND = 96 * 1024 * 1024, 64 * 1024
+"""How large the home's disk is: history keeps a day of what is sent."""
 FLOOD_SECONDS, STORM_SECONDS, FULL_EVERY_SECONDS, FULL_SECONDS = 5.0, 20.0, 60.0, 3.0
 PUBLISH_SECONDS, DROP_SECONDS = 0.05, 1.0
 STORM = 200
@@ -185,12 +186,13 @@ def _fill(path: Path) -> None:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """Provide a separate file system, if possible."""
+def small_disk(folder: Path, seconds: float) -> Iterator[bool]:
+    """Provide a separate file system for a run of so many seconds, if possible."""
     folder.mkdir()
+    size = HOME_BYTES + int(seconds) * HOME_BYTES_PER_SECOND
     with ExitStack() as stack:
         try:
-            stack.enter_context(mounted(folder, *tmpfs(f"{HOME_BYTES},mode=0700")))
+            stack.enter_context(mounted(folder, *tmpfs(f"{size},mode=0700")))
         except NoMount:
             yield False
         else:
@@ -241,7 +243,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--realtime", action="store_true", help="let other work of the machine wait (root)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="swim-mixture-") as name, small_disk(Path(name) / "home") as has_disk:
+    with (
+        tempfile.TemporaryDirectory(prefix="swim-mixture-") as name,
+        small_disk(Path(name) / "home", options.seconds) as has_disk,
+    ):
         drop = Path(name) / "drop"
         drop.mkdir()
         daemon = LiveDaemon(Path(name) / "home", config=CONFIG, sources=(f"drop:{drop}",))
@@ -259,7 +264,8 @@ def main() -> None:
     came = set(mixture.came)
     lost = len(mixture.sent - came)
     repeated, disordered = len(mixture.came) - len(came), mixture.ids != sorted(mixture.ids)
-    early, late, most = mixture.memory_of(0.1, 0.2), mixture.memory_of(0.9, 1), max(rss for _, rss in mixture.memory)
+    tenths = ", ".join(f"{mixture.memory_of(part / 10, (part + 1) / 10):.0f}" for part in range(10))
+    most = max(rss for _, rss in mixture.memory)
     rows = [
         ["floods, storms", f"{mixture.floods}, {mixture.storms}"],
         ["bad files, full disks", f"{mixture.bad_files}, {mixture.full}"],
@@ -267,7 +273,8 @@ def main() -> None:
         ["good clients cut", found["cut"]],
         ["events acknowledged or dropped; not taken", f"{len(mixture.sent)}; {mixture.not_taken}"],
         ["lost, repeated, out of order", f"{lost}, {repeated}, {'yes' if disordered else 'no'}"],
-        ["memory, MiB: second tenth, last tenth, most", f"{early:.0f}, {late:.0f}, {most:.0f}"],
+        ["memory, MiB: median of each tenth", tenths],
+        ["memory, MiB: most", f"{most:.0f}"],
     ]
     table(
         f"{shlex.join(['python', 'tests/load/mixture.py', *sys.argv[1:]])}, {date.today()}", ("what", "measured"), rows

@@ -352,7 +352,8 @@ def immutable(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["chattr", "-i", path], check=True)
+        if path.exists():  # it was made changeable, and taken
+            subprocess.run(["chattr", "-i", path], check=True)
 
 
 # Front.

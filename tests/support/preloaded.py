@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TypedDict
 
 HEAVY = (
-    "swimctl.commands.doctor", "swimctl.doctor.diagnose", "swimctl.render.doctor", "swimctl.client.control",
+    "swimctl.commands.doctor", "swimctl.doctor.diagnose", "swimctl.render.doctor_picture",
+    "swimctl.client.control", "swimctl.doctor.probes.database.file_access",
     "swim_server.config", "swim_server.keys.opening", "swim_server.keys.upgrading", "swim_server.keys.store",
     "swim_server.daemon.fingerprint", "swim_server.daemon.process", "swim_server.daemon.control.documents.status",
     "sqlalchemy", "packaging.requirements", "websockets.sync.client", "websockets.asyncio.client",

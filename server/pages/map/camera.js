@@ -42,6 +42,11 @@ export class Camera {
     return Math.log2(Math.max(this.width, this.height * 0.9) / TILE_PIXELS / 1.15);
   }
 
+  /** How much larger than on a desk aircraft and words are drawn: a wall is looked at from afar. */
+  get big() {
+    return Math.max(1, Math.min(1.7, this.width / 1_900));
+  }
+
   /** @param {number} width @param {number} height @param {number} ratio */
   resize(width, height, ratio) {
     Object.assign(this, { width, height, ratio });
@@ -112,6 +117,13 @@ export class Camera {
   project(x, y) {
     const difference = x - this.x;
     return [this.width / 2 + (difference - Math.round(difference)) * this.scale, this.height / 2 + (y - this.y) * this.scale];
+  }
+
+  /** How a picture that was drawn before must be moved to fit now. @param {{ x: number, y: number, scale: number }} drawn */
+  since(drawn) {
+    const difference = drawn.x - this.x;
+    const left = (difference - Math.round(difference)) * this.scale;
+    return `translate(${left}px, ${(drawn.y - this.y) * this.scale}px) scale(${this.scale / drawn.scale})`;
   }
 
   _limit() {

@@ -82,11 +82,12 @@ export class Feed {
    * Ask over HTTP, with the key in a header. Raises for what is no answer.
    * @param {string} path
    * @param {Record<string, string>} [query]
+   * @param {RequestCache} [cache] `no-cache`: the browser may keep it, and asks whether it has changed
    */
-  async get(path, query = {}) {
+  async get(path, query = {}, cache = 'no-store') {
     const url = new URL(this._address.folder + path);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const response = await this._fetch(url.href, 'GET');
+    const response = await this._fetch(url.href, 'GET', cache);
     return { body: await response.json(), asOf: response.headers.get('X-SWIM-As-Of') };
   }
 
@@ -192,13 +193,13 @@ export class Feed {
     else this._listener.stage('waiting', 'The service does not answer; trying again');
   }
 
-  /** @param {string} url @param {'GET' | 'POST'} method */
-  async _fetch(url, method) {
+  /** @param {string} url @param {'GET' | 'POST'} method @param {RequestCache} cache */
+  async _fetch(url, method, cache = 'no-store') {
     const response = await fetch(url, {
       method,
       headers: { Authorization: `Bearer ${this._key}` },
       credentials: 'omit',
-      cache: 'no-store',
+      cache,
       referrerPolicy: 'no-referrer',
       signal: this._stopping.signal,
     });

@@ -16,7 +16,7 @@ import { distanceNm } from './mercator.js';
 
 const WORDS = new Map([
   ['flight.created', 'First seen'], ['flight.updated', 'Plan changed'], ['flight.departed', 'Departed'],
-  ['flight.arrived', 'Arrived'], ['flight.position', 'Position'], ['flight.deleted', 'Gone'],
+  ['flight.arrived', 'Arrived'], ['flight.position', 'Position'], ['flight.positions', 'Last position'], ['flight.deleted', 'Gone'],
 ]);
 
 /**
@@ -42,7 +42,7 @@ export function showFlight(card, flight, known, findAirport, actions, explained)
     route(flight, findAirport, actions),
     facts(flight, findAirport, actions),
     make('h3', { class: 'section' }, 'Recent events'),
-    events(known, actions, explained),
+    events(flight, known, actions, explained),
   );
 }
 
@@ -106,12 +106,13 @@ function facts(flight, findAirport, actions) {
   return list;
 }
 
-/** @param {{ events: Told[], isLoading: boolean }} known @param {Actions} actions @param {Map<string, string>} explained */
-function events(known, actions, explained) {
+/** @param {Flight} flight @param {{ events: Told[], isLoading: boolean }} known @param {Actions} actions @param {Map<string, string>} explained */
+function events(flight, known, actions, explained) {
   const list = make('ul', { class: 'events' });
   for (const told of known.events.slice(0, 12)) list.append(event(told, actions, explained));
-  if (!known.events.length) {
-    list.append(make('li', {}, make('span', { class: 'small alone' }, known.isLoading ? 'Looking into history …' : 'None in history')));
+  if (!known.events.some((told) => !told.type.startsWith('flight.position'))) {
+    const since = flight.first_seen_at ? ` since it was first seen at ${exactClock(flight.first_seen_at)}` : '';
+    list.append(make('li', {}, make('span', { class: 'small alone' }, known.isLoading ? 'Looking into history …' : `Nothing but positions${since}`)));
   }
   return list;
 }
@@ -134,13 +135,20 @@ function event(told, actions, explained) {
   async function ask(asked) {
     try {
       const { outcome, why: reason } = await actions.explain(asked);
-      explained.set(asked, `${outcome.replaceAll('_', ' ')}: ${reason}`);
+      explained.set(asked, outcomeWords(outcome, reason));
     } catch (error) {
       explained.set(asked, error instanceof Error ? error.message : String(error));
     }
     row.querySelector('.why')?.remove();
     row.append(make('p', { class: 'why', role: 'status' }, explained.get(asked)));
   }
+}
+
+/** @param {string} outcome @param {string} reason which may begin with it */
+function outcomeWords(outcome, reason) {
+  const name = outcome.replaceAll('_', ' ');
+  const told = reason.startsWith(name) ? reason : `${name}: ${reason}`;
+  return `${told.charAt(0).toUpperCase()}${told.slice(1)}.`;
 }
 
 /** @param {Told} told */

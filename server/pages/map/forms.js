@@ -55,10 +55,15 @@ export function askForKey(problem, use) {
   told.hidden = problem === null;
   setText(told, problem ?? '');
   dialog.oncancel = (event) => event.preventDefault();
+  let key = '';
   form.onsubmit = () => {
-    const key = input.value.trim();
+    key = input.value.trim();
     input.value = '';
     if (key) use(key);
+  };
+  // A browser lets nobody prevent a second Escape.
+  dialog.onclose = () => {
+    if (!key) dialog.showModal();
   };
   if (!dialog.open) dialog.showModal();
   input.focus();

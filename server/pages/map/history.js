@@ -1,6 +1,7 @@
 /** What history tells of a flight. */
 
 import { exactClock } from '../common/format.js';
+import { toX, toY } from './mercator.js';
 
 /**
  * @typedef {import('./world.js').Told} Told
@@ -25,6 +26,42 @@ export async function lastSeen(get, callsign) {
   if (!last) return null;
   const what = last.type === 'flight.deleted' ? 'it went away' : `the last event of it is ${last.type}`;
   return `History says: ${what} at ${exactClock(last.at)}.`;
+}
+
+/**
+ * Where aircraft were: all of them lately, or one since it was first seen.
+ * @param {Get} get @param {Record<string, any> | null} flight
+ * @returns {Promise<{ key: string | number, points: import('./motion.js').Past[] }[]>}
+ */
+export async function pastTrails(get, flight) {
+  /** @type {Record<string, string>} */
+  const query = {};
+  if (flight) {
+    const uid = flight.flight_uid;
+    if (Number.isInteger(uid)) query.flight_uid = String(uid);
+    else query.callsign = String(flight.callsign);
+    if (typeof flight.first_seen_at === 'string') query.since = flight.first_seen_at;
+  }
+  const { body } = await get('map/trails', query);
+  return readTrails(body, performance.now());
+}
+
+/**
+ * @param {{ ages: number[], units: number, trails: [string | number, ...number[]][] }} told
+ * @param {number} now
+ */
+export function readTrails({ ages, units, trails }, now) {
+  return trails.map(([key, ...numbers]) => {
+    const points = [];
+    let [moment, latitude, longitude] = [0, 0, 0];
+    for (let index = 0; index + 2 < numbers.length; index += 3) {
+      moment += numbers[index];
+      latitude += numbers[index + 1];
+      longitude += numbers[index + 2];
+      points.push({ x: toX(longitude / units), y: toY(latitude / units), at: now - ages[moment] * 1_000 });
+    }
+    return { key, points };
+  });
 }
 
 /** @param {Get} get @param {string} callsign @param {unknown} since @returns {Promise<Told[]>} */

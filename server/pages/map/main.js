@@ -5,18 +5,20 @@ import { byId, fill, make, setText } from '../common/dom.js';
 import { duration, exactClock, grouped } from '../common/format.js';
 import { followTheme } from '../common/theme.js';
 import { Airports } from './airports.js';
+import { readBoundaries } from './boundaries.js';
 import { Camera } from './camera.js';
 import { Feed } from './feed.js';
 import { areSet, hiddenBy, noFilters, passes, readWords } from './filters.js';
 import { showFlight } from './flight_card.js';
 import { askForKey, filterForm, sayWhyNot } from './forms.js';
-import { flightHistory, lastSeen } from './history.js';
+import { flightHistory, lastSeen, pastTrails } from './history.js';
 import { Land } from './land.js';
 import { airportBoard, airportsOf, flightList, isStop, measureList } from './lists.js';
 import { toX, toY } from './mercator.js';
-import { BANDS, bandOf, Motion } from './motion.js';
+import { BANDS, bandOf, flat, Motion } from './motion.js';
 import { readView, writeView } from './shared_view.js';
 import { Traffic } from './traffic.js';
+import { Trails } from './trails.js';
 import { World } from './world.js';
 
 const KEPT_KEY = 'swim-key';
@@ -43,8 +45,12 @@ class LiveMap {
     this.hovered = null;
     /** @type {Map<string, string>} */
     this.explained = new Map();
-    /** @type {{ key: Key | null, events: import('./world.js').Told[], isLoading: boolean }} */
-    this.past = { key: null, events: [], isLoading: false };
+    /** @type {{ key: Key | null, events: import('./world.js').Told[], isLoading: boolean, trail: number[] }} */
+    this.past = { key: null, events: [], isLoading: false, trail: [] };
+    /** @type {import('./boundaries.js').Boundaries | null} */
+    this.boundaries = null;
+    this.hasAskedBoundaries = false;
+    this.hasPastTrails = false;
     /** @type {[Key, Record<string, any>][]} */
     this.shown = [];
     this.isStale = true;
@@ -53,10 +59,12 @@ class LiveMap {
     this.drawnVersion = -1;
     /** A running mean of what the script spends on a frame; the canvas tells it, for who measures. */
     this.drawMs = 0;
+    this.hasDrawnTraffic = false;
     /** @type {import('./traffic.js').Mark[]} */
     this.marks = [];
     this.camera = new Camera(byId('traffic', HTMLCanvasElement));
     this.land = new Land(byId('land', HTMLCanvasElement), JSON.parse(byId('world', HTMLElement).textContent ?? '{}'));
+    this.trails = new Trails(byId('trail', HTMLCanvasElement));
     this.traffic = new Traffic(byId('traffic', HTMLCanvasElement));
     this.pane = byId('pane', HTMLElement);
     this.card = byId('card', HTMLElement);
@@ -110,6 +118,36 @@ class LiveMap {
     this.heardAt = Date.now();
     if (this.view.flight && this.chosen === null) this.search(this.view.flight, false);
     this.refresh();
+    this.hasPastTrails = false;
+    void this.loadPastTrails();
+    void this.loadBoundaries();
+  }
+
+  /** Ask where the aircraft were before this page saw them, once they have trails. */
+  async loadPastTrails() {
+    const { feed } = this;
+    if (!feed || !this.view.trails || this.hasPastTrails) return;
+    this.hasPastTrails = true;
+    try {
+      this.motion.addPast(await pastTrails((path, query) => feed.get(path, query), null));
+    } catch (error) {
+      if (this.feed === feed) this.tell(`The trails begin now: ${error instanceof Error ? error.message : error}.`, 8_000);
+    }
+  }
+
+  async loadBoundaries() {
+    const { feed } = this;
+    if (!feed || this.hasAskedBoundaries) return;
+    this.hasAskedBoundaries = true;
+    try {
+      const { body } = await feed.get('map/boundaries', {}, 'no-cache');
+      this.boundaries = readBoundaries(body);
+      if (body.problem) this.tell(`There are no boundaries: ${body.problem}.`, 12_000);
+    } catch (error) {
+      this.hasAskedBoundaries = false;
+      if (this.feed === feed) this.tell(`The boundaries could not be loaded: ${error instanceof Error ? error.message : error}.`, 8_000);
+    }
+    this.showToggles();
   }
 
   /** @param {import('./world.js').Told} told */
@@ -119,7 +157,7 @@ class LiveMap {
       this.world.foldMeasure(told);
     } else if (told.type === 'flight.positions') {
       for (const row of Array.isArray(told.data.positions) ? told.data.positions : []) {
-        const key = this.world.foldPosition(row, told.at);
+        const key = this.world.foldPosition(row, told.at, told.id);
         if (key !== null) this.motion.report(key, this.world.flights.get(key) ?? row, performance.now());
       }
     } else {
@@ -155,9 +193,14 @@ class LiveMap {
     const began = performance.now();
     this.traffic.draw(
       this.camera, this.shown, this.motion.tracks, this.marks,
-      { chosen: this.chosen, hovered: this.hovered, trails: this.view.trails, labels: this.view.labels }, began,
+      { chosen: this.chosen, hovered: this.hovered, past: this.past.trail, labels: this.view.labels }, began,
     );
+    this.trails.draw(this.camera, this.view.trails ? this.traffic.drawn : null, now);
     this.drawMs += (performance.now() - began - this.drawMs) * 0.1;
+    if (!this.hasDrawnTraffic && this.traffic.drawn.length) {
+      this.hasDrawnTraffic = true;
+      performance.mark('traffic');
+    }
   }
 
   sift() {
@@ -287,9 +330,10 @@ class LiveMap {
     const flight = key === null ? undefined : this.world.flights.get(key);
     this.view.flight = flight ? String(flight.callsign ?? '') || null : null;
     this.keepAddress();
-    this.past = { key, events: [], isLoading: key !== null };
+    this.past = { key, events: [], isLoading: key !== null, trail: [] };
     if (flight && key !== null) {
       void this.lookBack(key, flight);
+      void this.lookBackOnTrail(key, flight);
       void this.airports?.learn([flight.dep, flight.arr]).then(() => this.chosen === key && this.showCard(true));
       if (isCentred) this.center(key);
     }
@@ -309,8 +353,16 @@ class LiveMap {
     if (!feed) return;
     const events = await flightHistory((path, query) => feed.get(path, query), flight).catch(() => []);
     if (this.past.key !== key) return;
-    this.past = { key, events, isLoading: false };
+    Object.assign(this.past, { events, isLoading: false });
     this.showCard(true);
+  }
+
+  /** @param {Key} key @param {Record<string, any>} flight */
+  async lookBackOnTrail(key, flight) {
+    const { feed, past } = this;
+    const found = feed ? await pastTrails((path, query) => feed.get(path, query), flight).catch(() => []) : [];
+    const track = this.motion.tracks.get(key);
+    if (track && this.past === past) past.trail = flat(found[0]?.points ?? [], track.trailFrom);
   }
 
   showCard(isNew = false) {
@@ -417,11 +469,12 @@ class LiveMap {
     window.addEventListener('hashchange', () => this.followAddress());
     const restyle = () => {
       this.land.restyle();
+      this.trails.restyle();
       this.traffic.restyle();
     };
     followTheme(byId('theme', HTMLButtonElement), restyle);
     restyle();
-    fill(byId('legend', HTMLElement), ...BANDS.map((name, band) => {
+    fill(byId('legend', HTMLElement), make('b', {}, 'Feet'), ...BANDS.map((name, band) => {
       const mark = make('i', { 'aria-hidden': 'true' });
       mark.style.background = `var(--alt${band})`;
       return make('span', {}, mark, name);
@@ -435,6 +488,7 @@ class LiveMap {
     on('whole', () => this.camera.flyTo(this.camera.x, toY(30), this.camera.minZoom));
     on('labels', () => this.toggle('labels'));
     on('trails', () => this.toggle('trails'));
+    on('boundaries', () => this.toggle('boundaries'));
     on('sign-out', () => {
       sessionStorage.removeItem(KEPT_KEY);
       this.feed?.stop();
@@ -455,15 +509,18 @@ class LiveMap {
     this.showToggles();
   }
 
-  /** @param {'labels' | 'trails'} name */
+  /** @param {'labels' | 'trails' | 'boundaries'} name */
   toggle(name) {
     this.view[name] = !this.view[name];
     this.showToggles();
     this.keepAddress();
+    void this.loadPastTrails();
   }
 
   showToggles() {
-    for (const name of /** @type {const} */ (['labels', 'trails'])) byId(name, HTMLElement).setAttribute('aria-pressed', String(this.view[name]));
+    byId('boundaries', HTMLElement).hidden = this.boundaries === null;
+    this.land.show(this.view.boundaries ? this.boundaries : null);
+    for (const name of /** @type {const} */ (['labels', 'trails', 'boundaries'])) byId(name, HTMLElement).setAttribute('aria-pressed', String(this.view[name]));
   }
 
   /** @param {KeyboardEvent} event */
@@ -485,6 +542,7 @@ class LiveMap {
     else if (event.key === '0') byId('whole', HTMLElement).click();
     else if (event.key === 'l') this.toggle('labels');
     else if (event.key === 't') this.toggle('trails');
+    else if (event.key === 'b') this.toggle('boundaries');
     else if (event.key === 'n') this.step(1);
     else if (event.key === 'p') this.step(-1);
     else return;

@@ -1,5 +1,7 @@
 /** The map's plane: the world is a square of side 1 (Mercator), so that headings are angles on it. Pure. */
 
+/** How long a side of the plane is in a path that is drawn. */
+export const UNITS = 4_096;
 export const MAX_LATITUDE = 85.05;
 const EQUATOR_NM = 21_600;
 

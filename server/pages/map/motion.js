@@ -8,7 +8,12 @@ import { distanceNm, mile, toX, toY } from './mercator.js';
 const FLY_ON_MS = 60_000;
 const BLEND_MS = 1_200;
 const STALE_MS = 120_000;
-const TRAIL_POINTS = 48;
+/** Points of a trail are this far apart in time, a little less than reports; the newest one moves along until then. */
+const TRAIL_STEP_MS = 12_000;
+const TRAIL_POINTS = 60;
+/** Of older points one of so many is kept, and so many of these: a quarter of an hour, and half an hour before. */
+const PAST_EVERY = 6;
+const PAST_POINTS = 20;
 const JUMP_NM = 40;
 const MIN_STEP_MS = 1_000;
 const MS_AN_HOUR = 3_600_000;
@@ -17,9 +22,12 @@ const MS_AN_HOUR = 3_600_000;
  * @typedef {{
  *   x: number, y: number, latitude: number, longitude: number, at: number,
  *   vx: number, vy: number, errorX: number, errorY: number,
- *   sin: number, cos: number, knots: number, band: number, trail: number[],
+ *   sin: number, cos: number, knots: number, band: number,
+ *   trail: number[], trailFrom: number, trailAt: number, past: number[], isPastKnown: boolean,
  * }} Track
  */
+
+/** @typedef {{ x: number, y: number, at: number }} Past where an aircraft was at a moment of `performance.now()` */
 
 export class Motion {
   constructor() {
@@ -45,22 +53,48 @@ export class Motion {
     }
     const knots = typeof flight.groundspeed_kts === 'number' ? flight.groundspeed_kts : 0;
     const angle = ((flight.heading_deg ?? 0) * Math.PI) / 180;
-    const track = /** @type {Track} */ (before ?? { trail: [] });
+    const track = /** @type {Track} */ (before ?? { trail: [], trailFrom: now, trailAt: Number.NEGATIVE_INFINITY, past: [], isPastKnown: false });
     const [x, y] = [toX(longitude), toY(latitude)];
     const moved = before ? distanceNm(before.latitude, before.longitude, latitude, longitude) : 0;
     if (before) this._learnRate(before, moved, now);
     const shown = before && moved < JUMP_NM * Math.max(1, this.rate) ? placeAt(before, now) : null;
     track.errorX = shown ? wrapped(shown[0] - x) : 0;
     track.errorY = shown ? shown[1] - y : 0;
-    if (!shown && before) track.trail.length = 0;
+    if (!shown && before) Object.assign(track, { trail: [], past: [], trailFrom: now, trailAt: Number.NEGATIVE_INFINITY });
     Object.assign(track, { x, y, latitude, longitude, at: now, knots, sin: Math.sin(angle), cos: Math.cos(angle) });
     const step = (knots * this.rate * mile(latitude)) / MS_AN_HOUR;
     track.vx = knots > 30 ? track.sin * step : 0;
     track.vy = knots > 30 ? -track.cos * step : 0;
     track.band = bandOf(flight.altitude_ft, knots);
-    track.trail.push(x, y);
-    if (track.trail.length > 2 * TRAIL_POINTS) track.trail.splice(0, 2);
+    this._lengthen(track, now);
     this.tracks.set(key, track);
+  }
+
+  /** @param {Track} track @param {number} now */
+  _lengthen(track, now) {
+    const { trail, past } = track;
+    const isFar = now - track.trailAt >= TRAIL_STEP_MS / Math.max(1, this.rate);
+    if (!isFar && trail.length >= 4) trail.length -= 2;
+    else track.trailAt = now;
+    trail.push(track.x, track.y);
+    if (trail.length > 2 * TRAIL_POINTS) {
+      past.push(trail[0], trail[1]);
+      trail.splice(0, 2 * PAST_EVERY);
+      if (past.length > 2 * PAST_POINTS) past.splice(0, 2);
+    }
+  }
+
+  /**
+   * Take in where aircraft were before this page saw them, as history tells it; once for each.
+   * @param {{ key: string | number, points: Past[] }[]} trails
+   */
+  addPast(trails) {
+    for (const { key, points } of trails) {
+      const track = this.tracks.get(key);
+      if (!track || track.isPastKnown) continue;
+      track.past = [...flat(points, track.trailFrom), ...track.past].slice(-2 * PAST_POINTS);
+      track.isPastKnown = true;
+    }
   }
 
   /** @param {string | number} key */
@@ -97,6 +131,14 @@ export function placeAt(track, now) {
 /** Tell an aircraft that nothing was heard of for a while. @param {Track} track @param {number} now */
 export function isStale(track, now) {
   return now - track.at > STALE_MS;
+}
+
+/**
+ * The points that are older than a moment, as numbers. @param {Past[]} points @param {number} before
+ * @returns {number[]}
+ */
+export function flat(points, before) {
+  return points.filter(({ at }) => at < before).flatMap(({ x, y }) => [x, y]);
 }
 
 export const BANDS = ['ground', '0', '5,000', '10,000', '20,000', '30,000', '40,000'];

@@ -6,7 +6,7 @@ import { KINDS, noFilters, readWords } from './filters.js';
  * @typedef {{
  *   filters: import('./filters.js').Filters,
  *   camera: { latitude: number, longitude: number, zoom: number } | null,
- *   flight: string | null, board: string | null, tab: string | null, trails: boolean, labels: boolean,
+ *   flight: string | null, board: string | null, tab: string | null, trails: boolean, labels: boolean, boundaries: boolean,
  * }} SharedView
  */
 
@@ -23,6 +23,7 @@ export function readView(hash) {
     tab: words.get('tab'),
     trails: words.get('trails') === '1',
     labels: words.get('labels') !== '0',
+    boundaries: words.get('boundaries') !== '0',
   };
 }
 
@@ -35,6 +36,7 @@ export function writeView(view) {
   if (view.tab) words.push(`tab=${view.tab}`);
   if (view.trails) words.push('trails=1');
   if (!view.labels) words.push('labels=0');
+  if (!view.boundaries) words.push('boundaries=0');
   if (view.camera) {
     const { latitude, longitude, zoom } = view.camera;
     words.push(`at=${latitude.toFixed(3)},${longitude.toFixed(3)},${zoom.toFixed(2)}`);

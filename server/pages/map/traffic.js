@@ -3,6 +3,7 @@
 import { level } from '../common/format.js';
 import { colours } from '../common/theme.js';
 import { isStale, placeAt } from './motion.js';
+import { trace } from './trails.js';
 
 const COLOURS = /** @type {const} */ ([
   'alt0', 'alt1', 'alt2', 'alt3', 'alt4', 'alt5', 'alt6', 'label', 'halo', 'chosen', 'stop', 'flow', 'trail',
@@ -23,7 +24,8 @@ const PICK_PIXELS = 16;
  * @typedef {import('./motion.js').Track} Track
  * @typedef {{ key: string | number, flight: Record<string, any>, track: Track, px: number, py: number }} Shown
  * @typedef {{ x: number, y: number, kind: 'stop' | 'flow', label: string }} Mark
- * @typedef {{ chosen: string | number | null, hovered: string | number | null, trails: boolean, labels: boolean }} Looks
+ * @typedef {{ chosen: string | number | null, hovered: string | number | null, past: number[], labels: boolean }} Looks
+   `past`: where the chosen one was before this page saw it
  */
 
 export class Traffic {
@@ -63,9 +65,8 @@ export class Traffic {
     const context = this._begin(camera);
     this._marks(context, camera, marks);
     this._place(camera, flights, tracks, now);
-    if (looks.trails) for (const shown of this.drawn) this._trail(context, camera, shown, 0.45);
     const chosen = this.drawn.find((shown) => shown.key === looks.chosen);
-    if (chosen) this._trail(context, camera, chosen, 1);
+    if (chosen) this._trail(context, camera, chosen, looks.past);
     this._aircraft(context, camera, now);
     if (chosen) this._ring(context, chosen);
     this._labels(context, camera, looks, now);
@@ -119,7 +120,7 @@ export class Traffic {
   _aircraft(context, camera, now) {
     const isFar = camera.zoom < 4;
     const shape = isFar ? DART : SHAPE;
-    const size = isFar ? 3.4 + Math.max(0, camera.zoom - 1) * 0.9 : Math.min(13, 5 + camera.zoom * 0.9);
+    const size = camera.big * (isFar ? 3.4 + Math.max(0, camera.zoom - 1) * 0.9 : Math.min(13, 5 + camera.zoom * 0.9));
     for (const bucket of this._buckets) bucket.length = 0;
     for (const shown of this.drawn) {
       this._buckets[shown.track.band + (isStale(shown.track, now) ? this._bands.length : 0)].push(shown);
@@ -141,27 +142,14 @@ export class Traffic {
     context.globalAlpha = 1;
   }
 
-  /** @param {CanvasRenderingContext2D} context @param {Camera} camera @param {Shown} shown @param {number} alpha */
-  _trail(context, camera, shown, alpha) {
-    const { trail, band } = shown.track;
-    if (trail.length < 4) return;
+  /** @param {CanvasRenderingContext2D} context @param {Camera} camera @param {Shown} shown @param {number[]} past */
+  _trail(context, camera, shown, past) {
     context.beginPath();
-    for (let index = 0; index < trail.length; index += 2) {
-      const difference = trail[index] - camera.x;
-      const around = (shown.px - camera.width / 2) / camera.scale;
-      const near = difference - Math.round(difference - around);
-      const px = camera.width / 2 + near * camera.scale;
-      const py = camera.height / 2 + (trail[index + 1] - camera.y) * camera.scale;
-      if (index === 0) context.moveTo(px, py);
-      else context.lineTo(px, py);
-    }
-    context.lineTo(shown.px, shown.py);
-    context.globalAlpha = alpha;
-    context.strokeStyle = this._bands[band];
-    context.lineWidth = alpha === 1 ? 2 : 1.1;
+    trace(context, camera, shown, past.length ? past : shown.track.past);
+    context.strokeStyle = this._bands[shown.track.band];
+    context.lineWidth = 2;
     context.lineJoin = 'round';
     context.stroke();
-    context.globalAlpha = 1;
   }
 
   /** @param {CanvasRenderingContext2D} context @param {Shown} shown */
@@ -175,7 +163,7 @@ export class Traffic {
 
   /** @param {CanvasRenderingContext2D} context @param {Camera} camera @param {Mark[]} marks */
   _marks(context, camera, marks) {
-    context.font = '600 11px system-ui, sans-serif';
+    context.font = `600 ${11 * camera.big}px system-ui, sans-serif`;
     for (const mark of marks) {
       const [px, py] = camera.project(mark.x, mark.y);
       if (px < -60 || px > camera.width + 60 || py < -60 || py > camera.height + 60) continue;
@@ -200,7 +188,7 @@ export class Traffic {
       this._labelled = this._chooseLabels(camera, looks);
       [this._labelledAt, this._labelledVersion] = [now, camera.version];
     }
-    context.font = '500 11px system-ui, sans-serif';
+    context.font = `500 ${11 * camera.big}px system-ui, sans-serif`;
     const byKey = new Map(this.drawn.map((shown) => [shown.key, shown]));
     for (const { key } of this._labelled) {
       const shown = byKey.get(key);
@@ -209,7 +197,7 @@ export class Traffic {
       const isNamed = key === looks.chosen || key === looks.hovered;
       this._text(context, String(flight.callsign ?? key), px + 12, py - 2, 'left', this._colours[isNamed ? 'chosen' : 'label']);
       if (camera.zoom >= 6 || isNamed) {
-        this._text(context, `${level(flight.altitude_ft)}  ${Math.round(track.knots)}`, px + 12, py + 11, 'left', this._colours.trail);
+        this._text(context, `${level(flight.altitude_ft)}  ${Math.round(track.knots)}`, px + 12, py + 11 * camera.big, 'left', this._colours.trail);
       }
     }
   }
@@ -224,7 +212,7 @@ export class Traffic {
     const chosen = [];
     for (const shown of [...first, ...others]) {
       if (chosen.length >= MAX_LABELS) break;
-      const [column, row] = [Math.floor(shown.px / CELL[0]), Math.floor(shown.py / CELL[1])];
+      const [column, row] = [Math.floor(shown.px / CELL[0] / camera.big), Math.floor(shown.py / CELL[1] / camera.big)];
       const cells = [`${column},${row}`, `${column + 1},${row}`, `${column},${row + 1}`];
       if (cells.some((cell) => taken.has(cell)) && !first.includes(shown)) continue;
       cells.forEach((cell) => taken.add(cell));

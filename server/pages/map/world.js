@@ -27,6 +27,8 @@ export class World {
     this.measuresVersion = 0;
     /** @type {Map<string | number, Told[]>} */
     this._events = new Map();
+    /** @type {Map<string | number, Told>} the last position of each, without what it tells */
+    this._reports = new Map();
   }
 
   /** @param {Entry[]} flights */
@@ -36,7 +38,7 @@ export class World {
       const key = keyOf(flight);
       if (key !== null) this.flights.set(key, flight);
     }
-    for (const key of this._events.keys()) if (!this.flights.has(key)) this._events.delete(key);
+    for (const kept of [this._events, this._reports]) for (const key of kept.keys()) if (!this.flights.has(key)) kept.delete(key);
   }
 
   /** @param {Entry[]} measures */
@@ -68,13 +70,15 @@ export class World {
    * Take in one position of a batch.
    * @param {Entry} row
    * @param {string} at
+   * @param {string | null} [id] of the batch
    */
-  foldPosition(row, at) {
+  foldPosition(row, at, id = null) {
     const key = keyOf(row);
     if (key === null) return null;
     const flight = this.flights.get(key) ?? { first_seen_at: at };
     take(flight, row, at);
     this.flights.set(key, flight);
+    if (id !== null) this._reports.set(key, { type: 'flight.positions', id, at, data: {} });
     return key;
   }
 
@@ -89,9 +93,10 @@ export class World {
     this.measuresVersion += 1;
   }
 
-  /** The last things told of a flight since this page listens, newest first. @param {string | number} key */
+  /** The last things told of a flight since this page listens, newest first; of positions the last one. @param {string | number} key */
   eventsOf(key) {
-    return [...(this._events.get(key) ?? [])].reverse();
+    const report = this._reports.get(key);
+    return [...(report ? [report] : []), ...[...(this._events.get(key) ?? [])].reverse()];
   }
 
   /** Find a flight by its callsign. @param {string} callsign */
@@ -116,6 +121,7 @@ export class World {
     const flight = this.flights.get(key);
     this.flights.delete(key);
     this._events.delete(key);
+    this._reports.delete(key);
     const callsign = String(told.data.callsign ?? flight?.callsign ?? '').toUpperCase();
     if (!callsign) return;
     this.deleted.delete(callsign);

@@ -53,11 +53,67 @@ export function sources(sources, paces) {
   });
 }
 
-/** @param {Json} refused @returns {HTMLElement[]} */
-export function refusals(refused) {
+/** What a client that is refused is told, by the reason in our counts. */
+const CODES = new Map([
+  ...['missing', 'malformed', 'checksum', 'unknown', 'inactive', 'expired', 'tier', 'tier_changed', 'address'].map((each) => /** @type {const} */ ([each, 'AUTH_FAILED'])),
+  ['limit', 'CONNECTION_LIMIT'], ['unavailable', 'AUTH_UNAVAILABLE'], ['over-eager', 'HTTP 429'], ['operator', 'HTTP 401'],
+]);
+const REASONS = new Map([
+  ['missing', 'No key'], ['malformed', 'Not a key'], ['checksum', 'Mistyped key'], ['unknown', 'Unknown key'],
+  ['inactive', 'Revoked key'], ['expired', 'Expired key'], ['tier', 'Key without a valid tier'], ['tier_changed', 'Tier changed'],
+  ['address', 'Key not valid from this address'], ['limit', 'Limit of connections reached'],
+  ['unavailable', 'Keys could not be checked'], ['over-eager', 'Address sent too many bad keys'], ['operator', "Not the operator's token"],
+]);
+
+/** @param {Json} refused @param {Json} errors @returns {HTMLElement[]} */
+export function refusals(refused, errors) {
   const found = Object.entries(refused).sort(([, one], [, other]) => other - one);
-  if (!found.length) return [make('p', { class: 'empty' }, 'Nobody was refused.')];
-  return found.map(([reason, count]) => make('div', { class: 'refusal' }, make('span', {}, sentence(reason.replaceAll('_', ' '))), make('span', { class: 'number' }, grouped(count))));
+  const told = Object.entries(errors).sort(([, one], [, other]) => other - one);
+  const boxes = found.map(([reason, count]) => refusal(REASONS.get(reason) ?? sentence(reason.replaceAll('_', ' ')), CODES.get(reason) ?? null, count));
+  if (!found.length) boxes.push(make('p', { class: 'empty' }, 'Nobody was refused.'));
+  if (told.length) boxes.push(make('h3', { class: 'part' }, 'Errors told to connected clients'), ...told.map(([code, count]) => refusal('', code, count)));
+  return boxes;
+}
+
+/** @param {string} words @param {string | null} code @param {number} count */
+function refusal(words, code, count) {
+  return make('div', { class: 'refusal' }, make('span', {}, words, words && code ? ' ' : null, code && make('code', { class: 'small' }, code)), make('span', { class: 'number' }, grouped(count)));
+}
+
+/**
+ * The nodes that share a broker, and which of them runs which source.
+ * @param {Json} nodes @returns {{ engine: string, nodes: HTMLElement, leases: HTMLElement }}
+ */
+export function nodes({ engine, nodes: all, leases, problem }) {
+  const trouble = problem ?? engine?.problem;
+  const store = engine ? `${engine.address}${engine.version ? ` · ${engine.version} · ${size(engine.used_memory)}` : ''}` : '';
+  const columns = ['Node', 'State', 'Clients', 'Events behind', 'Delay', 'Clock', 'Version', 'Runs'];
+  const rows = all.map((/** @type {Json} */ node) => [
+    make('span', {}, make('strong', {}, node.name), node.is_here ? ' (this one)' : null, node.trouble ? make('span', { class: 'small' }, ` ${node.trouble}`) : null),
+    make('span', { class: `chip ${node.state === 'alive' ? 'good' : node.state === 'silent' ? 'warn' : 'bad'}` }, node.state === 'alive' ? 'alive' : `${node.state} for ${duration(node.age_seconds)}`),
+    grouped(node.connections), node.lag_events === null ? '–' : `${grouped(node.lag_events)}${node.lag_events >= 1_000 ? ' or more' : ''}`,
+    `${grouped(node.lag_ms)} ms`, `${node.clock_offset_ms > 0 ? '+' : ''}${node.clock_offset_ms} ms`, `${node.version} · ${String(node.fingerprint).slice(0, 8)}`, node.sources.join(', ') || '–',
+  ]);
+  const held = leases.map((/** @type {Json} */ lease) => [lease.name, lease.holder ?? make('span', { class: 'chip bad' }, 'no node'), lease.holder ? `${duration(lease.seconds_left)} left` : '–']);
+  return {
+    engine: trouble ? `${store} · ${trouble}` : store,
+    nodes: plainTable('Nodes', columns, rows, 'No node is known.'),
+    leases: plainTable('Leases of sources', ['Source', 'Runs on', 'Lease'], held, 'No source is configured.'),
+  };
+}
+
+/** @param {string} caption @param {string[]} columns @param {(Node | string)[][]} rows @param {string} none */
+function plainTable(caption, columns, rows, none) {
+  if (!rows.length) return make('p', { class: 'empty' }, none);
+  const head = make('tr');
+  for (const column of columns) head.append(make('th', { scope: 'col' }, make('span', {}, column)));
+  const body = make('tbody');
+  for (const row of rows) {
+    const line = make('tr');
+    for (const cell of row) line.append(make('td', {}, cell));
+    body.append(line);
+  }
+  return make('table', {}, make('caption', { class: 'unseen' }, caption), make('thead', {}, head), body);
 }
 
 /** @param {Json} status @returns {HTMLElement[]} */

@@ -5,6 +5,8 @@ import { colours } from '../common/theme.js';
 
 const COLOURS = /** @type {const} */ (['series1', 'series2', 'series3', 'axis', 'gridline']);
 const HEIGHT = 150;
+/** Seconds between two times on the axis, which are written to the minute. */
+const STEPS = [60, 120, 300, 600, 900, 1_800, 3_600];
 
 /** @typedef {{ label: string, value: (sample: any[]) => number | null }} Line */
 
@@ -42,7 +44,7 @@ export class Chart {
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
         scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.15)] } },
-        axes: [{ ...axis, size: 30, space: 60, values: (_, values) => values.map(minute) }, { ...axis, size: 44, values: (_, values) => values.map(short) }],
+        axes: [{ ...axis, size: 30, space: 60, incrs: STEPS, values: (_, values) => values.map(minute) }, { ...axis, size: 44, values: (_, values) => values.map(short) }],
         series: [
           {},
           ...this._lines.map(({ label }, index) => ({ label, stroke: strokes[index], width: 1.6, points: { show: false }, spanGaps: false })),

@@ -11,6 +11,9 @@ import { Service, SignedOut } from './service.js';
 
 const EVERY_MS = 5_000;
 const KEYS_EVERY_MS = 30_000;
+const NODES_EVERY_MS = 15_000;
+/** How often a service that is alone is asked whether it still is. */
+const ALONE_EVERY_MS = 300_000;
 const TYPING_MS = 300;
 const LOG_LINES = 200;
 const TOAST_MS = 6_000;
@@ -22,6 +25,7 @@ class OpsPage {
     this.service = new Service(findService(window.location, 'ops', socketPath()).folder);
     this.logAt = 0;
     this.keysAt = 0;
+    this.nodesDueAt = 0;
     this.isSignedIn = false;
     this.charts = this.makeCharts();
     this.connections = this.makeConnections();
@@ -65,7 +69,7 @@ class OpsPage {
       this.show(await this.service.data('overview'));
       this.isSignedIn = true;
       this.stage('live', 'Live');
-      await Promise.all([this.connections.refresh(), this.showLog()]);
+      await Promise.all([this.connections.refresh(), this.showLog(), this.showNodes()]);
       if (performance.now() - this.keysAt > KEYS_EVERY_MS || !this.keysAt) {
         this.keysAt = performance.now();
         await this.keys.refresh();
@@ -85,7 +89,7 @@ class OpsPage {
   // What is shown.
 
   /** @param {Json} overview */
-  show({ status, restart, doctor, trends, paces }) {
+  show({ status, restart, doctor, trends, paces, errors }) {
     const advice = boxes.restart(restart);
     const box = /** @type {HTMLElement} */ (document.querySelector('.restart'));
     box.dataset.answer = restart.answer;
@@ -95,7 +99,7 @@ class OpsPage {
     setText(byId('connections-total', HTMLElement), grouped(status.connections.total));
     fill(byId('tiers', HTMLElement), ...boxes.tiers(status.connections.by_tier));
     fill(byId('sources', HTMLElement), ...boxes.sources(status.sources, paces));
-    fill(byId('refusals', HTMLElement), ...boxes.refusals(status.refused));
+    fill(byId('refusals', HTMLElement), ...boxes.refusals(status.refused, errors));
     fill(byId('process', HTMLElement), ...boxes.process(status));
     fill(byId('doctor', HTMLElement), ...boxes.doctor(doctor));
     byId('doctor-run', HTMLButtonElement).disabled = doctor.is_running;
@@ -104,6 +108,18 @@ class OpsPage {
     this.figures('rate-now', [['series1', 'events', status.events_per_second], ['series2', 'deliveries', status.deliveries_per_second]]);
     this.figures('latency-now', [['series1', 'median', latency?.p50], ['series2', '99 %', latency?.p99], ['series3', 'longest', latency?.max]]);
     this.figures('clients-now', [['series1', 'connected', status.connections.total]]);
+  }
+
+  async showNodes() {
+    if (performance.now() < this.nodesDueAt) return;
+    const found = await this.service.data('nodes');
+    this.nodesDueAt = performance.now() + (found.is_shared ? NODES_EVERY_MS : ALONE_EVERY_MS);
+    byId('nodes-box', HTMLElement).hidden = !found.is_shared;
+    if (!found.is_shared) return;
+    const { engine, nodes, leases } = boxes.nodes(found);
+    setText(byId('engine', HTMLElement), engine);
+    fill(byId('nodes', HTMLElement), nodes);
+    fill(byId('leases', HTMLElement), leases);
   }
 
   /** @param {string} id @param {[string, string, number | null | undefined][]} figures */
@@ -189,11 +205,24 @@ class OpsPage {
   /** @param {'connections' | 'keys'} name @param {Record<string, string>} query */
   async page(name, query) {
     try {
-      return await this.service.data(name, query);
+      const found = await this.service.data(name, query);
+      if (name === 'keys') this.showEnding(found.expiring);
+      return found;
     } catch (error) {
       this.failed(error);
       return null;
     }
+  }
+
+  /** @param {number} count keys that end soon */
+  showEnding(count) {
+    const box = byId('keys-ending', HTMLButtonElement);
+    box.hidden = !count;
+    setText(box, count === 1 ? '1 ends soon' : `${grouped(count)} end soon`);
+    box.onclick = () => {
+      byId('keys-state', HTMLSelectElement).value = 'expiring';
+      this.keys.set({});
+    };
   }
 
   bindTables() {
@@ -284,10 +313,16 @@ class OpsPage {
     told.hidden = problem === null;
     setText(told, problem ?? '');
     dialog.oncancel = (event) => event.preventDefault();
+    let isTyped = false;
+    dialog.onclose = () => { // a browser lets nobody prevent a second Escape
+      if (!isTyped) dialog.showModal();
+    };
     byId('sign-in-form', HTMLFormElement).onsubmit = () => {
       const input = byId('token', HTMLInputElement);
       const token = input.value.trim();
       input.value = '';
+      isTyped = token !== '';
+      if (!isTyped) return;
       void this.service.open(token).then(() => this.look(), (error) => this.signIn(error instanceof Error ? error.message : String(error)));
     };
     if (!dialog.open) dialog.showModal();

@@ -1,6 +1,6 @@
 """Settings of databases: where keys live, and the ADL tables with the names of their columns."""
 
-from __future__ import annotations
+# Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
 from typing import Annotated, Literal
 

@@ -1,6 +1,6 @@
 """The configuration as typed values. ``load`` builds them from files, environment and options."""
 
-from __future__ import annotations
+# Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
 from typing import Annotated, Literal
 

@@ -1,6 +1,6 @@
 """Settings of sources: one struct for each kind."""
 
-from __future__ import annotations
+# Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
 from typing import Annotated
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
-
 from swim_server.config import DatabaseConfig
+from swim_server.sql.sqlite_file import plain_path
 
 _ODBC_FIELD = re.compile(r"\s*([^=;]+?)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;]*)\s*(?:;|$)")
 """A value may be in braces, and contain semicolons."""
@@ -21,6 +19,11 @@ def describe_database(config: DatabaseConfig, default_path: str) -> str:
         return f"odbc {';'.join(shown)}"
     if config.url is None:
         return f"sqlite:///{default_path}"
+    if (path := plain_path(config.url)) is not None:
+        return f"{config.url.partition(':')[0]}:///{path}"
+    from sqlalchemy.engine import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         url = make_url(config.url)
     except ArgumentError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swim_server.concurrency.clock import SYSTEM_CLOCK
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.context import Shared
     from swim_server.gateway.http.readiness import Readiness
     from swim_server.gateway.rpc import Rpc
+    from swim_server.sources.boundary_lines import LinesDocument, LinesFile
 
 
 class HttpWiring:
@@ -45,6 +47,8 @@ class HttpWiring:
         self._core = core
         self._rpc = rpc
         self._kinds = kinds
+        self._lines: LinesFile | None = None
+        self._lines_lock = asyncio.Lock()
 
     def build(self, shared: Shared) -> HttpServer:
         """Build the server, with the checks behind ``/readyz``."""
@@ -65,9 +69,18 @@ class HttpWiring:
             ),
             operator=OperatorAccess(self._token, has_public_url=config.server.public_url is not None),
             sessions=self.sessions, rpc=self._rpc, source_ages=core.sources.event_ages,
-            airports=lambda: asyncio.to_thread(load_airfields),
+            airports=lambda: asyncio.to_thread(load_airfields), boundary_lines=self._boundary_lines,
             clock=SYSTEM_CLOCK,
         ))  # fmt: skip
+
+    async def _boundary_lines(self) -> LinesDocument:
+        """Load the lines of the configured boundaries, one request at a time; file and setting may change."""
+        from swim_server.sources.boundary_lines import LinesFile
+
+        path = self._core.config.values.detection.boundaries
+        async with self._lines_lock:
+            self._lines = self._lines or LinesFile()
+            return await asyncio.to_thread(self._lines.load, None if path is None else Path(path))
 
 
 def _seconds(duration: str | None) -> float | None:

@@ -7,7 +7,9 @@ import fcntl
 import os
 import time
 import tomllib
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import tomli_w
@@ -37,6 +39,12 @@ class LockInfo(msgspec.Struct, kw_only=True):
     """Where clients connect; None until it listens."""
     control: str | None = None
     config_file: str | None = None
+
+
+@lru_cache(maxsize=1)
+def _values_in(text: str) -> dict[str, Any]:
+    """Parse a lockfile's text: it is read before each question to the daemon, and seldom changes."""
+    return tomllib.loads(text)
 
 
 class AlreadyRunning(OperatorError):
@@ -125,7 +133,7 @@ class Lockfile:
         """Read who holds, or last held, the lock; None if nobody did or it can't be read."""
         for _ in range(ACQUIRE_TRIES):
             try:
-                return msgspec.convert(tomllib.loads(self.path.read_text("utf-8")), LockInfo)
+                return msgspec.convert(_values_in(self.path.read_text("utf-8")), LockInfo)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError):

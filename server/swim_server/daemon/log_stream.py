@@ -1,6 +1,7 @@
 """The destination of the log: a rotating file, or standard error. Writing never fails: the service matters more.
 
-A file is rotated by size here; if another program (logrotate) renames it, that is noticed; and SIGUSR2 opens it again.
+A file is rotated by size here; if another program (logrotate) renames it, that is noticed; and SIGUSR2 opens it again,
+also the file that standard error was redirected to by whoever started the daemon.
 Lines that can't be written, as on a full disk, are counted and reported afterwards.
 """
 
@@ -51,7 +52,8 @@ class LogStream:
         self.written = 0
         """Number of lines written."""
         self._descriptor = descriptor
-        self._redirects = redirects
+        self._redirected_to = _file_at(self.opened_as, descriptor)
+        self._redirects = redirects if path is not None else _also_leading_to(self._redirected_to)
         """Standard output and error, if they lead into the file too."""
         self._reason = ""
         self._monotonic = clock.monotonic
@@ -108,12 +110,18 @@ class LogStream:
 
     # Rotation.
 
+    @property
+    def can_reopen(self) -> bool:
+        """True if ``reopen`` opens a file by its name: the log, or the file that standard error was redirected to."""
+        return self.path is not None or self._redirected_to is not None
+
     def reopen(self) -> None:
         """Open the file by its name again; the renamed one belongs to the program that renamed it."""
-        if self.path is None:
+        path = self.path or self._redirected_to
+        if path is None:
             return
         try:
-            self._move_to(_open(self.path))
+            self._move_to(_open(path))
         except OSError as error:
             self.lost += 1
             self._reason = error.strerror or str(error)
@@ -183,6 +191,16 @@ def _leads_to(descriptor: int) -> str | None:
         return str(Path(f"/proc/self/fd/{descriptor}").readlink())
     except OSError:
         return None
+
+
+def _file_at(name: str | None, descriptor: int) -> Path | None:
+    """Return the name of the file that this descriptor writes to; None: it is a terminal, a pipe or a deleted file."""
+    path = Path(name) if name is not None else None
+    return path if path is not None and path.is_file() and _is_same(descriptor, path) else None
+
+
+def _also_leading_to(path: Path | None) -> Sequence[int]:
+    return [] if path is None else [number for number in (1, 2) if _is_same(number, path)]
 
 
 def _numbered(path: Path, number: int) -> Path:

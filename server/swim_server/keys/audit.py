@@ -7,10 +7,14 @@ import os
 import socket
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 LOCAL_ORIGIN = "local"
+KEYS_METHOD = "KEYS"
+CONNECT_METHOD = "CONNECT"
+"""The ``method`` of our lines; the earlier system's REST interface writes GET, POST … there."""
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -32,6 +36,18 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     origin: str
     detail: str | None = None
+
+
+def entry_of(row: Mapping[str, Any]) -> AuditEntry:
+    """Build the line of a row of ``swim_audit_log``."""
+    return AuditEntry(
+        at=row["request_time"],
+        action=row["endpoint"],
+        key_id=row["api_key_id"],
+        actor=row["user_agent"] or "",
+        origin=row["ip_address"],
+        detail=row.get("details"),
+    )
 
 
 def operating_user(environ: Mapping[str, str] = os.environ) -> Actor:

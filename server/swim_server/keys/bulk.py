@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from swim_server.keys.audit import Actor
+from swim_server.keys.audit import KEYS_METHOD, Actor
 from swim_server.keys.format import digest, hint, is_digest
 from swim_server.keys.importing import ImportedKey
 from swim_server.keys.integrity.seals import seal
+from swim_server.keys.rows import key_values
 from swim_server.keys.schema import Schema
-from swim_server.keys.statements import KEYS_METHOD, ids_of, insert_keys, key_values, read_rows, write_audit
+from swim_server.keys.statements import ids_of, insert_keys, read_rows, write_audit
 from swim_server.keys.store import KeyStore, entry
 from swim_server.keys.tables import api_keys
 

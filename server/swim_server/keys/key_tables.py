@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, select
 
 from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys.integrity import seals
+from swim_server.keys.integrity.believed import ALTERATION, AUDIT, AUDITED_LINES, Row, believed_record
 from swim_server.keys.integrity.ended_keys import EndedKeys
-from swim_server.keys.permissions import refusal
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import record_of
 from swim_server.keys.schema import Schema, observe
@@ -23,16 +22,9 @@ from swim_server.sql.errors import SchemaMissing
 from swim_server.sql.prepared import PREPARED
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from swim_server.logs import Logger
 
 T = TypeVar("T")
-Row = Mapping[str, Any]
-"""A row of the table by column, with the newest lines of its audit trail where its seal is broken."""
-AUDITED_LINES = 50
-"""How many lines are read of an altered row's audit trail: refused connections stand among its changes."""
-_ALTERATION, _AUDIT = "alteration", "audit of an altered row"
 
 
 class KeyTables:
@@ -98,33 +90,15 @@ class KeyTables:
         rows = read_rows(connection, statement)
         alterations = seals.find_alterations(connection, schema.key_columns, rows)
         for row, alteration in zip(rows, alterations, strict=True):
-            row[_ALTERATION] = alteration
+            row[ALTERATION] = alteration
             if alteration is not None:
                 lines = read_audit(connection, schema, row["id"], AUDITED_LINES)
-                row[_AUDIT] = [line for line in lines if line.action != "refuse"]
+                row[AUDIT] = [line for line in lines if line.action != "refuse"]
         return rows
 
     def record(self, row: Row) -> KeyRecord:
         """Return what a row says, refused if it was altered outside of our commands."""
-        record, alteration, now = record_of(row), row[_ALTERATION], utc_now(self._clock)
-        if alteration is seals.Alteration.MISDIRECTED:
-            record = msgspec.structs.replace(record, is_altered=True, is_active=False)
-            what = "the key database's index is damaged: it leads from a key, which is refused, to the row of another"
-            self._tell(record, what, 'restore a backup, or stop the service and run: sqlite3 swim.db "REINDEX"')
-        elif alteration is not None:
-            record = seals.judge(record, next(iter(row[_AUDIT]), None), now)
-            if self._is_ended_elsewhere(record, now):
-                record = msgspec.structs.replace(record, is_active=False)
-            self._tell(record, "a key's row is not as our last change left it: damaged, or changed by hand")
-        elif self._is_ended_elsewhere(record, now):
-            record = msgspec.structs.replace(record, is_altered=True, is_active=False)
-            what = "a key is good in the key database though it was ended: an older copy was put back, or the clock is"
-            self._tell(record, f"{what} behind")
-        return record
-
-    def _is_ended_elsewhere(self, record: KeyRecord, now: datetime) -> bool:
-        """Tell whether a key that its row says is good had ended according to the record beside the database."""
-        return self._ended is not None and refusal(record, now) is None and self._ended.is_ended(record, now)
+        return believed_record(row, self._ended, self._clock, self._tell)
 
     def _tell(self, record: KeyRecord, what: str, next_step: str | None = None) -> None:
         """Log it, once for each key."""

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Column, Select, Table, literal_column, select, text
 
-from swim_server.keys.tables import NEEDED_AUDIT_COLUMNS, NEEDED_KEY_COLUMNS, api_keys, audit_log
-from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, SchemaMissing
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column, Select, Table
+
+    from swim_server.sql.database import Database
+
+KEYS_TABLE, AUDIT_TABLE = "swim_api_keys", "swim_audit_log"
+KEY_COLUMNS = (
+    "id", "api_key", "tier", "owner_name", "owner_email", "description", "expires_at", "created_at", "last_used_at",
+    "is_active", "source_id", "can_write", "allowed_sources", "ip_whitelist", "owner_cid", "key_hint",
+)  # fmt: skip
+"""In the table's order, known without SQLAlchemy."""
+NOT_NULL = frozenset({"id", "api_key", "tier", "owner_name", "is_active"})
+"""Columns of ``swim_api_keys`` that can't be added to a table with rows."""
+NEEDED_KEY_COLUMNS = frozenset({"id", "api_key", "tier", "owner_name", "expires_at", "is_active"})
+"""Without one of these no key can be judged. Any other column may be missing."""
+AUDIT_COLUMNS = (
+    "id", "api_key_id", "endpoint", "method", "ip_address", "user_agent", "request_time", "details",
+)  # fmt: skip
+NEEDED_AUDIT_COLUMNS = frozenset({"api_key_id", "endpoint", "method", "ip_address", "user_agent", "request_time"})
 
 REMEDY_FOR_LEFT = "rename the columns back, or restore the table: an upgrade adds only nullable columns"
 """The remedy for a missing column that an upgrade can't add to a table with rows."""
@@ -27,10 +44,10 @@ class Schema(msgspec.Struct, frozen=True):
     def require_keys(self) -> None:
         """Raise SchemaMissing if no key could be judged."""
         if not self.key_columns:
-            raise SchemaMissing(api_keys.name)
+            raise SchemaMissing(KEYS_TABLE)
         if missing := sorted(NEEDED_KEY_COLUMNS - self.key_columns):
-            remedy = {} if all(api_keys.c[name].nullable for name in missing) else {"remedy": REMEDY_FOR_LEFT}
-            raise SchemaMissing(api_keys.name, missing, **remedy)
+            remedy = {} if NOT_NULL.isdisjoint(missing) else {"remedy": REMEDY_FOR_LEFT}
+            raise SchemaMissing(KEYS_TABLE, missing, **remedy)
 
     @property
     def can_audit(self) -> bool:
@@ -39,6 +56,8 @@ class Schema(msgspec.Struct, frozen=True):
 
     def selectable(self) -> list[Column[Any]]:
         """Return the columns of ``swim_api_keys`` that exist."""
+        from swim_server.keys.tables import api_keys
+
         return [column for column in api_keys.columns if column.name in self.key_columns]
 
     def storable(self, values: Mapping[str, object]) -> dict[str, Any]:
@@ -47,15 +66,16 @@ class Schema(msgspec.Struct, frozen=True):
 
     def missing(self) -> dict[str, tuple[str, ...]]:
         """Return what ``db upgrade`` would add: table -> columns, all of them if the table itself is missing."""
-        found = {api_keys: self.key_columns}
+        absent = {KEYS_TABLE: _absent(KEY_COLUMNS, self.key_columns)}
         if self.audit_refusal is None:
-            found[audit_log] = self.audit_columns
-        absent = {table.name: _absent(table.columns.keys(), columns) for table, columns in found.items()}
+            absent[AUDIT_TABLE] = _absent(AUDIT_COLUMNS, self.audit_columns)
         return {table: columns for table, columns in absent.items() if columns}
 
 
 def observe(database: Database) -> Schema:
     """Find out which columns exist, by reading no rows from each table. Raises StoreError."""
+    from swim_server.keys.tables import api_keys, audit_log
+
     try:
         audit_columns, audit_refusal = _columns_of(database, audit_log), None
     except PermissionDenied as denied:
@@ -64,6 +84,8 @@ def observe(database: Database) -> Schema:
 
 
 def _columns_of(database: Database, table: Table) -> frozenset[str]:
+    from sqlalchemy import literal_column, select, text
+
     nothing: Select[Any] = select(literal_column("*")).select_from(table).where(text("1 = 0"))
     try:
         names = database.read(lambda connection: list(connection.execute(nothing).keys()))

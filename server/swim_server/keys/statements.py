@@ -8,28 +8,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, insert, select, update
 
-from swim_server.keys.audit import AuditEntry
+from swim_server.keys.audit import CONNECT_METHOD, KEYS_METHOD, AuditEntry, entry_of
 from swim_server.keys.errors import KeyNotFound
-from swim_server.keys.format import Tier, digest, hint, is_digest
 from swim_server.keys.new_key import NewKey
 from swim_server.keys.records import KeyRecord
-from swim_server.keys.rows import format_list, record_of
+from swim_server.keys.rows import key_values, record_of
 from swim_server.keys.schema import Schema
 from swim_server.keys.tables import api_keys, audit_log
-from swim_server.sql.errors import SchemaMissing, StoreMisconfigured
-
-KEYS_METHOD = "KEYS"
-CONNECT_METHOD = "CONNECT"
-"""The ``method`` of our lines; the earlier system's REST interface writes GET, POST … there."""
+from swim_server.sql.errors import StoreMisconfigured
 
 MAX_PARAMETERS = 2_000
 """SQL Server accepts 2,100 per statement."""
 _FETCHED_ROWS = 100
 MAX_ROWS = 1_000
 """SQL Server accepts no more in one list of VALUES."""
-
-RESTRICTIONS = ("ip_whitelist", "allowed_sources")
-"""A key must not be created without one of these because the table has no column for it."""
 
 
 def insert_key(connection: Connection, schema: Schema, new_key: NewKey, stored: str, now: datetime) -> KeyRecord:
@@ -81,31 +73,6 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     for start in range(0, len(rows), at_once):
         chunk = list(rows[start : start + at_once])
         connection.execute(insert(table).values(chunk).inline())  # no identity is needed
-
-
-def key_values(schema: Schema, new_key: NewKey, stored: str, now: datetime, **more: Any) -> dict[str, Any]:
-    """Return the row of a new key for the existing columns. Raises SchemaMissing for a restriction without one."""
-    for column in RESTRICTIONS:
-        if getattr(new_key, column) and column not in schema.key_columns:
-            raise SchemaMissing(api_keys.name, [column])
-    values = {
-        "api_key": stored if is_digest(stored) else digest(stored),
-        "key_hint": None if is_digest(stored) else hint(stored),
-        "tier": new_key.tier.value,
-        "owner_name": new_key.owner_name,
-        "owner_email": new_key.owner_email or "",  # NOT NULL in installations of the former system
-        "description": new_key.description,
-        "expires_at": new_key.expires_at,
-        "created_at": now,
-        "is_active": True,
-        "source_id": new_key.source_id,
-        "can_write": new_key.tier is Tier.SYSTEM if new_key.can_write is None else new_key.can_write,
-        "allowed_sources": format_list(new_key.allowed_sources),
-        "ip_whitelist": format_list(new_key.ip_whitelist),
-        "owner_cid": new_key.owner_cid,
-        **more,
-    }
-    return schema.storable(values)
 
 
 def update_key(connection: Connection, key_id: int, values: Mapping[str, Any]) -> None:
@@ -176,17 +143,7 @@ def read_audit(connection: Connection, schema: Schema, key_id: int | None, limit
     if key_id is not None:
         statement = statement.where(audit_log.c.api_key_id == key_id)
     newest_first = statement.order_by(audit_log.c.request_time.desc(), audit_log.c.id.desc()).limit(limit)
-    return [
-        AuditEntry(
-            at=row["request_time"],
-            action=row["endpoint"],
-            key_id=row["api_key_id"],
-            actor=row["user_agent"] or "",
-            origin=row["ip_address"],
-            detail=row.get("details"),
-        )
-        for row in read_rows(connection, newest_first)
-    ]
+    return [entry_of(row) for row in read_rows(connection, newest_first)]
 
 
 def _cut(text: str, limit: int) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys import format as key_format
-from swim_server.keys.audit import Actor, AuditEntry
+from swim_server.keys.audit import CONNECT_METHOD, KEYS_METHOD, Actor, AuditEntry
 from swim_server.keys.errors import KeyNotFound, KeyUnusable
 from swim_server.keys.format import Tier
 from swim_server.keys.integrity import seals
@@ -22,8 +22,6 @@ from swim_server.keys.permissions import KeyState, chosen_keys, refusal, state_o
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.schema import Schema
 from swim_server.keys.statements import (
-    CONNECT_METHOD,
-    KEYS_METHOD,
     MAX_PARAMETERS,
     insert_key,
     lock_key,

@@ -6,11 +6,13 @@ interface writes its requests to it, so our rows are distinguished by ``method``
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, MetaData, Table, Unicode, text
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+from swim_server.keys.key_file.values import read_bit, read_time, stored_bit, stored_time
 
 
 class _SqliteColumn(UserDefinedType[Any]):
@@ -43,13 +45,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(DATETIME2())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        naive = value.astimezone(UTC).replace(tzinfo=None)
-        return naive if dialect.name == "mssql" else naive.isoformat(" ", "microseconds")
+        if value is not None and dialect.name == "mssql":
+            return value.astimezone(UTC).replace(tzinfo=None)
+        return stored_time(value)
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
-        return None if value is None else _aware(value)
+        return read_time(value)
 
 
 class Bit(TypeDecorator[bool]):
@@ -66,24 +67,10 @@ class Bit(TypeDecorator[bool]):
         return dialect.type_descriptor(BIT())
 
     def process_bind_param(self, value: bool | None, dialect: Dialect) -> int | None:
-        return None if value is None else int(value)
+        return stored_bit(value)
 
     def process_result_value(self, value: object, dialect: Dialect) -> bool | None:
-        return None if value is None else value in {1, "1"}
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _aware(value: object) -> datetime:
-    """Return a driver's time as an aware one."""
-    try:
-        if isinstance(value, int | float):
-            return _EPOCH + timedelta(seconds=value)
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return _EPOCH
+        return read_bit(value)
 
 
 metadata = MetaData()
@@ -111,8 +98,6 @@ api_keys = Table(
     Column("key_hint", Unicode(40)),
     sqlite_autoincrement=True,
 )
-NEEDED_KEY_COLUMNS = frozenset({"id", "api_key", "tier", "owner_name", "expires_at", "is_active"})
-"""Without one of these no key can be judged. Any other column may be missing."""
 
 audit_log = Table(
     "swim_audit_log",
@@ -127,7 +112,6 @@ audit_log = Table(
     Column("details", Unicode()),
     sqlite_autoincrement=True,
 )
-NEEDED_AUDIT_COLUMNS = frozenset({"api_key_id", "endpoint", "method", "ip_address", "user_agent", "request_time"})
 
 Index("IX_swim_audit_log_key", audit_log.c.api_key_id, audit_log.c.request_time)
 Index("IX_swim_audit_log_time", audit_log.c.request_time)

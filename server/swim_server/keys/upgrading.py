@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from swim_server.keys import migrations
 from swim_server.keys.migrations.additions import VERSION_TABLE
-from swim_server.keys.schema import REMEDY_FOR_LEFT, Schema, observe
-from swim_server.keys.tables import NEEDED_KEY_COLUMNS, api_keys, audit_log
+from swim_server.keys.schema import NEEDED_KEY_COLUMNS, REMEDY_FOR_LEFT, Schema, observe
+from swim_server.keys.tables import api_keys, audit_log
 from swim_server.sql.database import Database
 from swim_server.sql.errors import PermissionDenied, StoreMisconfigured
 

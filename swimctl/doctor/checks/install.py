@@ -17,7 +17,7 @@ from swimctl.doctor.probes.installation import (
     look_at_python,
     look_at_requirements,
 )
-from swimctl.doctor.probes.installed_packages import look_at_bytecode, look_at_packages
+from swimctl.doctor.probes.packages.installed_packages import look_at_bytecode, look_at_packages
 from swimctl.text import plural
 
 if TYPE_CHECKING:

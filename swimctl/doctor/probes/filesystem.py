@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+AT_FDCWD, STATX_BYTES = -100, 256
+STATX_ATTR_IMMUTABLE, STATX_ATTR_APPEND = 0x10, 0x20
+"""statx(2)."""
 
 
 class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,6 +74,19 @@ class FileSystem:
             changed_at=max(found.st_mtime, found.st_ctime), inode=found.st_ino, device=found.st_dev,
             can_read=os.access(path, os.R_OK | enter), can_write=os.access(path, os.W_OK | enter),
         )  # fmt: skip
+
+    def is_immutable(self, path: Path) -> bool:
+        """Return True if nobody may change, rename or remove a file, not even root (chattr(1), ``+i`` and ``+a``).
+
+        The file is not opened: closing it would end the locks that SQLite holds on it in this process.
+        """
+        found = ctypes.create_string_buffer(STATX_BYTES)
+        try:
+            failed = ctypes.CDLL(None, use_errno=True).statx(AT_FDCWD, os.fsencode(path), 0, 0, found)
+        except (AttributeError, OSError):
+            return False  # a C library without it
+        attributes = int.from_bytes(found.raw[8:16], sys.byteorder)
+        return not failed and bool(attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
 
     def room(self, path: Path) -> DiskSpace | None:
         """Measure the space at a path's present or future place; None if that is impossible."""

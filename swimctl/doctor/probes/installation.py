@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
 import json
-import platform
 import sys
 from collections.abc import Iterable, Iterator
-from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 LEFT_BY_PIP = "~"
 """pip renames a package's folder like this before replacing it, and back or away at the end: a leftover means that
 it was interrupted."""
+
+
+class RecordedFile(NamedTuple):
+    """A file as a package's RECORD names it."""
+
+    name: str
+    """The path as recorded: ``swimctl/app.py``."""
+    path: Path
+    hash: tuple[str, str] | None
+    """The algorithm, and the digest in URL-safe base64 without padding; None: none was recorded."""
 
 
 class FilesSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +71,8 @@ class OdbcSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 def look_at_python() -> PythonSeen:
     """Look at the interpreter."""
-    text = f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"
+    name, version = sys.implementation.name, sys.version.split()[0]
+    text = f"{'CPython' if name == 'cpython' else name} {version}, {sys.executable}"
     return PythonSeen(version=(sys.version_info[0], sys.version_info[1]), text=text, executable=sys.executable)
 
 
@@ -73,35 +82,37 @@ def look_at_files(roots: dict[str, str]) -> FilesSeen | None:
     ``roots``: the folders of the packages in use.
     """
     from swim_server.daemon.fingerprint import PACKAGES
-    from swim_server.daemon.requirements import DISTRIBUTION
+    from swim_server.daemon.requirements import DISTRIBUTION, dist_info_folders, versions_of
 
-    try:
-        distribution = metadata.distribution(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
+    folder = dist_info_folders([DISTRIBUTION]).get(DISTRIBUTION)
+    if folder is None:
         return None
     ours = {*PACKAGES, *roots}  # nothing runs from a package that is missing entirely
-    listed = [each for each in recorded(distribution) if each.parts and each.parts[0] in ours]
-    files = [each for each in listed if each.suffix != ".pyc"]
-    site = {Path(folder).parent.resolve() for folder in roots.values()}
-    if not files or Path(str(distribution.locate_file(""))).resolve() not in site:
+    files = [each for each in recorded(folder) if each.name.partition("/")[0] in ours and "/" in each.name]
+    files = [each for each in files if not each.name.endswith(".pyc")]
+    site = {Path(root).parent.resolve() for root in roots.values()}
+    if not files or folder.parent.resolve() not in site:
         return None
     wrong = list(differing(files))
-    known = {str(each) for each in files}
+    known = {each.name for each in files}
     wrong += [f"{name}: not in RECORD" for name in _present(roots) if name not in known]
-    return FilesSeen(count=len(files), differing=tuple(wrong), origin=_origin(distribution))
+    version = versions_of([DISTRIBUTION]).get(DISTRIBUTION)
+    return FilesSeen(count=len(files), differing=tuple(wrong), origin=_origin(folder, f"{DISTRIBUTION}=={version}"))
 
 
 def look_at_requirements() -> RequirementsSeen:
     """Compare the installed packages with the requirements."""
-    from packaging.requirements import Requirement as Parsed
-    from swim_server.daemon.requirements import requirements
+    from swim_server.daemon.requirements import requirements, versions_of
 
-    wanted = [each for text in requirements() if (each := Parsed(text)).marker is None or each.marker.evaluate()]
+    from swimctl.doctor.probes.packages.bounds import bounds_of
+
+    wanted = [each for text in requirements() if (each := bounds_of(text)) is not None]
+    versions = versions_of(each.name for each in wanted)
     found = []
     for each in wanted:
-        version = _version(each.name)
-        is_within = version is not None and each.specifier.contains(version, prereleases=True)
-        found.append(Requirement(name=each.name, bounds=str(each.specifier), installed=version, is_within=is_within))
+        version = versions.get(each.name)
+        is_within = version is not None and each.contains(version)
+        found.append(Requirement(name=each.name, bounds=each.text, installed=version, is_within=is_within))
     return RequirementsSeen(packages=tuple(found), cut_off=tuple(_cut_off()))
 
 
@@ -114,13 +125,6 @@ def look_at_odbc() -> OdbcSeen:
     return OdbcSeen(version=pyodbc.version, drivers=tuple(pyodbc.drivers()))
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _cut_off() -> Iterable[str]:
     """Find what an interrupted pip left behind."""
     for folder in dict.fromkeys(sys.path):
@@ -129,28 +133,42 @@ def _cut_off() -> Iterable[str]:
             yield from (str(each) for each in sorted(path.glob(f"{LEFT_BY_PIP}*")))
 
 
-def recorded(distribution: metadata.Distribution) -> Iterator[metadata.PackagePath]:
-    """Yield RECORD's entries. ``Distribution.files`` omits missing files from Python 3.12 on."""
-    for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
-        path = metadata.PackagePath(name)
-        path.hash = metadata.FileHash(digest) if digest else None
-        path.dist = distribution
-        yield path
+def recorded(folder: Path) -> Iterator[RecordedFile]:
+    """Yield the entries of the RECORD in a ``.dist-info`` folder, missing files included."""
+    try:
+        text = (folder / "RECORD").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return
+    for name, digest in _record_rows(text):
+        algorithm, separator, value = digest.partition("=")
+        yield RecordedFile(name, folder.parent / name, (algorithm, value) if separator else None)
 
 
-def differing(files: Iterable[metadata.PackagePath]) -> Iterable[str]:
+def _record_rows(text: str) -> Iterator[tuple[str, str]]:
+    if '"' in text:  # names with commas
+        import csv
+
+        yield from ((row[0], row[1]) for row in csv.reader(text.splitlines()) if len(row) > 1)
+        return
+    for line in text.splitlines():
+        name, _, rest = line.partition(",")
+        if rest:
+            yield name, rest.partition(",")[0]
+
+
+def differing(files: Iterable[RecordedFile]) -> Iterable[str]:
     """Describe how each file that differs from RECORD differs."""
     for each in files:
-        path = Path(str(each.locate()))
         if each.hash is None:
             continue
+        algorithm, value = each.hash
         try:
-            digest = hashlib.new(each.hash.mode, path.read_bytes()).digest()
+            digest = hashlib.new(algorithm, each.path.read_bytes()).digest()
         except OSError as error:
-            yield f"{each}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}"
+            yield f"{each.name}: {'missing' if isinstance(error, FileNotFoundError) else error.strerror}"
             continue
-        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != each.hash.value:
-            yield f"{each}: changed"
+        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != value:
+            yield f"{each.name}: changed"
 
 
 def _present(roots: dict[str, str]) -> Iterable[str]:
@@ -159,10 +177,10 @@ def _present(roots: dict[str, str]) -> Iterable[str]:
             yield f"{package}/{path.relative_to(folder).as_posix()}"
 
 
-def _origin(distribution: metadata.Distribution) -> str:
-    """Return where the package was installed from, so that it can be installed again."""
+def _origin(folder: Path, version: str) -> str:
+    """Return where the package was installed from, to install it again; ``version`` if that is unknown."""
     try:
-        origin = json.loads(distribution.read_text("direct_url.json") or "{}").get("url")
+        origin = json.loads((folder / "direct_url.json").read_text("utf-8")).get("url")
     except (OSError, ValueError, AttributeError):
         origin = None
-    return str(origin) if origin else f"{distribution.name}=={distribution.version}"
+    return str(origin) if origin else version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 KERNEL_LOG = Path("/dev/kmsg")
@@ -15,6 +15,8 @@ _ERRS = re.compile(
     r"nvme.*(timeout|reset)|ata\d+.*(failed command|exception)|Remounting filesystem read-only",
     re.IGNORECASE,
 )
+_WORDS = (b"error", b"timeout", b"reset", b"failed", b"exception", b"corrupt", b"critical", b"read-only")
+"""One of these is in every line that ``_ERRS`` finds."""
 _NAMES = re.compile(
     r"\b(?:(?:[shv]d|xvd)[a-z]+\d*|nvme\d+(?:n\d+(?:p\d+)?)?|mmcblk\d+(?:p\d+)?|"
     r"(?:loop|dm-|md|nbd|sr|zram|ram|ata)\d+)\b"
@@ -27,7 +29,7 @@ def read_kernel_log(path: Path) -> tuple[list[str], bool]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return [], False
-    found: list[str] = []
+    records: list[bytes] = []
     try:
         for _ in range(MAX_LINES):
             try:
@@ -38,14 +40,29 @@ def read_kernel_log(path: Path) -> tuple[list[str], bool]:
                 break
             if not record:
                 break
-            text = record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0]
-            if _ERRS.search(text):
-                found.append(text)
+            records.append(record)
     except OSError:
+        found = _about_errors(records)
         return found, bool(found)
     finally:
         os.close(descriptor)
-    return found, True
+    return _about_errors(records), True
+
+
+def _about_errors(records: Sequence[bytes]) -> list[str]:
+    """Return the texts of the records about disk errors, most often none of thousands."""
+    everything = b"".join(records).lower()
+    words = [word for word in _WORDS if word in everything]
+    found = []
+    for record in records if words else ():
+        small = record.lower()
+        for word in words:
+            if word in small:
+                text = record.decode("utf-8", "replace").partition(";")[2].partition("\n")[0]
+                if _ERRS.search(text):
+                    found.append(text)
+                break
+    return found
 
 
 def devices_of(path: Path, devices: Path = BLOCK_DEVICES) -> frozenset[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 import psutil
 
 from swimctl.doctor.probes.daemon_facts import service_url, status
+from swimctl.doctor.probes.sock_diag import tcp_sockets
 from swimctl.doctor.probes.wire import Target
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ PROXY_PROGRAMS = {
 }
 """The proxy that a process belongs to, by the process's name."""
 _PROC = Path("/proc")
+_TABLES = ("tcp", "tcp6")
 
 
 class ProxyProcess(msgspec.Struct, frozen=True):
@@ -64,10 +67,8 @@ def count_connections(pid: int, port: int) -> int | None:
     held = _sockets_of(pid)
     if held is None:
         return None
-    rows, wanted = _rows(pid), f":{port:04X}"
-    if rows is None:
-        return None
-    return sum(row.state in HELD_STATES and row.local.endswith(wanted) and row.inode in held for row in rows)
+    found = _inodes(pid, HELD_STATES, local_port=port)
+    return None if found is None else sum(inode in held for inode in found)
 
 
 async def proxies_here(context: DoctorContext) -> list[ProxyProcess] | None:
@@ -81,27 +82,44 @@ async def proxies_here(context: DoctorContext) -> list[ProxyProcess] | None:
 
 def proxy_processes(pid: int, port: int) -> list[ProxyProcess] | None:
     """List proxy processes that accept connections, or have some to a daemon's port; None if hidden."""
-    rows, wanted = _rows(pid), f":{port:04X}"
-    if rows is None:
+    if not any(os.access(_PROC / str(pid) / "net" / table, os.R_OK) for table in _TABLES):
         return None
-    held = {row.inode for row in rows if row.state in HELD_STATES and row.remote.endswith(wanted)}
-    listening = {row.inode for row in rows if row.state == LISTENING}
+    named = [(number, proxy) for number in psutil.pids() if (proxy := PROXY_PROGRAMS.get(_name_of(number)))]
+    if not named:
+        return []
+    connected, listeners = _inodes(pid, HELD_STATES, remote_port=port), _inodes(pid, frozenset({LISTENING}))
+    if connected is None or listeners is None:
+        return None
+    held, listening = set(connected), set(listeners)
     found = []
-    for process in psutil.process_iter(["name", "create_time", "num_threads", "ppid"]):
-        proxy = PROXY_PROGRAMS.get(process.info["name"] or "")
-        if proxy is None:
-            continue
-        sockets = _sockets_of(process.pid)
+    for number, proxy in named:
+        sockets = _sockets_of(number)
         if sockets is None:
             return None
         if sockets & (held | listening):
-            found.append(
-                ProxyProcess(
-                    process.pid, proxy, process.info["create_time"], len(sockets & held), bool(sockets & listening),
-                    process.info["num_threads"] or 0, _descriptors_of(process.pid), process.info["ppid"] or 0,
-                )
-            )  # fmt: skip
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(number)
+                found.append(
+                    ProxyProcess(
+                        number, proxy, process.create_time(), len(sockets & held), bool(sockets & listening),
+                        process.num_threads(), _descriptors_of(number), process.ppid(),
+                    )
+                )  # fmt: skip
     return found
+
+
+def _name_of(pid: int) -> str:
+    """Return a process's short name, as the kernel cuts it; empty if there is no such process any more."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, 64).decode("utf-8", "replace").rstrip("\n")
+    except OSError:  # it has ended since
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def _descriptors_of(pid: int) -> int | None:
@@ -114,10 +132,40 @@ def _descriptors_of(pid: int) -> int | None:
     return int(found[1]) if found is not None else None
 
 
+def _inodes(
+    pid: int, states: frozenset[str], *, local_port: int | None = None, remote_port: int | None = None
+) -> list[str] | None:
+    """Return the inodes of the TCP sockets in a process's network namespace that are in one of these states.
+
+    None if the kernel shows none.
+    """
+    if _is_same_network(pid):
+        mask = sum(1 << int(state, 16) for state in states)
+        with contextlib.suppress(OSError):  # a kernel without sock_diag
+            return [each.inode for each in tcp_sockets(mask, local_port=local_port or 0, remote_port=remote_port or 0)]
+    rows = _rows(pid)
+    if rows is None:
+        return None
+    ends = [f":{port:04X}" if port is not None else "" for port in (local_port, remote_port)]
+    return [
+        row.inode
+        for row in rows
+        if row.state in states and row.local.endswith(ends[0]) and row.remote.endswith(ends[1])
+    ]
+
+
+def _is_same_network(pid: int) -> bool:
+    try:
+        ours, theirs = (os.readlink(f"/proc/{each}/ns/net") for each in ("self", pid))  # noqa: PTH115
+    except OSError:
+        return False
+    return ours == theirs
+
+
 def _rows(pid: int) -> list[_Row] | None:
     """Return the TCP sockets of a process's network namespace; None if the kernel shows none."""
     texts = []
-    for table in ("tcp", "tcp6"):
+    for table in _TABLES:
         try:
             texts.append((_PROC / str(pid) / "net" / table).read_text("ascii"))
         except OSError:

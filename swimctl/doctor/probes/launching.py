@@ -85,3 +85,12 @@ def as_user(context: DoctorContext, uid: int | None, command: str) -> str | Advi
     together = command if "&&" not in command else f"sh -c {shlex.quote(command)}"
     requires = f"as user {name}, who owns the home: as another user it would leave files that {name} can't open"
     return Advice(kind=AdviceKind.FIX, command=f"{words} {together}", requires=requires)
+
+
+def about_immutable(paths: Sequence[Path]) -> list[Advice]:
+    """Advise how to make files writable again; somebody has made them immutable by hand."""
+    names = " ".join(shlex.quote(str(path)) for path in paths)
+    return [
+        decide(f"chattr -i -a {names}", "as root; somebody did that with chattr: ask why"),
+        inspect(f"lsattr {names}"),
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,8 +41,11 @@ def _find(context: DoctorContext) -> list[OtherDaemon]:
     if not others:
         return []
     seconds = context.within(ASK_SECONDS)
-    with ThreadPoolExecutor(min(len(others), AT_ONCE)) as pool:
-        paths = list(pool.map(lambda other: _paths(other[1], seconds), others))
+    pool = ThreadPoolExecutor(min(len(others), AT_ONCE))
+    asked = [pool.submit(_paths, home, seconds) for _, home in others]
+    wait(asked, 2 * seconds)  # of many, some may be stopped, or be starting: those are left alone
+    pool.shutdown(wait=False, cancel_futures=True)
+    paths = [each.result() if each.done() and not each.cancelled() else () for each in asked]
     return [OtherDaemon(pid=pid, home=str(home), paths=each) for (pid, home), each in zip(others, paths, strict=True)]
 
 
@@ -54,7 +57,7 @@ def _paths(home: Path, seconds: float) -> tuple[str, ...]:
 
     with (
         contextlib.suppress(CommandError, OSError, msgspec.ValidationError),
-        ControlClient.connect(Home(home), timeout=0.0, open_timeout=seconds) as control,
+        ControlClient.connect(Home(home), timeout=0.0, open_timeout=seconds, light=True) as control,
     ):
         document = msgspec.convert(control.call("promises", {}, timeout=seconds), Promises)
         return tuple(each.path for each in document.sources if each.path is not None)

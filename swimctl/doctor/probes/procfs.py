@@ -16,7 +16,10 @@ from typing import NamedTuple
 
 import psutil
 
+from swimctl.doctor.probes.sock_diag import as_in_proc, tcp_sockets
+
 LISTENING = "0A"
+_PROC = Path("/proc")
 UNSEEN = "a process that can't be looked at"
 _UNLIMITED = 2**63 - 1
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
@@ -44,7 +47,7 @@ class DescriptorUse(NamedTuple):
 class ProcFs:
     """One machine, seen through its ``/proc``."""
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = _PROC) -> None:
         self.proc = proc
 
     def state(self, pid: int) -> str | None:
@@ -99,6 +102,14 @@ class ProcFs:
         """List the visible daemons on this machine with their homes: the processes that have a lockfile open."""
         found = [(pid, home) for pid in psutil.pids() if (home := self.home_of(pid)) is not None]
         return [(pid, home) for pid, home in found if pid != os.getpid()]
+
+    def daemons_started_in(self, home: Path) -> list[tuple[int, Path]]:
+        """List the daemons whose home had this name at their start and has another now, with that."""
+        named = f"SWIM_HOME={home}"
+        return [
+            (pid, now) for pid, now in self.daemons()
+            if now != home and named in (self._read(f"{pid}/environ") or "").split("\0")
+        ]  # fmt: skip
 
     def keepers_of_deleted(self, path: Path) -> list[int]:
         """Return the processes that have a former file of this name open, deleted or replaced since."""
@@ -157,11 +168,20 @@ class ProcFs:
 
     def listeners(self, port: int) -> list[Listener] | None:
         """List the sockets listening on a TCP port in this network namespace; None if they are hidden."""
+        if self.proc == _PROC:
+            with contextlib.suppress(OSError):  # a kernel without sock_diag
+                found = tcp_sockets(1 << int(LISTENING, 16), local_port=port)
+                return [Listener(as_in_proc(each.local), each.inode) for each in found]
+        return self._listeners_in_text(port)
+
+    def _listeners_in_text(self, port: int) -> list[Listener] | None:
         texts = [text for text in (self._read("net/tcp"), self._read("net/tcp6")) if text is not None]
         if not texts:
             return None
         found = []
         for line in "\n".join(texts).splitlines():
+            if f" {LISTENING} " not in line:  # thousands of connections
+                continue
             fields = line.split()
             address, _, hexadecimal = fields[1].partition(":") if len(fields) > 9 else ("", "", "")
             if hexadecimal and fields[3] == LISTENING and int(hexadecimal, 16) == port:

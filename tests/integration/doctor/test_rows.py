@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import pwd
 import shutil
@@ -40,13 +41,17 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiagnosedDaemon
         patient.finish()
 
 
-def result(daemon: Patient, check: str) -> dict[str, Any]:
-    """What doctor says of one thing. What ends or loses something is to be decided, and says what is lost."""
+def result(daemon: Patient, check: str, *, proven: str = "") -> dict[str, Any]:
+    """What doctor says of one thing. What ends or loses something is to be decided, and says what is lost.
+
+    ``proven``: how a fix may begin that looks harmful and is not.
+    """
     _, document = daemon.doctor("--only", check)
     found: dict[str, Any] = next(each for each in document["checks"] if each["id"] == check)
     harmful = [each for each in found["advice"] if each["command"].startswith(HARMFUL)]
     assert all(each["kind"] == "decide" and each["requires"] for each in harmful), harmful
-    assert not (found["fix"] or "").startswith(HARMFUL), found["fix"]
+    fix = found["fix"] or ""
+    assert not fix.startswith(HARMFUL) or (proven and fix.startswith(proven)), fix
     return found
 
 
@@ -75,30 +80,51 @@ def test_storm_of_keys_that_nobody_has_is_told(daemon: DiagnosedDaemon) -> None:
     assert "connections with unknown keys" in found["observed"]
 
 
-def test_log_that_was_moved_away_is_told_with_both_names(daemon: DiagnosedDaemon) -> None:
+def test_configuration_that_is_gone_is_told_beside_the_process_that_still_has_it(daemon: DiagnosedDaemon) -> None:
+    kept = daemon.config_path.rename(daemon.home / "kept.toml")
+    try:
+        done = daemon.swimctl("doctor", "--json", "--only", "config,process.answers", "--timeout", "30")
+    finally:
+        kept.rename(daemon.config_path)
+    found = {each["id"]: each for each in json.loads(done.stdout)["checks"]}
+    assert found["config.valid"]["status"] == "fail"
+    assert str(daemon.config_path) in found["config.valid"]["observed"]
+    assert found["process.answers"]["status"] == "ok"
+
+
+def test_log_that_was_moved_away_is_told_with_both_names_and_opened_again(daemon: DiagnosedDaemon) -> None:
     log = daemon.home / "daemon.log"
     moved = log.rename(log.with_name("daemon.log.1"))
-    try:
-        found = result(daemon, "host.log")
-        assert (found["status"], found["fix"]) == ("warn", None)
-        assert f"writes to {moved}, which was {log} at its start" in found["observed"]
-    finally:
-        moved.rename(log)
-    assert result(daemon, "host.log")["status"] == "ok"
+    found = result(daemon, "host.log", proven="kill -USR2 ")
+    assert (found["status"], found["fix"]) == ("warn", f"kill -USR2 {daemon.info.pid}")
+    assert f"writes to {moved}, which was {log} at its start" in found["observed"]
+    paste_and_await(daemon, found["fix"], log)
+    moved.unlink()
 
 
-def test_log_replaced_by_an_empty_file_is_told(daemon: DiagnosedDaemon) -> None:
+@pytest.mark.parametrize("how", ["replaced", "removed"])
+def test_log_that_is_another_file_now_is_told_and_opened_again(daemon: DiagnosedDaemon, how: str) -> None:
     log = daemon.home / "daemon.log"
-    kept = log.with_name("kept.log")
-    os.link(log, kept)
-    (daemon.home / "empty").touch()
-    (daemon.home / "empty").replace(log)
-    try:
-        found = result(daemon, "host.log")
-        assert (found["status"], found["fix"]) == ("fail", None)
-        assert "which was removed or replaced: its lines are lost" in found["observed"]
-    finally:
-        kept.replace(log)
+    if how == "removed":
+        log.unlink()
+    else:
+        (daemon.home / "empty").touch()
+        (daemon.home / "empty").replace(log)
+    found = result(daemon, "host.log", proven="kill -USR2 ")
+    assert (found["status"], found["fix"]) == ("fail", f"kill -USR2 {daemon.info.pid}")
+    assert "which was removed or replaced: its lines are lost" in found["observed"]
+    paste_and_await(daemon, found["fix"], log)
+
+
+def paste_and_await(daemon: DiagnosedDaemon, fix: str, log: Path) -> None:
+    """Paste the signal; what is logged then stands in the file of that name, and doctor is content."""
+    before = daemon.info.pid
+    daemon.paste(fix)
+    await_true(lambda: result(daemon, "host.log")["status"] == "ok", what="the log's file")
+    assert daemon.info.pid == before
+    length = log.stat().st_size
+    with client(daemon, daemon.api_key()):
+        await_true(lambda: log.stat().st_size > length, what="a line in it")
 
 
 def test_second_daemon_that_takes_from_the_same_event_file_is_named(daemon: DiagnosedDaemon, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ class Element(msgspec.Struct, frozen=True, kw_only=True):
     is_healed: bool = False
     """The daemon mends it by itself within seconds: it need not be found."""
     has_own_code: bool = False
+    one_command: bool = False
+    """An operator who knows what happened mends it with one command, and loses nothing that is not lost already."""
 
 
 def once(act: Callable[[World], object]) -> Produce:
@@ -86,10 +88,11 @@ def _home_renamed(world: World) -> Iterator[None]:
     try:
         yield
     finally:
-        if home.exists():  # what was pasted made another one
+        if home.exists() and aside.exists():  # what was pasted made another one
             world.patient.swimctl("stop")
             home.rename(home.with_name("home.new"))
-        aside.rename(home)
+        if aside.exists():
+            aside.rename(home)
 
 
 @contextmanager
@@ -101,25 +104,34 @@ def _history_frozen(world: World) -> Iterator[None]:
 def files_of_the_home() -> list[Element]:
     """Return the faults of the home's files."""
     mended = {"is_healed": True, "is_visible": False}
+    command = {"one_command": True}
     found = [
         *(_home("swim.lock", each, "process.lock", **mended) for each in ("deleted", "replaced", "renamed")),
         *(_home("control.sock", each, "process.answers", **mended) for each in ("deleted", "renamed")),
         *(_home("history.db", each, HISTORY) for each in ("deleted", "replaced", "renamed")),
-        *(_home("swim.db", each, KEYS) for each in ("deleted", "renamed", "emptied")),
+        _home("swim.db", "deleted", KEYS),
+        _home("swim.db", "renamed", KEYS, **command),
+        _home("swim.db", "emptied", KEYS),
         _home("swim.db", "replaced", KEYS, is_healed=True),
-        _home("swim.db", "open to all", "config.permissions", is_visible=False),
+        _home("swim.db", "open to all", "config.permissions", is_visible=False, **command),
         *(_home("starts.jsonl", each, "", is_visible=False) for each in ("deleted", "emptied")),
-        *(_home("daemon.log", each, "host.log", is_visible=False)
+        *(_home("daemon.log", each, "host.log", is_visible=False, **command)
           for each in ("deleted", "renamed", "replaced by an empty one")),
         Element(
             name="the home renamed", slot="home", produce=_home_renamed,
-            roots=ids("process.port process.lock process.running config.valid"),
+            roots=ids("process.files process.port process.lock process.running config.valid host.ownership"),
         ),
     ]  # fmt: skip
     if is_root():
         found += [
             _home("swim.db", "another's", "host.ownership", is_visible=False, is_healed=True),  # root writes it
-            Element(name="history.db frozen", slot="home history.db", produce=_history_frozen, roots=ids(HISTORY)),
+            Element(
+                name="history.db frozen",
+                slot="home history.db",
+                produce=_history_frozen,
+                roots=ids(f"{HISTORY} host.ownership"),
+                **command,
+            ),
         ]
     return found
 
@@ -146,13 +158,16 @@ def _database_of_another(world: World) -> None:
 
 def configuration() -> list[Element]:
     """Return the faults of the configuration: its files, variables, options."""
+    command = {"one_command": True}
     return [
-        _configured("unknown setting", "config.valid", lambda text: f'{text}[logging]\nlevle = "info"\n'),
+        _configured("unknown setting", "config.valid", lambda text: f'{text}[logging]\nlevle = "info"\n', **command),
         _configured("no TOML", "config.valid", lambda text: f"{text}[logging\n"),
-        _configured("a limit not reloaded", "config.running", lambda text: f"{text}[tiers.public]\nconnections = 7\n"),
-        _configured("another level", "config.running", lambda text: f'{text}[logging]\nlevel = "warning"\n'),
+        _configured(
+            "a limit not reloaded", "config.running", lambda text: f"{text}[tiers.public]\nconnections = 7\n", **command
+        ),
+        _configured("another level", "config.running", lambda text: f'{text}[logging]\nlevel = "warning"\n', **command),
         Element(
-            name="a local file", slot="local file", produce=once(_write_local_file), is_visible=False,
+            name="a local file", slot="local file", produce=once(_write_local_file), is_visible=False, **command,
             roots=ids("config.running"),
         ),
         Element(
@@ -165,7 +180,7 @@ def configuration() -> list[Element]:
         ),
         Element(
             name="a variable of the process", slot="process", is_visible=False, roots=ids("config.environment"),
-            produce=once(lambda world: world.start_again({"SWIM_TIERS__PUBLIC__CONNECTIONS": "3"})),
+            **command, produce=once(lambda world: world.start_again({"SWIM_TIERS__PUBLIC__CONNECTIONS": "3"})),
         ),
         Element(
             name="another port by an option", slot="process", roots=ids("front.upgrade front.same-process"),
@@ -174,21 +189,26 @@ def configuration() -> list[Element]:
     ]  # fmt: skip
 
 
-def _code(name: str, roots: str, act: Callable[[Path], object]) -> Element:
+def _code(name: str, roots: str, act: Callable[[Path], object], **more: bool) -> Element:
     """Return a fault that changes a source file."""
 
     def change(world: World) -> None:
         act(world.patient.source("swim_server/sources/simulator/source.py"))
 
     return Element(
-        name=name, slot="code", produce=once(change), roots=ids(roots), is_visible=False, has_own_code=True
+        name=name, slot="code", produce=once(change), roots=ids(roots), is_visible=False, has_own_code=True, **more
     )  # fmt: skip
 
 
 def code() -> list[Element]:
     """Return the faults of the installation's files."""
     return [
-        _code("source edited", "code.process-is-disk", lambda path: path.write_text(f"{path.read_text()}# x\n")),
+        _code(
+            "source edited",
+            "code.process-is-disk",
+            lambda path: path.write_text(f"{path.read_text()}# x\n"),
+            one_command=True,
+        ),
         _code("source gone", "code.process-is-disk", Path.unlink),
         _code("source renamed", "code.process-is-disk", lambda path: path.rename(path.with_name("source_old.py"))),
         _code("source emptied", "code.process-is-disk", lambda path: os.truncate(path, 0)),

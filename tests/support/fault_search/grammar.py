@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import cache
 from random import Random
 
 import msgspec
-from support.fault_search import elements, surroundings
+from support.fault_search import elements, surroundings, thought_up
 from support.fault_search.elements import Element
 
 PAIRS = 0.3
@@ -26,9 +27,18 @@ class Draw(msgspec.Struct, frozen=True):
     def roots(self) -> frozenset[str]:
         return frozenset().union(*(each.roots for each in self.elements))
 
+    def are_told(self, told: Set[str]) -> bool:
+        """Return True if a root of each fault is among these checks, of those that are to be told."""
+        return all(each.roots & told for each in self.elements if each.roots and not each.is_healed)
+
     @property
     def is_visible(self) -> bool:
         return any(each.is_visible for each in self.elements)
+
+    @property
+    def has_one_command(self) -> bool:
+        """One command can mend it: it is one fault, of that kind."""
+        return len(self.elements) == 1 and self.elements[0].one_command
 
     @property
     def is_silent(self) -> bool:
@@ -37,7 +47,9 @@ class Draw(msgspec.Struct, frozen=True):
 
 
 def draw(seed: int) -> Draw:
-    """Draw one fault, or two on different things."""
+    """Draw one fault, or two on different things; a negative seed is one of those thought up, by its number."""
+    if seed < 0:
+        return Draw(seed, (thought_up.thought_up()[-seed - 1],))
     random = Random(seed)  # a seed that repeats is what is wanted
     everything = grammar()
     first = random.choice(everything)

@@ -6,15 +6,20 @@ import contextlib
 import ctypes
 import logging
 import multiprocessing
+import os
 import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 from _pytest.outcomes import Skipped
+from support.daemon import ROOT
 from support.fault_search.grammar import draw
 from support.fault_search.trial import Outcome, attempt
 
@@ -25,15 +30,31 @@ DIE_WITH_PARENT = 1
 def outcome_of(seed: int) -> Outcome:
     """Try one draw in a folder of its own; what could not be tried says so."""
     logging.getLogger("swim_client").addHandler(logging.NullHandler())  # a client that comes back is what is expected
-    drawn = draw(seed)
+    drawn, began, used = draw(seed), time.monotonic(), _cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="swim-faults-", ignore_cleanup_errors=True) as folder:
         try:
-            return attempt(drawn, Path(folder))
+            outcome = attempt(drawn, Path(folder))
         except (Exception, Skipped) as error:  # noqa: BLE001  # one world that fails is no reason to lose the others
-            return Outcome(
+            outcome = Outcome(
                 seed=seed, name=drawn.name, faults=len(drawn.elements), is_visible=drawn.is_visible,
                 has_root=bool(drawn.roots), not_tried=f"{type(error).__name__}: {error}"[:300],
             )  # fmt: skip
+    return msgspec.structs.replace(
+        outcome, commit=_commit(), took_seconds=round(time.monotonic() - began, 1),
+        cpu_seconds=round(_cpu_seconds() - used, 1),
+    )  # fmt: skip
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of this process and of all that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@cache
+def _commit() -> str:
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def tried(path: Path) -> dict[int, Outcome]:
@@ -81,11 +102,15 @@ def rates(outcomes: Sequence[Outcome]) -> dict[str, str]:
     visible = [each for each in outcomes if each.is_visible]
     rooted = [each for each in outcomes if each.has_root]
     pastable = [each for each in outcomes if each.is_pastable and each.faults == 1]
+    pairs = [each for each in outcomes if each.faults > 1]
+    mendable = [each for each in outcomes if draw(each.seed).has_one_command]
     return {
         "drawn": str(len(outcomes)),
         "a user would notice": str(len(visible)),
         "of these found": _share(visible, lambda each: each.is_found),
+        "pairs told at once": _share(pairs, lambda each: draw(each.seed).are_told(each.told.keys())),
         "root first": _share(rooted, lambda each: each.is_first),
+        "advice mends what one command can": _share(mendable, lambda each: each.mends),
         "fixes that mend, of one fault": _share(pastable, lambda each: each.mends),
         "advice that harms": str(sum(each.harm is not None for each in outcomes)),
         "told besides": str(sum(bool(each.others) for each in outcomes)),
@@ -97,13 +122,19 @@ def misses(outcomes: Sequence[Outcome]) -> list[list[object]]:
     return [
         [
             each.seed, each.name, "" if each.is_found or not each.is_visible else "not found",
-            "" if each.is_first or not each.has_root else "not first",
+            "" if each.is_first or not each.has_root else "not first", "not mended" if _is_not_mended(each) else "",
             each.not_tried or each.harm or "", ", ".join(each.told) or "nothing", each.advice or "",
         ]
         for each in sorted(outcomes, key=lambda each: each.seed)
         if each.harm or each.not_tried or (each.has_root and not each.is_first)
-        or (each.is_visible and not each.is_found) or (each.is_pastable and not each.mends and each.faults == 1)
+        or (each.is_visible and not each.is_found) or _is_not_mended(each)
     ]  # fmt: skip
+
+
+def _is_not_mended(outcome: Outcome) -> bool:
+    """Return True if one command could have mended it, or was said to."""
+    could = draw(outcome.seed).has_one_command or (outcome.is_pastable and outcome.faults == 1)
+    return could and not outcome.mends and outcome.not_tried is None
 
 
 def _share(outcomes: Sequence[Outcome], holds: Callable[[Outcome], bool]) -> str:

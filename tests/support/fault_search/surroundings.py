@@ -59,18 +59,20 @@ def _renamed(world: World) -> None:
 def process() -> list[Element]:
     """Return the faults of the process and its limits."""
     return [
-        Element(name="stopped", slot="process", produce=_stopped, roots=ids("process.answers")),
+        Element(name="stopped", slot="process", produce=_stopped, roots=ids("process.answers"), one_command=True),
         Element(
-            name="killed", slot="process", produce=once(lambda world: world.patient.kill()), roots=ids("process.lock")
+            name="killed", slot="process", produce=once(lambda world: world.patient.kill()), one_command=True,
+            roots=ids("process.lock"),
         ),
         Element(name="doubled", slot="twin", produce=_doubled, roots=ids("stream.event-file")),
         Element(name="renamed", slot="process", produce=once(_renamed), roots=frozenset(), is_visible=False),
         Element(
-            name="few descriptors", slot="limits", is_visible=False, roots=ids("process.descriptors"),
+            name="few descriptors", slot="limits", is_visible=False, one_command=True, roots=ids("process.descriptors"),
             produce=once(lambda world: resource.prlimit(world.patient.info.pid, resource.RLIMIT_NOFILE, (300, 300))),
         ),
         Element(
-            name="files of no length", slot="limits", roots=ids(f"{HISTORY} process.descriptors"),
+            name="files of no length", slot="limits", one_command=True,
+            roots=ids(f"{HISTORY} process.descriptors process.file-length"),
             produce=once(lambda world: resource.prlimit(world.patient.info.pid, resource.RLIMIT_FSIZE, (0, 0))),
         ),
     ]  # fmt: skip
@@ -97,9 +99,9 @@ def clocks() -> list[Element]:
     if not FAKE_CLOCK.exists():
         apt_install("libfaketime")
     return [
-        _clock("clock was ahead, then set back", 900, 0, "stream.ids-forward"),
-        _clock("clock is behind", 0, -900, "front.clock stream.ids-forward stream.sources"),
-        _clock("clock is ahead", 900, 900, "front.clock stream.ids-forward stream.sources"),
+        _clock("clock was ahead, then set back", 900, 0, "stream.ids-forward database.clock"),
+        _clock("clock is behind", 0, -900, "front.clock stream.ids-forward stream.sources database.clock"),
+        _clock("clock is ahead", 900, 900, "front.clock stream.ids-forward stream.sources database.clock"),
     ]
 
 
@@ -165,7 +167,11 @@ def _folder(name: str, operation: str) -> Element:
             subprocess.run(["rm", "-r", str(folder)], check=True)
 
     return Element(
-        name=name, slot="event file", produce=once(act), roots=ids("host.folders stream.sources stream.event-file")
+        name=name,
+        slot="event file",
+        produce=once(act),
+        one_command=True,
+        roots=ids("host.folders stream.sources stream.event-file"),
     )
 
 
@@ -203,7 +209,7 @@ def sources() -> list[Element]:
     if is_root():
         found.append(
             Element(
-                name="event file frozen", slot="event file", produce=_event_file_frozen,
+                name="event file frozen", slot="event file", produce=_event_file_frozen, one_command=True,
                 roots=ids("stream.event-file stream.sources"),
             )
         )  # fmt: skip

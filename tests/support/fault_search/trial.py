@@ -15,6 +15,9 @@ from support.fault_search.world import World
 
 LOOK_AGAIN_SECONDS = 20.0
 """So long a fault may need until it shows: a source stands still only after some intervals."""
+OTHER_SECONDS = 5.0
+"""So long after one of two faults the other may need; after that the one that was told has to be mended first."""
+LOOK_PAUSE_SECONDS = 2.0
 SERVED_SECONDS = 10.0
 
 
@@ -42,6 +45,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How long the look took that told it."""
     not_tried: str | None = None
     """Why the draw says nothing: its world did not come about."""
+    commit: str = ""
+    """Of the code that it was tried with."""
+    took_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of everything that the draw ran."""
 
 
 def attempt(draw: Draw, folder: Path) -> Outcome:
@@ -95,13 +103,16 @@ def _kind(result: dict[str, Any]) -> str | None:
 
 
 def _look(world: World, draw: Draw) -> dict[str, Any]:
-    """Run doctor until it reports a root cause, for a while: some faults need time."""
+    """Run doctor until it reports a root cause, for a while: some faults need time. Of a pair the second gets less."""
     deadline = time.monotonic() + LOOK_AGAIN_SECONDS
     while True:
         document = world.doctor()
         told = fired(document).keys()
-        if draw.roots & told or (draw.is_silent and not told) or time.monotonic() > deadline:
+        if draw.are_told(told) or (draw.is_silent and not told) or time.monotonic() > deadline:
             return document
+        if draw.roots & told:
+            deadline = min(deadline, time.monotonic() + OTHER_SECONDS)
+        time.sleep(LOOK_PAUSE_SECONDS)
 
 
 def _paste(world: World, draw: Draw, command: str) -> tuple[bool, str | None]:
@@ -130,4 +141,6 @@ def _harm(world: World, was_there: object) -> str | None:
         return f"it runs as user {now.user}, it ran as {world.before.user}"
     if now is not None and world.before is not None and now.arguments != world.before.arguments:
         return f"its options are {now.arguments}, they were {world.before.arguments}"
+    if now is not None and world.before is not None and now.sources != world.before.sources:
+        return f"it reads {now.sources}, it read {world.before.sources}"
     return None if world.is_lossless() else "the client was told other events than were taken"

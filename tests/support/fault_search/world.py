@@ -27,7 +27,7 @@ TYPE = "tmi.issued"
 SETTLE_SECONDS = 20.0
 ANSWER_SECONDS = 5.0
 """So long the judge waits for a process that may be stopped."""
-PATIENCE_SECONDS = "90"
+PATIENCE_SECONDS = "20"
 """What doctor is given: a search runs with what other programs leave."""
 FEED_SECONDS = 2.0
 """So often the feed says something new."""
@@ -38,6 +38,8 @@ class ProcessSeen(msgspec.Struct, frozen=True):
 
     user: int
     arguments: tuple[str, ...]
+    sources: tuple[str, ...]
+    """What it reads."""
 
 
 class Listener:
@@ -115,12 +117,16 @@ class World:
             try:
                 await_true(lambda: any(each["channels"] for each in self.patient.connections), seconds=30)
                 assert self.is_served(), "a world that is not well before its fault"
+                await_true(self._all_sources_read, seconds=30, what="a first look of each source")
                 yield
             finally:
                 self._feed_is_left.set()
                 news.join()
                 self.listener.stop()
                 self.patient.finish()
+
+    def _all_sources_read(self) -> bool:
+        return all(each["last_success_age_seconds"] is not None for each in self.patient.status()["sources"])
 
     def _tell_news(self) -> None:
         while not self._feed_is_left.wait(FEED_SECONDS):
@@ -169,7 +175,8 @@ class World:
         with contextlib.suppress(psutil.Error):
             found = psutil.Process(document["pid"])
             words = [each for each in document["arguments"] if each not in ("serve", "--detach")]
-            return ProcessSeen(found.uids().effective, tuple(words))
+            sources = tuple(sorted(each["name"] for each in document["sources"]))
+            return ProcessSeen(found.uids().effective, tuple(words), sources)
         return None
 
     def publish(self) -> bool:

@@ -74,6 +74,40 @@ def test_reopen_goes_on_under_the_name(stream: LogStream, path: Path) -> None:
     assert contents(path) == {"moved": "old\n", "swim.log": "new\n"}
 
 
+@pytest.mark.parametrize("how", ["moved", "removed", "replaced"])
+def test_file_that_standard_error_was_redirected_to_is_opened_again_by_its_name(path: Path, how: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        stream = LogStream(descriptor)
+        assert stream.can_reopen
+        stream.write("old\n")
+        kept = path.rename(path.with_name("moved"))
+        if how != "moved":
+            kept.unlink()
+        if how == "replaced":
+            path.touch()
+        stream.write("not seen\n")
+        stream.reopen()
+        stream.write("new\n")
+        assert path.read_text() == "new\n"
+        assert [each.name for each in path.parent.iterdir() if each != path] == (["moved"] if how == "moved" else [])
+    finally:
+        os.close(descriptor)
+
+
+def test_what_is_no_file_is_not_opened_again() -> None:
+    reading, writing = os.pipe()
+    try:
+        stream = LogStream(writing)
+        assert not stream.can_reopen
+        stream.reopen()
+        stream.write("a line\n")
+        assert os.read(reading, 100) == b"a line\n"
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def test_rotation_by_another_process_is_followed(stream: LogStream, path: Path, clock: VirtualClock) -> None:
     other = LogStream.open(path, max_bytes=10, keep_files=2)
     stream.write("ours 1\n")

@@ -36,6 +36,26 @@ def through_a_file(value: Any, shape: Any) -> Any:
     return decoded(json.loads(json.dumps(encoded(value))), shape)
 
 
+async def test_what_could_not_be_observed_is_observed_again_once_it_has_come_back() -> None:
+    facts, answers = FactBook(), iter([CommandFailed("silence"), "here"])
+
+    async def ask() -> str:
+        answer = next(answers)
+        if isinstance(answer, CommandFailed):
+            raise answer
+        return answer
+
+    with pytest.raises(CommandFailed):
+        await facts.find("process.version", ask, source="the process")
+    facts.forget_errors("kernel.")
+    with pytest.raises(CommandFailed):
+        await facts.find("process.version", ask, source="the process")
+    facts.forget_errors("process.")
+    assert await facts.find("process.version", ask, source="the process") == "here"
+    facts.forget_errors("process.")
+    assert await facts.find("process.version", ask, source="the process") == "here"
+
+
 @pytest.mark.parametrize(
     ("value", "shape"),
     [

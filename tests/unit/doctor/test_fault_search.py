@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from support.fault_search.grammar import draw, grammar
 from support.fault_search.search import misses, rates, tried
+from support.fault_search.thought_up import thought_up
 from support.fault_search.trial import Outcome
 
 from swimctl.doctor.catalogue import all_checks
@@ -16,12 +17,16 @@ from swimctl.doctor.catalogue import all_checks
 
 def test_every_root_is_a_check() -> None:
     known = {check.id for check in all_checks()}
-    assert {root for each in grammar() for root in each.roots} <= known
+    assert {root for each in (*grammar(), *thought_up()) for root in each.roots} <= known
 
 
 def test_names_are_unique() -> None:
-    names = [each.name for each in grammar()]
+    names = [each.name for each in (*grammar(), *thought_up())]
     assert len(names) == len(set(names))
+
+
+def test_faults_that_were_thought_up_have_negative_seeds() -> None:
+    assert [draw(-number).name for number in range(1, len(thought_up()) + 1)] == [each.name for each in thought_up()]
 
 
 def test_seed_repeats_its_draw() -> None:
@@ -49,9 +54,9 @@ def test_rates_are_summed_up_from_what_came_out(count: int) -> None:
 
 
 def test_draw_that_was_not_tried_counts_nowhere_and_is_listed() -> None:
-    outcomes = [outcome(1, is_found=True, is_first=True), outcome(2, not_tried="AssertionError: no daemon")]
+    outcomes = [outcome(1, is_found=True, is_first=True, mends=True), outcome(2, not_tried="AssertionError: no daemon")]
     assert (rates(outcomes)["drawn"], rates(outcomes)["of these found"]) == ("1", "1 of 1 (1.00)")
-    assert [(row[0], row[4]) for row in misses(outcomes)] == [(2, "AssertionError: no daemon")]
+    assert [(row[0], row[5]) for row in misses(outcomes)] == [(2, "AssertionError: no daemon")]
 
 
 def test_what_was_tried_is_not_tried_again_unless_it_is_another_draw_today(tmp_path: Path) -> None:

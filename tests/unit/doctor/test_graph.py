@@ -42,6 +42,7 @@ def test_disk_stands_before_everything_and_clients_last() -> None:
     assert order.index("host.disk") < order.index("install.files") < order.index("process.lock")
     assert order.index("process.answers") < order.index("code.process-is-disk") < order.index("database.in-use")
     assert layer_of(order[-1]) is Layer.CLIENTS
+    assert order.index("process.files") < order.index("database.reachable"), "the process, then what it reads"
 
 
 def test_checks_that_rest_on_each_other_in_a_circle_are_refused() -> None:
@@ -137,6 +138,7 @@ def test_every_proven_fix_is_pasted_for_a_fault_of_its_check() -> None:
     faults = (*doctor_faults_process.FAULTS, *doctor_faults_service.FAULTS, *doctor_faults_cases.FAULTS)
     pasted = {id for fault in faults if fault.is_mended_by_paste for id in fault.fires}
     pasted |= {"process.descriptors", "host.ownership"}  # as root only; the latter in test_advice
+    pasted |= {"host.log"}  # in test_rows
     assert set(PROVEN) - pasted == set()
 
 

@@ -14,7 +14,8 @@ from swimctl.doctor.run import in_order
 from swimctl.doctor.selection import Choice, select
 from swimctl.errors import WrongUsage
 from swimctl.output import Output
-from swimctl.render.doctor import lines, listing, nagios, picture, prometheus
+from swimctl.render.doctor import lines, listing, nagios, prometheus
+from swimctl.render.doctor_picture import picture
 
 CATALOGUE = all_checks()
 

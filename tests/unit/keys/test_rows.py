@@ -40,9 +40,12 @@ def row(**more: Any) -> dict[str, Any]:
         ("[7, null]", ("unreadable", "unreadable")),
         (",", ("unreadable",)),
         ("[broken", ("[broken",)),
+        (b"10.0.0.1", ("unreadable",)),
     ],
 )
-def test_list_that_cannot_be_read_stays_a_restriction(text: str | None, expected: tuple[str, ...] | None) -> None:
+def test_list_that_cannot_be_read_stays_a_restriction(
+    text: str | bytes | None, expected: tuple[str, ...] | None
+) -> None:
     assert parse_list(text) == expected
 
 

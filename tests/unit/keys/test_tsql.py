@@ -20,7 +20,7 @@ from swim_server.keys.opening import open_database
 from swim_server.keys.store import KeyStore
 from swim_server.keys.tables import metadata
 
-from swimctl.doctor.probes.database import key_database
+from swimctl.doctor.probes.database import sql_access
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_every_statement_about_keys_is_tsql(store: KeyStore) -> None:
 def test_every_statement_of_the_doctor_is_tsql(store: KeyStore) -> None:
     store.list()
     statements = Statements(store.database.engine)
-    marked = key_database._mark(store.database)
-    key_database._remove(store.database, marked.key_id)
+    marked = sql_access.mark(store.database)
+    sql_access.remove(store.database, marked.key_id)
     assert [sql for sql in statements.sent if sql.startswith("DELETE")]
     assert store.list() == []
     check_tsql(str(select(func.sysutcdatetime()).compile(dialect=MSDialect_pyodbc())))

@@ -118,7 +118,8 @@ def test_address_of_a_view_is_read_back_as_it_was_written() -> None:
     """
     kept = [
         "",
-        "#airport=KJFK,EGLL&phase=ENROUTE&flight=BAW1&board=KJFK&tab=airport&trails=1&labels=0&at=40.600,-74.000,6.40",
+        "#airport=KJFK,EGLL&phase=ENROUTE&flight=BAW1&board=KJFK&tab=airport&trails=1&labels=0&boundaries=0"
+        "&at=40.600,-74.000,6.40",
     ]
     hostile = ["#at=1,2", "#at=NaN,0,1", "#airport=<script>,%00,KJFK", "#at=999,0,1&flight=A%20B"]
     assert run(code, kept + hostile) == [*kept, "", "", "#airport=KJFK", "#flight=A"]
@@ -155,3 +156,50 @@ def test_simulated_traffic_is_flown_on_at_its_own_pace() -> None:
     console.log(JSON.stringify(motion.rate));
     """
     assert run(code, None) == pytest.approx(30, rel=0.1)
+
+
+def test_trail_is_long_and_bounded_however_long_the_page_is_open() -> None:
+    code = """
+    const { Motion } = await load('map/motion.js');
+    const motion = new Motion();
+    for (let report = 0; report < given; report += 1) {
+      const longitude = ((480 * report * 15) / 3600 / 60) % 170;
+      const place = { latitude: 0, longitude, groundspeed_kts: 480, heading_deg: 90, altitude_ft: 35000 };
+      motion.report(1, place, report * 15_000);
+    }
+    const { trail, past } = motion.tracks.get(1);
+    console.log(JSON.stringify([trail.length / 2, past.length / 2, [...past, ...trail].filter((_, i) => i % 2 === 0)]));
+    """
+    for reports in (50, 240, 4_000):
+        recent, past, longitudes = run(code, reports)
+        assert recent <= 60
+        assert past <= 20
+        assert longitudes == sorted(longitudes) or reports == 4_000
+    assert recent + past >= 70, "a quarter of an hour, and half an hour before"
+
+
+def test_trail_of_history_is_put_before_what_the_page_saw_and_told_once() -> None:
+    code = """
+    const { Motion } = await load('map/motion.js');
+    const { readTrails } = await load('map/history.js');
+    const { toLongitude } = await load('map/mercator.js');
+    const motion = new Motion();
+    const report = { latitude: 0, groundspeed_kts: 480, heading_deg: 90, altitude_ft: 35000 };
+    motion.report(1, { ...report, longitude: 4 }, 1_000_000);
+    motion.report(1, { ...report, longitude: 5 }, 1_015_000);
+    const trails = [[1, 0, 0, 1000, 1, 0, 1000, 2, 0, 3000], ['KLM9', 0, 1, 1]];
+    const told = { ages: [90, 60, 30, 10], units: 1000, trails };
+    for (let twice = 0; twice < 2; twice += 1) motion.addPast(readTrails(told, 1_030_000));
+    const { past, trail } = motion.tracks.get(1);
+    console.log(JSON.stringify([...past, ...trail].filter((_, i) => i % 2 === 0).map(toLongitude)));
+    """
+    assert run(code, None) == pytest.approx([1, 2, 4, 5]), "what is newer than the first report is passed over"
+
+
+def test_lines_of_boundaries_are_read_back_from_their_steps() -> None:
+    code = """
+    const { places } = await load('map/boundaries.js');
+    console.log(JSON.stringify(given.map((line) => places(line, 100))));
+    """
+    lines = [[100, 5000, 100, 0, 0, 50, -200, -50], []]
+    assert run(code, lines) == [[[1, 50], [2, 50], [2, 50.5], [0, 50]], []]

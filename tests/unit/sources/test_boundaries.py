@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
+from support.boundary_files import VATSPY, square, write
 from swim_server.detection.regions import UNKNOWN, Region
 from swim_server.sources import region_cells
-from swim_server.sources.boundaries import Boundaries, BoundariesFile, InvalidBoundaries, load_boundaries, region_of
-
-VATSPY = Path(__file__).parents[4] / "shared" / "data" / "vatspy" / "Boundaries.geojson.gz"
-Square = list[list[list[float]]]
-
-
-def square(west: float, south: float, east: float, north: float) -> Square:
-    return [[[west, south], [east, south], [east, north], [west, north], [west, south]]]
-
-
-def write(path: Path, *features: tuple[str, Any], oceanic: frozenset[str] = frozenset()) -> Path:
-    """A file as VATSpy publishes it. Polygons are given as a list of them."""
-    rows = [
-        {
-            "type": "Feature",
-            "properties": {"id": name, "oceanic": "1" if name in oceanic else "0"},
-            "geometry": {"type": "MultiPolygon", "coordinates": polygons},
-        }
-        for name, polygons in features
-    ]
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": rows}))
-    return path
+from swim_server.sources.boundaries import Boundaries, BoundariesFile, load_boundaries, region_of
+from swim_server.sources.boundary_file import InvalidBoundaries
 
 
 @pytest.fixture

@@ -135,6 +135,7 @@ def _log(stream: LogStream | None) -> LogDocument:
         problem=stream.problem,
         max_bytes=stream.max_bytes,
         opened_as=stream.opened_as,
+        can_reopen=stream.can_reopen,
     )
 
 

@@ -42,6 +42,8 @@ class Overview(msgspec.Struct, kw_only=True):
     trends: list[Sample]
     paces: list[SourcePace]
     """How often each source should deliver something."""
+    errors: dict[str, int] = {}
+    """Error messages sent to clients since the start, by code."""
     now: int
 
 
@@ -113,6 +115,7 @@ class Desk:
             doctor=self._doctor.last,
             trends=list(self._trends.samples),
             paces=[SourcePace(name=status.name, pace_seconds=pace_seconds(source)) for source, status in pairs],
+            errors={str(code): count for code, count in self._parts.conversation.errors.items()},
             now=SYSTEM_CLOCK.now_ms() // 1000,
         )
 

@@ -30,6 +30,9 @@ Metrics = Callable[[], Awaitable[tuple[bytes, str]]]
 LoadAirports = Callable[[], Awaitable["Airfields"]]
 """Loads where airports are. The first call takes a moment."""
 
+LoadBoundaryLines = Callable[[], Awaitable[tuple[bytes, str]]]
+"""Loads the lines of the configured boundaries: JSON compressed by gzip, and its tag. The first call takes a moment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpParts:
@@ -55,4 +58,5 @@ class HttpParts:
     kinds: Sequence[str]
     """The names of the kinds of entries."""
     airports: LoadAirports
+    boundary_lines: LoadBoundaryLines
     clock: Clock

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
+from swim_server.gateway.http.map.pages import MapPages
 from swim_server.gateway.http.ops.pages import OpsPages
-from swim_server.gateway.http.query import check_names, read_list
 from swim_server.gateway.request import DEFAULT_PATH
 from swim_server.pages.page import Page, licences, load_page
 
 if TYPE_CHECKING:
     from swim_server.gateway.http.parts import HttpParts
 
-MAX_AIRPORTS = 500
-"""Maximum number of codes in one request."""
 NONCE_BYTES = 18
 _encode = msgspec.json.Encoder().encode
 
@@ -44,7 +42,7 @@ class WebPages:
         OpsPages(self._parts).add_routes(router, prefix)
         for path in ("/map", "/map/"):
             router.add_get(prefix + path, self.map)
-        router.add_get(f"{prefix}/map/airports", self.airports)
+        MapPages(self._parts).add_routes(router, prefix)
         router.add_get(f"{prefix}/map/licences.txt", self.licences)
 
     async def map(self, request: web.Request) -> web.Response:
@@ -82,19 +80,6 @@ class WebPages:
             if name not in self._pages:
                 self._pages[name] = await asyncio.to_thread(load_page, name)
         return self._pages[name]
-
-    async def airports(self, request: web.Request) -> web.Response:
-        """Answer with the locations of airports; unknown codes are left out."""
-        await self._parts.access.identify(request)
-        check_names(request.query, {"codes"})
-        codes = read_list(request.query, "codes")[:MAX_AIRPORTS]
-        airfields = await self._parts.airports()
-        found = {
-            code: {"latitude": field.latitude, "longitude": field.longitude}
-            for code in codes
-            if (field := airfields.get(code.upper())) is not None
-        }
-        return web.Response(body=_encode({"airports": found}), content_type="application/json")
 
     async def licences(self, _: web.Request) -> web.Response:
         """Answer with the licences of what the pages are built from."""

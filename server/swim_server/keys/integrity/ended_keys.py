@@ -13,16 +13,17 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import unquote, urlsplit
 from zlib import crc32
-
-from sqlalchemy.engine import URL
 
 from swim_server.files.opening import open_descriptor, open_to_read
 from swim_server.files.replacing import replace_durably
 from swim_server.keys.records import KeyRecord
 from swim_server.sql.errors import StoreMisconfigured
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 _FOR_GOOD, _NEVER = "revoked", "good"
 _MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -46,8 +47,12 @@ class EndedKeys:
         if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
             return None
         is_uri = url.database.startswith("file:")
-        path = Path(unquote(urlsplit(url.database).path) if is_uri else url.database)
-        return cls(path.with_suffix(".ended"), path)
+        return cls.beside_file(Path(unquote(urlsplit(url.database).path) if is_uri else url.database))
+
+    @classmethod
+    def beside_file(cls, database: Path) -> EndedKeys:
+        """Return the file of a database that is a SQLite file."""
+        return cls(database.with_suffix(".ended"), database)
 
     def is_ended(self, record: KeyRecord, now: datetime) -> bool:
         """Tell whether a key was ended by now, whatever its row says; an unreadable file counts as last read."""

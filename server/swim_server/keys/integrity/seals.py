@@ -7,27 +7,15 @@ audit trail contradicts it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from enum import Enum
 from typing import Any
-from zlib import crc32
 
-import msgspec
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, column, delete, insert, select, table, text
 
-from swim_server.keys.audit import AuditEntry
-from swim_server.keys.records import KeyRecord
+from swim_server.keys.integrity.row_seal import ROWS_AT_ONCE, SEALED_COLUMNS, Alteration, alteration, crc
 
-_SEALED = (
-    "api_key", "tier", "owner_name", "expires_at", "is_active", "can_write", "allowed_sources", "ip_whitelist",
-    "source_id",
-)  # fmt: skip
-_CHUNK = 500
 SEALED = "sealed keys"
 """Key in a connection's ``info`` for the ids of the rows that its transaction has sealed."""
-_MOMENT = re.compile(r"(?:expires|ends) at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 
 metadata = MetaData()
 key_seals = Table("swim_key_seals", metadata, Column("key_id", Integer, primary_key=True), Column("crc", Integer))
@@ -44,22 +32,13 @@ def seal(connection: Connection, columns: Collection[str], key_ids: Iterable[int
         return
     ids = sorted(set(key_ids))
     metadata.create_all(connection)
-    for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        chunk = ids[start : start + ROWS_AT_ONCE]
         connection.execute(delete(key_seals).where(key_seals.c.key_id.in_(chunk)))
-        rows = [{"key_id": key_id, "crc": _crc(row)} for key_id, row in _raw_rows(connection, columns, chunk).items()]
+        rows = [{"key_id": key_id, "crc": crc(row)} for key_id, row in _raw_rows(connection, columns, chunk).items()]
         if rows:
             connection.execute(insert(key_seals), rows)
     connection.info.setdefault(SEALED, set()).update(ids)
-
-
-class Alteration(Enum):
-    """What is wrong with a row of the key table."""
-
-    CHANGED = "changed"
-    """It does not match its seal."""
-    MISDIRECTED = "misdirected"
-    """A damaged index led from one key to the row of another, which must not lend it its rights."""
 
 
 def find_alterations(
@@ -69,38 +48,18 @@ def find_alterations(
     if not is_kept(connection):
         return [None] * len(rows)
     found: list[Alteration | None] = []
-    for start in range(0, len(rows), _CHUNK):
-        chunk = rows[start : start + _CHUNK]
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        chunk = rows[start : start + ROWS_AT_ONCE]
         ids = [row["id"] for row in chunk]
         raw = _raw_rows(connection, columns, ids)
         seals = _read_seals(connection, ids)
-        found += [_alteration(row, raw.get(row["id"]), seals.get(row["id"])) for row in chunk]
+        found += [alteration(row, raw.get(row["id"]), seals.get(row["id"])) for row in chunk]
     return found
-
-
-def _alteration(row: Mapping[str, Any], raw: Mapping[str, Any] | None, sealed: int | None) -> Alteration | None:
-    if raw is None or raw.get("api_key") != row["api_key"]:
-        return Alteration.MISDIRECTED
-    return Alteration.CHANGED if sealed not in {None, _crc(raw)} else None
-
-
-def judge(record: KeyRecord, last: AuditEntry | None, now: datetime) -> KeyRecord:
-    """Decide what to believe of a row that doesn't match its seal: never that an ended key is valid."""
-    record = msgspec.structs.replace(record, is_altered=True)
-    if last is None:
-        return record
-    moment = _MOMENT.search(last.detail or "")
-    is_ended = last.action == "revoke" or (
-        last.action in {"expire", "rotate"}
-        and moment is not None
-        and datetime.strptime(moment[1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) <= now
-    )
-    return msgspec.structs.replace(record, is_active=False) if is_ended else record
 
 
 def _raw_rows(connection: Connection, columns: Collection[str], ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Read the rows as SQLite stores them, without type conversion, from the table and not from an index."""
-    names = [name for name in _SEALED if name in columns]
+    names = [name for name in SEALED_COLUMNS if name in columns]
     raw = table("swim_api_keys", column("id"), *(column(name) for name in names))
     statement = select(raw.c.id, *(raw.c[name] for name in names)).where(raw.c.id.in_(ids))
     return {row[0]: dict(zip(names, row[1:], strict=True)) for row in connection.execute(statement)}
@@ -112,8 +71,3 @@ def _read_seals(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
         return {}
     statement = select(key_seals.c.key_id, key_seals.c.crc).where(key_seals.c.key_id.in_(ids))
     return {row[0]: row[1] for row in connection.execute(statement)}
-
-
-def _crc(row: Mapping[str, Any]) -> int:
-    """Return the CRC of the existing values with their names: a column added later changes nothing."""
-    return crc32(repr([(name, value) for name, value in sorted(row.items()) if value is not None]).encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, fail, inspect, ok, warn
+from swimctl.doctor.check import Answer, decide, fail, inspect, ok, warn
 from swimctl.doctor.probes.daemon_facts import CannotAsk, expecting, promises
 from swimctl.doctor.probes.database import key_database
 from swimctl.doctor.probes.tallies import tally
@@ -47,7 +47,9 @@ async def keys_hold(context: DoctorContext) -> Answer:
     recheck = (await promises(context)).recheck_seconds
     late = f"the process checks again every {recheck:g} s ([auth] recheck_seconds), and at a reload"
     seen = f"{sum(each.connections for each in suspects)} connections are not: {lines[0]}"
-    return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, fix="swimctl reload")
+    first = next(iter(suspects)).key_id
+    now = decide("swimctl reload", f"closes these connections now, and not within {recheck:g} s")
+    return fail(_KEYS_HOLD, seen, *lines[:SHOWN], late, advice=[inspect(f"swimctl keys show {first}"), now])
 
 
 def _without_right(keys: list[KeyTally], records: Mapping[int, KeyRecord], now: datetime) -> dict[KeyTally, str]:

@@ -116,6 +116,9 @@ def _judge_file(context: DoctorContext, path: Path, found: FileSeen) -> Answer:
     for is_possible, what in ((found.can_read, "read"), (found.can_write, "written")):
         if not is_possible:
             return fail(expected, f"{path} can't be {what} by this user", fix=_about_owner(context, path, found.uid))
+    if not found.size and context.files.look(path.with_suffix(".ended")).is_there:
+        back = decide("swimctl restore BACKUP.tar.gz --only keys", "of the newest backup, while the daemon is stopped")
+        return fail(expected, f"{path} is empty, though keys were made here", advice=[look, back])
     return ok(expected, f"{path}, {found.size} bytes")
 
 

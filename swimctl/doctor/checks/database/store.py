@@ -62,8 +62,7 @@ async def latency(context: DoctorContext) -> Answer:
 
 async def schema(context: DoctorContext) -> Answer:
     """Check that the needed columns exist."""
-    from swim_server.keys.schema import REMEDY_FOR_LEFT
-    from swim_server.keys.tables import NEEDED_KEY_COLUMNS, api_keys
+    from swim_server.keys.schema import NEEDED_KEY_COLUMNS, NOT_NULL, REMEDY_FOR_LEFT
     from swim_server.sql.errors import StoreError
 
     expected = "every table and column that the code uses"
@@ -78,7 +77,7 @@ async def schema(context: DoctorContext) -> Answer:
         return fail(expected, "there is no table swim_api_keys", fix="swimctl db upgrade")
     if needed:
         seen = f"missing in swim_api_keys: {', '.join(needed)}"
-        if all(api_keys.c[name].nullable for name in needed):
+        if NOT_NULL.isdisjoint(needed):
             return fail(expected, seen, fix="swimctl db upgrade")
         return fail(expected, seen, REMEDY_FOR_LEFT, fix="swimctl db status")
     missing = tuple(f"{table}: {', '.join(columns)}" for table, columns in found.missing().items())
@@ -89,12 +88,17 @@ async def schema(context: DoctorContext) -> Answer:
 
 async def upgrade_schema(context: DoctorContext) -> list[str]:
     """Add missing tables and columns. Raises CommandFailed."""
+    from swim_server.keys.opening import open_database
     from swim_server.keys.upgrading import REMEDY_FOR_LEFT, upgrade
     from swim_server.sql.errors import StoreError
 
-    database = await key_database.database(context)
+    config = await key_database.database_config(context)
     try:
-        upgraded = await asyncio.to_thread(upgrade, database)
+        database = await asyncio.to_thread(open_database, config, context.home.database)
+        try:
+            upgraded = await asyncio.to_thread(upgrade, database)
+        finally:
+            database.close()
     except StoreError as error:
         raise CommandFailed(str(error), "swimctl db upgrade --sql") from None
     if upgraded.problem is not None:

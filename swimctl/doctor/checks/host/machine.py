@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,12 +167,12 @@ def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
         path = Path(target)
         if target.endswith(DELETED):
             observed = f"it writes to {target.removesuffix(DELETED)}, which was removed or replaced: its lines are lost"
-            return fail(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), _move_log()])
+            return fail(expected, observed, fix=_open_again(context, pid, log), advice=_about_moved_log(pid))
         if context.files.look(path).kind != "file":
             return _judge_other(target, log, expected)
         if log.opened_as not in (None, target):
             observed = f"it writes to {target}, which was {log.opened_as} at its start: that was moved away"
-            return warn(expected, observed, advice=[inspect(f"ls -l /proc/{pid}/fd/2"), _move_log()])
+            return warn(expected, observed, fix=_open_again(context, pid, log), advice=_about_moved_log(pid))
     quoted = shlex.quote(str(path))
     if log.problem:
         observed = f"{plural(log.lost_lines, 'line')} of {path} lost: {log.problem}"
@@ -179,10 +180,18 @@ def _judge_log(context: DoctorContext, pid: int, log: LogDocument) -> Answer:
     return _judge_log_file(context, path, log.max_bytes, expected)
 
 
-def _move_log() -> Advice:
-    """Advise about standard error redirected to a file: only whoever starts the daemon can redirect it elsewhere."""
+def _open_again(context: DoctorContext, pid: int, log: LogDocument) -> str | None:
+    """Return the signal that makes the process open its file by its name again; None: it is not ours, or does not."""
+    is_told = log.can_reopen and context.procfs.catches(pid, signal.SIGUSR2)
+    is_ours = context.procfs.has_open(pid, context.home.lockfile)
+    return f"kill -USR2 {pid}" if is_told and is_ours else None
+
+
+def _about_moved_log(pid: int) -> list[Advice]:
+    """Advise about standard error redirected to a file, which nobody rotates."""
     requires = "a log of its own, which it rotates, and opens again when it is moved; clients move over"
-    return decide("swimctl config set logging.file /var/log/swim/swim.log && swimctl restart", requires)
+    own = decide("swimctl config set logging.file /var/log/swim/swim.log && swimctl restart", requires)
+    return [inspect(f"ls -l /proc/{pid}/fd/2"), own]
 
 
 def _judge_other(target: str, log: LogDocument, expected: str) -> Answer:

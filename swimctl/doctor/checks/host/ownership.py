@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import stat
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, AdviceKind, Answer, Check, decide, fail, inspect, ok, skip, warn
 from swimctl.doctor.checks.host.unit import unit_here
-from swimctl.doctor.probes.launching import user_of
+from swimctl.doctor.facts import NotSaved
+from swimctl.doctor.probes.launching import about_immutable, user_of
 from swimctl.systemd.installation import MAKE_USER, SYSTEM_USER
 
 if TYPE_CHECKING:
@@ -64,7 +66,11 @@ def _judge(context: DoctorContext, pid: int | None, unit_user: int | None) -> An
     home = context.home.path
     owner = user_of(context, home)
     if owner is None:
-        return skip(EXPECTED, f"there is no {home} yet, or it can't be looked at")
+        return _gone(context)
+    frozen = _immutable(context)
+    if frozen:
+        observed = f"{frozen[0]} is immutable (chattr +i or +a): nobody can change, rename or remove it, not even root"
+        return fail(EXPECTED, observed, *map(str, frozen), advice=about_immutable(frozen))
     user = unit_user if unit_user is not None else _daemon_user(context, pid, owner)
     if user == ROOT:
         return ok(EXPECTED, "it is root, who may write everything")
@@ -79,6 +85,25 @@ def _judge(context: DoctorContext, pid: int | None, unit_user: int | None) -> An
     observed = f"{lines[0]}: {name}, the user that the daemon runs as, can't write it"
     look = inspect(f"ls -la {shlex.quote(str(home))}")
     return fail(EXPECTED, observed, *lines, fix=_give_back(context, name), advice=[look])
+
+
+def _immutable(context: DoctorContext) -> list[Path]:
+    with contextlib.suppress(NotSaved):  # facts of an earlier version
+        return [path for path in _places(context) if context.files.is_immutable(path)]
+    return []
+
+
+def _gone(context: DoctorContext) -> Answer:
+    """Evaluate a home that is missing: a process that was started in it may still have it under another name."""
+    home = context.home.path
+    moved = context.procfs.daemons_started_in(home)
+    if not moved:
+        return skip(EXPECTED, f"there is no {home} yet, or it can't be looked at")
+    pid, now = moved[0]
+    observed = f"{home} was renamed to {now} under pid {pid}, which serves from it"
+    back = decide(f"mv -T {shlex.quote(str(now))} {shlex.quote(str(home))}", "if that was not meant: nothing is lost")
+    there = decide(f"export SWIM_HOME={shlex.quote(str(now))}", "if it was: and the process has to be started there")
+    return fail(EXPECTED, observed, advice=[back, there])
 
 
 def _daemon_user(context: DoctorContext, pid: int | None, owner: int) -> int:

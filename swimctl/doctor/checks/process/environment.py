@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, warn
@@ -26,11 +27,16 @@ async def overrides_nothing(context: DoctorContext) -> Answer:
         return ok(EXPECTED, "none does")
     found = await context.status()
     lines = [_line(name, value, found.pid) for name, value in different.items()]
-    theirs = [name for name, value in different.items() if value is not None]
+    theirs = [name for name, value in different.items() if value is not None and "__" in name]
+    named = {name: value for name, value in different.items() if value is not None and "__" not in name}
     ours = [name for name, value in different.items() if value is None]
-    advice = [inspect("swimctl config show --origin")]
-    advice += [await asyncio.to_thread(_start_without, context, found, theirs)] if theirs else []
+    advice = [await asyncio.to_thread(_start_without, context, found, theirs)] if theirs else []
+    advice += [
+        decide(f"export {name}={shlex.quote(value)}", "if this shell is wrong, not the process")
+        for name, value in named.items()
+    ]
     advice += [decide(f"unset {' '.join(ours)}", "if this shell is wrong, not the process")] if ours else []
+    advice += [inspect("swimctl config show --origin")]
     answer = fail if any("__" in name for name in different) else warn
     return answer(EXPECTED, f"{plural(len(lines), 'variable')}: {lines[0]}", *lines, advice=advice)
 

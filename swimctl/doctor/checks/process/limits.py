@@ -6,27 +6,33 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, warn
-from swimctl.text import plural, size
+from swimctl.text import duration, plural, size
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.status import Status
+
     from swimctl.doctor.context import DoctorContext
 
 MUCH_MEMORY, TOO_MUCH_MEMORY = 0.8, 0.95
+OWN_SHARE = 0.25
+"""A process that has grown by this share of its limit is itself to blame for it."""
+MUCH_GROWTH_BYTES, USUAL_GROWTH_BYTES, CLIENT_BYTES = 256 * 2**20, 128 * 2**20, 128 * 1024
+"""Growth that is told; what state and caches may need; what a client may need, with its buffers."""
 FEW_PERIODS = 100
 SOME_THROTTLING, MUCH_THROTTLING = 0.1, 0.5
 
 
 async def has_memory(context: DoctorContext) -> Answer:
-    """Check that the process, alone or with its control group, does not fill the memory it may use."""
+    """Check that the process does not fill the memory it may use, alone or with its control group, nor grows."""
     status = await context.status()
-    expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have"
+    expected = f"less than {MUCH_MEMORY:.0%} of the memory that it may have, and no growth that nothing explains"
     limit = await asyncio.to_thread(context.groups.memory_bytes, status.pid)
     if not limit:
         return skip(expected, "the machine does not tell how much there is")
     group = await asyncio.to_thread(context.groups.memory_group, status.pid)
-    used, evidence = status.memory_bytes, []
+    used, evidence = status.memory_bytes, _growth_told(status)
     if group is not None:
-        evidence = [f"its control group uses {size(group.used)} of {size(group.limit)}, what can be freed apart"]
+        evidence += [f"its control group uses {size(group.used)} of {size(group.limit)}, what can be freed apart"]
         ended = f"the kernel has ended {plural(group.kills, 'process', 'processes')} of it for want of memory"
         evidence += [ended] if group.kills else []
     observed = f"{size(used)} of {size(limit)} ({used / limit:.0%})"
@@ -34,23 +40,42 @@ async def has_memory(context: DoctorContext) -> Answer:
     if group is not None and group.limit and group.used / group.limit > share:
         share = group.used / group.limit
         observed = f"{size(used)}, with what shares its limit {size(group.used)} of {size(group.limit)} ({share:.0%})"
+    advice = _about_memory(status.pid, is_its_own=_growth(status) > OWN_SHARE * limit)
     if share > TOO_MUCH_MEMORY:
-        return fail(expected, observed, *evidence, advice=_about_memory(status.pid))
+        return fail(expected, observed, *evidence, advice=advice)
     if share > MUCH_MEMORY:
-        return warn(expected, observed, *evidence, advice=_about_memory(status.pid))
+        return warn(expected, observed, *evidence, advice=advice)
+    unexplained = _growth(status) - _explained(status)
+    if unexplained > max(MUCH_GROWTH_BYTES, status.memory_settled_bytes or 0):
+        grown = f"{observed}: {size(unexplained)} more than at its start, clients and their buffers apart"
+        return warn(expected, grown, *evidence, advice=_about_memory(status.pid, is_its_own=True))
     return ok(expected, observed, *evidence)
 
 
-def _about_memory(pid: int) -> list[Advice]:
+def _growth(status: Status) -> int:
+    """Return how much more memory the process uses than ten seconds after its start; 0 if that is not known."""
+    return max(0, status.memory_bytes - (status.memory_settled_bytes or status.memory_bytes))
+
+
+def _explained(status: Status) -> int:
+    """Return how much growth its clients, the state and the caches explain."""
+    return USUAL_GROWTH_BYTES + CLIENT_BYTES * status.connections.total
+
+
+def _growth_told(status: Status) -> list[str]:
+    if status.memory_settled_bytes is None:
+        return []
+    grown, since = size(_growth(status)), duration(status.uptime_seconds)
+    return [f"{grown} more than ten seconds after its start, {since} ago; {plural(status.connections.total, 'client')}"]
+
+
+def _about_memory(pid: int, *, is_its_own: bool) -> list[Advice]:
+    """Advise what to look at; a restart helps only if it is the process itself that has grown."""
     look = inspect(f"ps -o pid,rss,vsz,lstart,comm -p {pid}")
     group = inspect(f"cat /proc/{pid}/cgroup", "what else shares its limit")
     clients = inspect("swimctl connections list")
-    return [
-        look,
-        group,
-        clients,
-        decide("swimctl restart", "if it has grown and its clients have not"),
-    ]
+    again = decide("swimctl restart", "frees what it has grown by; clients move over, and it may grow again")
+    return [look, clients, group, again] if is_its_own else [look, group, clients]
 
 
 async def has_processor_time(context: DoctorContext) -> Answer:

@@ -65,6 +65,8 @@ def _stale(context: DoctorContext, info: LockInfo) -> Answer:
         reason = f"left by pid {info.pid} on {info.host} before the last boot, or on another machine"
     elif state is None:
         reason = f"left by pid {info.pid}, which was killed: no such process"
+    elif state == "zombie":
+        reason = f"left by pid {info.pid}, which has ended without a word: its log may say why"
     elif context.is_process(info):
         reason = f"names pid {info.pid}, which runs but does not hold it: the file was replaced under it"
         return fail(EXPECTED, reason, path, advice=look_at([info.pid], context.home.lockfile))

@@ -15,6 +15,7 @@ from swimctl.doctor.check import (
     Answer,
     Check,
     Repair,
+    Status,
     decide,
     fail,
     inspect,
@@ -54,7 +55,10 @@ async def is_running(context: DoctorContext) -> Answer:
 
 async def answers(context: DoctorContext) -> Answer:
     """Check that the process answers on its control socket and is the one named in the lock; ask twice."""
-    return await twice(context, lambda: _ask_it(context), "lock.", "process.status")
+    answer = await twice(context, lambda: _ask_it(context), "lock.", "process.status")
+    if answer.status is Status.OK:
+        context.facts.forget_errors("process.")  # asked before it answered, by checks that can do without
+    return answer
 
 
 async def _ask_it(context: DoctorContext) -> Answer:

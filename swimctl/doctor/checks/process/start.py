@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,16 @@ from swimctl.doctor.probes.daemon_facts import expecting, status
 from swimctl.doctor.probes.launching import BY_SUPERVISOR, user_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from swim_server.daemon.control.documents.status import Status
+    from swim_server.daemon.home import Home
 
     from swimctl.doctor.context import DoctorContext
 
 DELETED = " (deleted)"
+RENAMED = "was renamed to "
+HISTORY_NAME = "history.db"
 _SUPERVISED = "the process outlives its session"
 _FILES = "the files that the process has open are those of its home"
 
@@ -80,8 +84,29 @@ async def has_its_files(context: DoctorContext) -> Answer:
             told = f"its working folder {folder.removesuffix(DELETED)} is gone: relative paths lead nowhere"
             return warn(_FILES, told, advice=[inspect(f"ls -l /proc/{found.pid}/cwd")])
         return ok(_FILES, "they are")
-    advice = [inspect(f"ls -l /proc/{found.pid}/fd"), decide("swimctl restart", "it opens the file that is there now")]
-    return fail(_FILES, lines[0], *lines, advice=advice)
+    look = inspect(f"ls -l /proc/{found.pid}/fd")
+    return fail(_FILES, lines[0], *lines, advice=[*_put_back(context, gone), *_open_anew(home, gone), look])
+
+
+def _put_back(context: DoctorContext, gone: Mapping[Path, str]) -> list[Advice]:
+    """Advise how to give renamed files their names again, if nothing has taken these meanwhile: nothing is lost."""
+    found = []
+    for path, fate in gone.items():
+        now = Path(fate.removeprefix(RENAMED))
+        is_beside = fate.startswith(RENAMED) and now.parent == path.parent
+        if is_beside and context.files.look(now).is_there and not context.files.look(path).is_there:
+            command = f"mv -n {shlex.quote(str(now))} {shlex.quote(str(path))}"
+            found.append(decide(command, "if that was not meant: the process has this file open"))
+    return found
+
+
+def _open_anew(home: Home, gone: Mapping[Path, str]) -> list[Advice]:
+    """Advise a restart, which opens the file that has the name now: what is in the old one is lost to clients."""
+    if home.database in gone:
+        lost = "keys that are only in the old file are refused: put that back first"
+    else:
+        lost = "it begins a history, or opens the one that is there now: clients are told of a gap"
+    return [decide("swimctl restart", lost)]
 
 
 def _fate(path: Path, links: Sequence[str], aside: Sequence[str]) -> str | None:
@@ -98,7 +123,11 @@ def _fate(path: Path, links: Sequence[str], aside: Sequence[str]) -> str | None:
         if each.startswith(f"{path}.") and not each.startswith((f"{path}.damaged-", *aside))
     ]  # fmt: skip
     if others:
-        return f"was renamed to {others[0].removesuffix(DELETED)}"
+        return f"{RENAMED}{others[0].removesuffix(DELETED)}"
+    if path.name == HISTORY_NAME and str(path) not in links:  # it lies in the home always: the home was renamed
+        moved = [each for each in links if Path(each).name == path.name]
+        if moved:
+            return f"{RENAMED}{moved[0]}"
     return "was moved away" if str(path) not in links and beside.intersection(links) else None
 
 

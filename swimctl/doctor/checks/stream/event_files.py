@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from swimctl.doctor.check import Answer, fail, inspect, ok
+from swimctl.doctor.probes.filesystem import FileSystem
+from swimctl.doctor.probes.launching import about_immutable
 
 if TYPE_CHECKING:
     from swimctl.doctor.context import DoctorContext
@@ -44,6 +46,7 @@ class FileLooks(msgspec.Struct, frozen=True, kw_only=True):
     """Time since its last change."""
     taken: dict[str, float]
     """By name: seconds since the file was taken."""
+    is_immutable: bool = False
 
 
 async def look_at_event_files(context: DoctorContext, files: Sequence[EventFile]) -> list[FileLooks]:
@@ -63,6 +66,7 @@ async def _look_on(files: Sequence[EventFile]) -> list[FileLooks]:
             looks=tuple(look[number] for look in looks),
             age_seconds=await asyncio.to_thread(_age, Path(path)),
             taken=await asyncio.to_thread(_taken, Path(path)),
+            is_immutable=await asyncio.to_thread(FileSystem().is_immutable, Path(path)),
         )
         for number, (_, path, _) in enumerate(files)
     ]
@@ -80,9 +84,13 @@ def judge_event_files(
         line for (name, path, interval), each in zip(files, seen, strict=True)
         for line in _unread(name, path, interval, each, is_kept=bool(kept))
     ]  # fmt: skip
+    frozen = [Path(path) for (_, path, _), each in zip(files, seen, strict=True) if each.is_immutable]
+    if frozen:
+        lines = [f"{frozen[0]} is immutable (chattr +i or +a): nobody can take it, not even root", *lines]
     if lines:
         folder = shlex.quote(str(Path(files[0][1]).parent))
-        return fail(expected, "; ".join(lines), advice=[inspect(f"ls -la {folder}"), inspect("swimctl logs")])
+        look = [inspect(f"ls -la {folder}"), inspect("swimctl logs")]
+        return fail(expected, "; ".join(lines), advice=[*(about_immutable(frozen) if frozen else ()), *look])
     return ok(expected, ", ".join(f"{path}: nothing waits" for _, path, _ in files), *kept)
 
 

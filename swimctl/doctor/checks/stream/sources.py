@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from swimctl.doctor.check import Answer, fail, ok, warn
 from swimctl.doctor.probes.daemon_facts import expecting, promises, status
 from swimctl.doctor.probes.second_look import twice
+from swimctl.text import plural
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import SourceDocument, Status
@@ -20,6 +21,8 @@ STARTING_SECONDS = 60.0
 MANY_REJECTED = 10
 OLD_FEED_SECONDS, OLD_FEED_INTERVALS = 300.0, 10.0
 """A feed with older data than this is out of date, however quickly it answers."""
+FUTURE_SECONDS = 60.0
+"""A feed whose data is further ahead of our clock was written by another clock."""
 FROZEN_SECONDS, FROZEN_SNAPSHOTS = 300.0, 10
 """If no flying aircraft has moved for this long, or in this many snapshots, the feed repeats itself."""
 
@@ -40,6 +43,7 @@ async def _look_at_sources(context: DoctorContext) -> Answer:
     broken = [line for each in document.sources if (line := _broken(each, paces.get(each.name, 1.0), document))]
     broken += [line for each in document.sources if (line := _rejects(each))]
     partly = [f"{each.name}: {each.last_error or 'degraded'}" for each in document.sources if each.state == "degraded"]
+    partly += [line for each in document.sources if (line := _takes_nothing(each))]
     partly += [line for each in document.sources if (line := _is_old(each, paces.get(each.name, 1.0), context.now))]
     partly += [line for each in document.sources if (line := _is_frozen(each))]
     if broken:
@@ -78,12 +82,22 @@ def _rejects(source: SourceDocument) -> str | None:
     return f"{source.name} rejects most of its input: {source.rejected} of {source.rejected + source.events}{reason}"
 
 
+def _takes_nothing(source: SourceDocument) -> str | None:
+    """Say that a source could read nothing of the little that it got: one rejection may be a whole file."""
+    if source.events or not 0 < source.rejected < MANY_REJECTED:
+        return None
+    reason = source.details.get("last_rejected") or source.last_error
+    return f"{source.name} could read nothing that it got: {plural(source.rejected, 'part')} set aside: {reason}"
+
+
 def _is_old(source: SourceDocument, pace_seconds: float, now: float) -> str | None:
     """Say that a feed or a table answers, but its content is old."""
     age = source.feed_age_seconds
     written_at = _moment(source.details.get("writer_time"))
     if written_at is not None:
         age = max(now - written_at, age or 0.0)
+    if age is not None and age < -FUTURE_SECONDS and source.state not in ("finished", "standby"):
+        return f"{source.name}: its data is of a time {-age:.0f} s ahead: its clock is wrong, or ours"
     if (
         age is None
         or age <= max(OLD_FEED_SECONDS, OLD_FEED_INTERVALS * pace_seconds)

@@ -6,20 +6,19 @@ Nothing is created but a marker row, which is not a key and is removed again.
 from __future__ import annotations
 
 import asyncio
-import secrets
-import statistics
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+from swimctl.doctor.probes.database.marker import Marked, is_marker
 
 if TYPE_CHECKING:
     from swim_server.config import DatabaseConfig
     from swim_server.keys.records import KeyRecord
     from swim_server.keys.schema import Schema
-    from swim_server.sql.database import Database
 
     from swimctl.doctor.context import DoctorContext
 
@@ -28,10 +27,6 @@ STATEMENT_SECONDS = 2.0
 WRITE_SECONDS = 1.0
 """How long a write, or any access to a file, may wait for another's lock."""
 LOOKS = 3
-MARKER = "swimctl doctor"
-"""Owner of the marker row."""
-LEFT_BEHIND = timedelta(minutes=1)
-"""A marker this old is abandoned: the process that wrote it was killed."""
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -42,11 +37,25 @@ class Login(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Marked(msgspec.Struct, frozen=True):
-    """A marker row that is in the table at the moment."""
+class Access(Protocol):
+    """An open key database: a file, or through SQLAlchemy. Blocks; every method raises StoreError."""
 
-    key_id: int
-    text: str
+    @property
+    def kind(self) -> str: ...
+
+    def ask_nothing(self) -> None: ...
+
+    def schema(self) -> Schema: ...
+
+    def records(self) -> list[KeyRecord]: ...
+
+    def clock(self) -> tuple[datetime, datetime, datetime]: ...
+
+    def mark(self) -> Marked: ...
+
+    def unmark(self, key_id: int, /) -> None: ...
+
+    def close(self) -> None: ...
 
 
 async def database_config(context: DoctorContext) -> DatabaseConfig:
@@ -65,6 +74,12 @@ def sqlite_path(config: DatabaseConfig, default: Path) -> Path | None:
         return None
     if config.url is None:
         return default
+    from swim_server.sql.sqlite_file import plain_path
+
+    if (plain := plain_path(config.url)) is not None:
+        return plain
+    if not config.url.startswith("sqlite"):
+        return None
     from sqlalchemy.engine import make_url
 
     url = make_url(config.url)
@@ -80,78 +95,79 @@ async def login(context: DoctorContext) -> Login:
     return await context.fact("database.login", find, "a login to the key database", shape=Login)
 
 
-async def database(context: DoctorContext) -> Database:
-    """Return the open database, for observations and repairs. Raises StoreError."""
+async def _access(context: DoctorContext) -> Access:
+    """Return the open database, for observations. Raises StoreError."""
     return (await _opened(context))[0]
 
 
-async def _opened(context: DoctorContext) -> tuple[Database, Login]:
+async def _opened(context: DoctorContext) -> tuple[Access, Login]:
     config = await database_config(context)
     default = context.home.database
 
-    async def make() -> tuple[Database, Login]:
+    async def make() -> tuple[Access, Login]:
         found, seconds = await asyncio.to_thread(_open, config, default, WRITE_SECONDS * context.load_factor)
         context.at_end(lambda: asyncio.to_thread(found.close))
-        return found, Login(str(found.engine.dialect.name), seconds)
+        return found, Login(found.kind, seconds)
 
     return await context.shared("key database", make)
 
 
-def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SECONDS) -> tuple[Database, float]:
-    from swim_server.keys.opening import open_database
-
+def _open(config: DatabaseConfig, default: Path, lock_seconds: float = WRITE_SECONDS) -> tuple[Access, float]:
+    """Open the database; for a file, ``lock_seconds`` reports a lock before the check that waits for it is cut off."""
     path = sqlite_path(config, default)
     if path is not None and not path.exists():  # opening it would create it
         from swim_server.sql.errors import StoreMisconfigured
 
         raise StoreMisconfigured(f"there is no file {path}", "swimctl serve makes it")
-    if path is not None:  # report a lock before the check that waits for it is cut off
-        config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
     is_empty = path is not None and not path.stat().st_size  # the daemon created it, and no key has been stored yet
-    database = open_database(config, default, is_read_only=not is_empty)
     started = time.perf_counter()
-    try:
-        database.read(_ask_nothing)
-    except BaseException:
-        database.close()
-        raise
-    return database, time.perf_counter() - started
+    if path is not None and not is_empty and _is_plain(config):
+        from swimctl.doctor.probes.database.file_access import FileAccess
+
+        access: Access = FileAccess(path, lock_seconds)
+        access.ask_nothing()
+        return access, time.perf_counter() - started
+    from swimctl.doctor.probes.database.sql_access import SqlAccess
+
+    if path is not None:
+        config = msgspec.structs.replace(config, query_timeout_seconds=lock_seconds)
+    started = time.perf_counter()
+    return SqlAccess.open(config, default, is_read_only=not is_empty), time.perf_counter() - started
 
 
-def _ask_nothing(connection: Any) -> None:
-    """Run a cheap query that still touches a file; a constant would be answered in spite of a lock."""
-    from sqlalchemy import literal, select, text
+def _is_plain(config: DatabaseConfig) -> bool:
+    """Return True if nothing but the file's path has to be known to open it."""
+    from swim_server.sql.sqlite_file import plain_path
 
-    is_file = connection.dialect.name == "sqlite"
-    connection.execute(text("PRAGMA schema_version") if is_file else select(literal(1))).fetchall()
+    return config.odbc is None and (config.url is None or plain_path(config.url) is not None)
 
 
 async def latency_seconds(context: DoctorContext) -> float:
     """Measure a trivial query on an open connection. Raises StoreError."""
 
     async def find() -> float:
-        return await asyncio.to_thread(_measure, await database(context))
+        return await asyncio.to_thread(_measure, await _access(context))
 
     return await context.fact("database.latency", find, "questions to the key database", shape=float)
 
 
-def _measure(database: Database) -> float:
+def _measure(access: Access) -> float:
     seconds: list[float] = []
     for _ in range(LOOKS):
         started = time.perf_counter()
-        database.read(_ask_nothing)
+        access.ask_nothing()
         seconds.append(time.perf_counter() - started)
         if seconds[-1] >= STATEMENT_SECONDS / 2:
             break  # a slow answer is enough to know
-    return statistics.median(seconds)
+    return sorted(seconds)[len(seconds) // 2]
 
 
 async def schema(context: DoctorContext) -> Schema:
     """Return the existing columns. Raises StoreError."""
-    from swim_server.keys.schema import Schema, observe
+    from swim_server.keys.schema import Schema
 
     async def find() -> Schema:
-        return await asyncio.to_thread(observe, await database(context))
+        return await asyncio.to_thread((await _access(context)).schema)
 
     return await context.fact("database.schema", find, "the key database's columns", shape=Schema)
 
@@ -173,8 +189,7 @@ async def rows_again(context: DoctorContext) -> dict[int, KeyRecord]:
 
 async def _read_rows(context: DoctorContext) -> dict[int, KeyRecord]:
     """Read the keys, without digests and owners' addresses, which no check uses."""
-    opened = await database(context)
-    found = await asyncio.to_thread(lambda: _store(opened).list())
+    found = await asyncio.to_thread((await _access(context)).records)
     return {
         record.id: msgspec.structs.replace(record, fingerprint=None, owner_email=None)
         for record in found
@@ -182,38 +197,14 @@ async def _read_rows(context: DoctorContext) -> dict[int, KeyRecord]:
     }
 
 
-def is_marker(record: KeyRecord) -> bool:
-    """Return True for a marker row that an earlier run left behind."""
-    return record.owner_name == MARKER and not record.is_active
-
-
-def _store(database: Database) -> Any:
-    from swim_server.concurrency.clock import SYSTEM_CLOCK
-    from swim_server.keys.store import KeyStore
-
-    return KeyStore(database, clock=SYSTEM_CLOCK, randbytes=secrets.token_bytes)
-
-
 async def server_clock(context: DoctorContext) -> tuple[datetime, datetime, datetime]:
     """Return the database server's time, with ours before and after. Raises StoreError."""
 
     async def find() -> tuple[datetime, datetime, datetime]:
-        return await asyncio.to_thread(_read_clock, await database(context))
+        return await asyncio.to_thread((await _access(context)).clock)
 
     shape = tuple[datetime, datetime, datetime]
     return await context.fact("database.clock", find, "the database server's clock", shape=shape)
-
-
-def _read_clock(database: Database) -> tuple[datetime, datetime, datetime]:
-    from sqlalchemy import DateTime, func, select
-
-    def work(connection: Any) -> datetime:
-        found: datetime = connection.execute(select(func.sysutcdatetime(type_=DateTime()))).scalar_one()
-        return found
-
-    before = datetime.now(UTC)
-    there = database.read(work)
-    return before, there.replace(tzinfo=UTC), datetime.now(UTC)
 
 
 async def marker(context: DoctorContext) -> Marked:
@@ -223,81 +214,26 @@ async def marker(context: DoctorContext) -> Marked:
 
 
 async def _mark_and_remember(context: DoctorContext) -> Marked:
-    from swim_server.keys.opening import open_database
+    from swim_server.sql.errors import SchemaMissing
+
+    access = await _access(context)
+    try:
+        marked = await asyncio.to_thread(access.mark)
+    except SchemaMissing:
+        if access.kind != "sqlite":
+            raise
+        access = await _access_that_makes_tables(context)
+        marked = await asyncio.to_thread(access.mark)
+    context.at_end(lambda: asyncio.to_thread(access.unmark, marked.key_id))
+    return marked
+
+
+async def _access_that_makes_tables(context: DoctorContext) -> Access:
+    """Open a SQLite file without tables like the commands about keys, which make them with the first key."""
+    from swimctl.doctor.probes.database.sql_access import SqlAccess
 
     config = await database_config(context)
     config = msgspec.structs.replace(config, query_timeout_seconds=WRITE_SECONDS * context.load_factor)
-    default = context.home.database
-
-    def make() -> Any:
-        return open_database(config, default)
-
-    database = await asyncio.to_thread(make)
-    try:
-        marked = await asyncio.to_thread(_mark, database)
-    except BaseException:
-        database.close()
-        raise
-
-    async def remove() -> None:
-        try:
-            await asyncio.to_thread(_remove, database, marked.key_id)
-        finally:
-            database.close()
-
-    context.at_end(remove)
-    return marked
-
-
-def _mark(database: Database) -> Marked:
-    """Write the marker: reuse one that a killed run left behind, or add a row."""
-    from sqlalchemy import delete, false, literal, select
-    from swim_server.keys.format import Tier, digest
-    from swim_server.keys.new_key import NewKey
-    from swim_server.keys.statements import insert_key, update_key
-    from swim_server.keys.tables import api_keys
-
-    text = f"not a key: {secrets.token_hex(8)}"
-    now = datetime.now(UTC)
-    left_behind = select(api_keys.c.id).where(
-        api_keys.c.owner_name == MARKER, api_keys.c.is_active == literal(0), api_keys.c.created_at < now - LEFT_BEHIND
-    )
-
-    def work(connection: Any, found: Schema) -> Marked:
-        connection.execute(delete(api_keys).where(false()))  # don't write what we may not be allowed to remove
-        row = connection.execute(left_behind.limit(1)).first() if "created_at" in found.key_columns else None
-        if row is not None:
-            update_key(connection, row[0], {"description": text, "created_at": now})
-            return Marked(row[0], text)
-        new_key = NewKey(tier=Tier.PUBLIC, owner_name=MARKER, description=text, expires_at=now)
-        record = insert_key(connection, found, new_key, digest(secrets.token_hex(32)), now)
-        update_key(connection, record.id, {"is_active": False})
-        return Marked(record.id, text)
-
-    marked: Marked = _store(database).tables.change(work)
-    return marked
-
-
-def _remove(database: Database, key_id: int) -> None:
-    from sqlalchemy import delete, literal
-    from swim_server.keys.tables import api_keys
-
-    statement = delete(api_keys).where(
-        api_keys.c.id == key_id, api_keys.c.owner_name == MARKER, api_keys.c.is_active == literal(0)
-    )
-
-    def work(connection: Any) -> None:
-        if connection.execute(statement).rowcount and connection.dialect.name == "sqlite":
-            _give_id_back(connection, key_id)
-
-    database.write(work)
-
-
-def _give_id_back(connection: Any, key_id: int) -> None:
-    """Free the id for the next key, so that running doctor every minute leaves no gaps. Only for a file."""
-    from sqlalchemy import text
-    from swim_server.keys.tables import api_keys
-
-    if connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")).first() is not None:
-        counted = text("UPDATE sqlite_sequence SET seq = seq - 1 WHERE name = :table AND seq = :id")
-        connection.execute(counted, {"table": api_keys.name, "id": key_id})
+    access = await asyncio.to_thread(SqlAccess.open, config, context.home.database, is_read_only=False)
+    context.at_end(lambda: asyncio.to_thread(access.close))
+    return access

@@ -52,7 +52,8 @@ async def test_connection_whose_key_lets_nobody_in_is_a_failure(
 ) -> None:
     service.keys(record)
     answer = await keys.keys_hold(service)
-    assert (answer.status, answer.command) == ("fail", "swimctl reload")
+    assert (answer.status, answer.command) == ("fail", "swimctl keys show 1")
+    assert [each.kind for each in answer.advice if each.command == "swimctl reload"] == ["decide"]
     assert told in answer.observed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,23 @@ async def test_home_that_was_never_used_is_not_missed(context: FakeContext) -> N
 async def test_log_that_is_no_file_is_somebody_elses(context: FakeContext, target: str | None, status: str) -> None:
     context.fakes.target = target
     assert (await machine.log_is_written(context)).status == status
+
+
+@pytest.mark.parametrize(
+    ("can_reopen", "is_caught", "is_ours"),
+    [(True, True, True), (False, True, True), (True, False, True), (True, True, False)],
+)
+async def test_signal_that_opens_the_log_again_is_offered_to_a_process_of_ours_that_catches_it(
+    context: FakeContext, can_reopen: bool, is_caught: bool, is_ours: bool
+) -> None:
+    context.fakes.target = "/x/swim.log (deleted)"
+    context.fakes.caught = {42: {signal.SIGUSR2}} if is_caught else {}
+    context.fakes.open_by = {42: is_ours}
+    context.answers["status"] = log_document(None, opened_as="/x/swim.log", can_reopen=can_reopen)
+    answer = await machine.log_is_written(context)
+    assert answer.status == "fail"
+    assert answer.fix == ("kill -USR2 42" if can_reopen and is_caught and is_ours else None)
+    assert [each.kind for each in answer.advice] == ["inspect", "decide"]
 
 
 def log_document(path: Path | None, **more: Any) -> dict[str, Any]:

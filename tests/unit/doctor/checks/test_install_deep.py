@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swimctl.doctor.probes.installed_packages import look_at_bytecode, look_at_packages
+from swimctl.doctor.probes.packages.installed_packages import look_at_bytecode, look_at_packages
 
 
 @pytest.fixture

@@ -337,6 +337,44 @@ async def test_memory_of_what_shares_the_limit_counts_too(context: FakeContext) 
     assert answer.status == "fail"
     assert "with what shares its limit" in answer.observed
     assert "the kernel has ended 2 processes of it for want of memory" in answer.evidence
+    assert "swimctl restart" not in [each.command for each in answer.advice], "it would free nothing"
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("used", "settled", "clients", "status"),
+    [
+        (GIB, None, 0, "ok"),
+        (GIB // 4, GIB // 16, 0, "ok"),
+        (GIB, GIB // 16, 0, "warn"),
+        (GIB, GIB // 16, 10_000, "ok"),
+        (GIB, GIB // 2, 0, "ok"),
+    ],
+    ids=["young", "a little", "much", "as many clients do", "less than it was"],
+)
+async def test_growth_is_told_unless_clients_explain_it(
+    context: FakeContext, used: int, settled: int | None, clients: int, status: str
+) -> None:
+    context.limits.limit_bytes = 64 * GIB
+    more = {"memory_bytes": used, "memory_settled_bytes": settled, "uptime_seconds": 7200.0}
+    context.answers["status"] = status_document(**more, connections={"total": clients, "by_tier": {}})
+    answer = await has_memory(context)
+    assert answer.status == status, answer
+    if settled is not None:
+        assert "more than ten seconds after its start, 2h" in answer.evidence[0]
+
+
+@pytest.mark.parametrize(("settled", "is_offered"), [(GIB // 16, True), (GIB - 1, False)])
+async def test_restart_is_offered_for_memory_that_the_process_itself_has_grown_by(
+    context: FakeContext, settled: int, is_offered: bool
+) -> None:
+    context.limits.limit_bytes = GIB + 1
+    context.answers["status"] = status_document(memory_bytes=GIB, memory_settled_bytes=settled)
+    answer = await has_memory(context)
+    assert answer.status == "fail"
+    assert ("swimctl restart" in [each.command for each in answer.advice]) is is_offered
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,20 @@ from support.fake_context import FakeContext, status_document
 from swimctl.doctor.checks.process.start import has_its_files, has_right_user, is_supervised, logs_little
 
 
+@pytest.mark.parametrize("is_taken", [False, True])
+async def test_renamed_file_is_to_be_put_back_unless_its_name_is_taken(context: FakeContext, is_taken: bool) -> None:
+    home = context.home
+    home.database.with_name("swim.db.old").touch()
+    if is_taken:
+        home.database.touch()
+    context.answers["status"] = status_document()
+    context.fakes.opened[42] = [f"{home.database}.old", f"{home.database}-wal"]
+    answer = await has_its_files(context)
+    assert answer.fix is None
+    back = f"mv -n {home.database}.old {home.database}"
+    assert [each.command for each in answer.advice if each.command.startswith("mv")] == ([] if is_taken else [back])
+
+
 @pytest.mark.parametrize(
     ("told", "status", "observed"),
     [
@@ -48,12 +62,17 @@ async def test_file_replaced_under_the_process_is_named_with_what_is_in_the_old_
     answer = await has_its_files(context)
     assert (answer.status, answer.fix) == ("fail", None)
     assert f"{context.home.history} was removed or replaced" in answer.observed
+    assert [each.command for each in answer.advice][:1] == ["swimctl restart"]
     assert "7 events are in the old history, which goes when the process ends" in answer.evidence
     context.fakes.opened[42] = [f"{context.home.history}.old", f"{context.home.history}-wal", str(context.home.history)]
     assert (
         f"{context.home.history} was renamed to {context.home.history}.old" in (await has_its_files(context)).observed
     )
     context.fakes.opened[42] = ["/elsewhere/history.db", f"{context.home.history}-wal"]
+    answer = await has_its_files(context)
+    assert f"{context.home.history} was renamed to /elsewhere/history.db" in answer.observed
+    assert not [each for each in answer.advice if each.command.startswith("mv")], "the files beside it are elsewhere"
+    context.fakes.opened[42] = [f"{context.home.history}-wal"]
     assert f"{context.home.history} was moved away" in (await has_its_files(context)).observed
 
 

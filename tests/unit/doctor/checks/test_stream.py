@@ -70,13 +70,16 @@ async def about(service: ServiceContext, pace_seconds: float = 15.0, **fields: A
         ({"state": "degraded", "last_success_age_seconds": 60.0}, "fail"),
         ({"events": 0, "rejected": 300}, "fail"),
         ({"events": 200, "rejected": 100}, "ok"),
-        ({"events": 0, "rejected": 9}, "ok"),
+        ({"events": 0, "rejected": 9, "details": {"last_rejected": "it is no JSON object"}}, "warn"),
+        ({"events": 1, "rejected": 1}, "ok"),
+        ({"feed_age_seconds": -90.0}, "warn"),
+        ({"feed_age_seconds": -30.0}, "ok"),
         ({"feed_age_seconds": 928.0}, "warn"),
         ({"feed_age_seconds": 90.0}, "ok"),
         ({"last_success_age_seconds": None}, "fail"),
         ({"state": "starting", "last_success_age_seconds": None}, "fail"),
     ],
-    ids=range(17),
+    ids=range(20),
 )
 async def test_source_is_judged_by_its_own_pace(service: ServiceContext, fields: Any, expected: str) -> None:
     answer = await about(service, **fields)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from swimctl.doctor.abandonable_threads import AbandonableThreads
+from swimctl.doctor.probes import kernel_sockets
 from swimctl.doctor.probes.control_groups import ControlGroups
 from swimctl.doctor.probes.procfs import ProcFs
 
@@ -101,7 +104,53 @@ def test_threads_that_hang_are_left_behind() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "3\n", "")
 
 
-def test_error_in_a_thread_is_its_callers() -> None:
+async def test_error_in_a_thread_is_its_callers() -> None:
     future = AbandonableThreads().submit(int, "x")
     with pytest.raises(ValueError, match="invalid literal"):
-        future.result(10)
+        await asyncio.wait_for(asyncio.wrap_future(future), 10)
+
+
+async def test_short_calls_share_a_thread_and_those_that_wait_get_one_each() -> None:
+    threads = AbandonableThreads()
+    short = [asyncio.wrap_future(threads.submit(threading.get_ident)) for _ in range(5)]
+    assert len(set(await asyncio.gather(*short))) == 1
+
+    together = threading.Barrier(20)
+    waiting = [asyncio.wrap_future(threads.submit(together.wait)) for _ in range(20)]
+    assert sorted(await asyncio.wait_for(asyncio.gather(*waiting), 60)) == list(range(20))
+
+
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_sockets_are_what_the_kernel_s_own_tables_say(family: socket.AddressFamily, host: str) -> None:
+    machine = ProcFs()
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.bind((host, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with socket.create_connection((host, port)), listener.accept()[0]:
+            listeners = machine.listeners(port)
+            assert listeners == machine._listeners_in_text(port)
+            assert [each.inode for each in listeners or ()] == [str(os.fstat(listener.fileno()).st_ino)]
+            assert kernel_sockets.count_connections(os.getpid(), port) == 1
+            held = kernel_sockets.HELD_STATES
+            for more in ({"local_port": port}, {"remote_port": port}):
+                by_text = [row.inode for row in kernel_sockets._rows(os.getpid()) or () if is_meant(row, **more)]
+                found = kernel_sockets._inodes(os.getpid(), held, **more)
+                assert found == by_text
+                assert len(by_text) == 1
+
+
+def is_meant(row: kernel_sockets._Row, *, local_port: int | None = None, remote_port: int | None = None) -> bool:
+    ends = [row.local.rpartition(":")[2], row.remote.rpartition(":")[2]]
+    wanted = [None if port is None else f"{port:04X}" for port in (local_port, remote_port)]
+    return row.state in kernel_sockets.HELD_STATES and all(
+        each is None or each == end for each, end in zip(wanted, ends, strict=True)
+    )
+
+
+def test_sockets_are_found_without_sock_diag_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_sockets, "_is_same_network", lambda pid: False)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
+            assert kernel_sockets.count_connections(os.getpid(), port) == 1

@@ -1,6 +1,6 @@
 """Answers for doctor: limits and paces, counts of connections, temporary keys and probe events."""
 
-from __future__ import annotations
+# Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Answers about the nodes that share a broker."""
 
-from __future__ import annotations
+# Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
 import msgspec
 

@@ -1,6 +1,6 @@
 """What the process reports about itself, and its answers to commands."""
 
-from __future__ import annotations
+# Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
 from typing import Any
 

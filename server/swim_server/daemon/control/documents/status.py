@@ -1,6 +1,6 @@
 """``status``: one document about the running service."""
 
-from __future__ import annotations
+# Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
 from typing import Any
 
@@ -113,6 +113,8 @@ class LogDocument(msgspec.Struct, kw_only=True):
     max_bytes: int = 0
     opened_as: str | None = None
     """Where standard error led at the start, if not to a file of ours; if it has another name now, it was moved."""
+    can_reopen: bool = False
+    """SIGUSR2 opens it again by its name."""
 
 
 class WorkerDocument(msgspec.Struct, kw_only=True):

@@ -25,6 +25,8 @@ HEADER = "X-SWIM-Ops"
 """Only a page of this service can send it: from another site a browser asks first, and is refused."""
 MAX_BODY_BYTES = 4096
 ACTOR = "the operator's page"
+DATA = {"overview": "desk_overview", "keys": "desk_keys", "log": "desk_log", "nodes": "nodes"}
+"""What the page shows, and the methods of the control socket that tell it."""
 _encode = msgspec.json.Encoder().encode
 _log = get_logger("operator")
 
@@ -59,7 +61,7 @@ class OpsPages:
         router.add_get(f"{prefix}/ops/session", self.has_session)
         router.add_post(f"{prefix}/ops/session", self.open_session)
         router.add_post(f"{prefix}/ops/logout", self._action(NoArguments, self._end_session))
-        for name, method in (("overview", "desk_overview"), ("keys", "desk_keys"), ("log", "desk_log")):
+        for name, method in DATA.items():
             router.add_get(f"{prefix}/ops/data/{name}", self._data(method))
         router.add_get(f"{prefix}/ops/data/connections", self.connections)
         router.add_post(f"{prefix}/ops/actions/close", self._action(CloseAction, self._close))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import marshal
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
+
+from swim_server.daemon.requirements import dist_info_folders
 
 from swimctl.doctor.probes.checkout import is_compiled, sources
 from swimctl.doctor.probes.installation import differing, recorded
@@ -17,12 +18,8 @@ HEADER_BYTES = 16
 def look_at_packages(names: Iterable[str]) -> dict[str, list[str]]:
     """Return, by package, the Python files that differ from its RECORD. Blocks while reading some thousand files."""
     found = {}
-    for name in names:
-        try:
-            distribution = metadata.distribution(name)
-        except metadata.PackageNotFoundError:
-            continue  # another check reports it
-        files = [each for each in recorded(distribution) if each.suffix == ".py"]
+    for name, folder in dist_info_folders(names).items():  # another check reports a package that is missing
+        files = [each for each in recorded(folder) if each.name.endswith(".py")]
         wrong = list(differing(files))
         if wrong:
             found[name] = wrong

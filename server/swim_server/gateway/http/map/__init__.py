@@ -1,0 +1,1 @@
+"""What the live map asks for beside the state and the events: airports, boundaries, trails."""
