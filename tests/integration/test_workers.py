@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from support.live_daemon import LiveDaemon, await_true, comes_true, live_daemon
 from support.wire_client import WireClient, dial, open_client, try_to_connect
 
@@ -179,3 +182,103 @@ async def test_a_killed_worker_is_started_again_and_the_other_clients_notice_not
             assert (await asyncio.to_thread(shares, daemon))[0] == 2  # it has the fewest
             for client in more:
                 assert (await client.subscribe("flight.created", after=event_id))["resumed"]
+
+
+async def test_plain_http_of_a_worker_is_answered_by_the_primary(daemon: LiveDaemon) -> None:
+    base, key = daemon.url.replace("ws://", "http://").removesuffix("/api/swim/v1/ws"), daemon.api_key()
+    async with ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+        for _ in range(3):
+            async with session.get(f"{base}/readyz") as ready:
+                assert ready.status == 200, await ready.text()
+        async with session.get(f"{base}/flights") as flights:
+            assert flights.status == 200, await flights.text()
+        async with ClientSession() as operator, operator.get(f"{base}/metrics") as metrics:
+            text = await metrics.text()
+            assert 'swim_worker_up{worker="1"} 1.0' in text
+            assert 'swim_worker_up{worker="2"} 1.0' in text
+        async with session.get(f"{base}/api/swim/v1/stream?channels=tmi.issued") as stream:
+            assert (await stream.content.readuntil(b"\n\n")).startswith(b": stream")
+            await stream.content.readuntil(b"\n\n")  # event: subscribed
+            (event_id,) = await asyncio.to_thread(daemon.put, ("tmi.issued", {"number": 1}))
+            assert event_id.encode() in await stream.content.readuntil(b"\n\n")
+            assert (await asyncio.to_thread(daemon.counted))["developer"] == 1
+
+
+async def test_ticket_of_the_primary_opens_a_connection_to_a_worker_once(daemon: LiveDaemon) -> None:
+    base, key = daemon.url.replace("ws://", "http://").removesuffix("/api/swim/v1/ws"), daemon.api_key()
+    async with (
+        ClientSession() as session,
+        session.post(f"{base}/ticket", headers={"Authorization": f"Bearer {key}"}) as answer,
+    ):
+        ticket = (await answer.json())["ticket"]
+    assert await try_to_connect(f"{daemon.url}?ticket={ticket}") == (["connected"], None)
+    assert await try_to_connect(f"{daemon.url}?ticket={ticket}") == (["AUTH_FAILED"], 4001)
+
+
+async def test_reload_reaches_the_workers(daemon: LiveDaemon) -> None:
+    daemon.config_path.write_text(f"{CONFIG}\n[tiers.public]\nconnections = 2\n", "utf-8")
+    try:
+        await asyncio.to_thread(daemon.swimctl, "reload", check=True)
+        async with clients(daemon, 2, "public"):
+            assert await try_to_connect(daemon.url, daemon.api_key("public")) == (["CONNECTION_LIMIT"], 4002)
+    finally:
+        daemon.config_path.write_text(CONFIG, "utf-8")
+        await asyncio.to_thread(daemon.swimctl, "reload", check=True)
+
+
+async def test_restart_hands_over_to_new_workers(daemon: LiveDaemon) -> None:
+    key, before = daemon.api_key(), workers(daemon)
+    async with clients(daemon, 2) as found:
+        for client in found:
+            await client.subscribe("flight.created")
+        (first,) = await asyncio.to_thread(daemon.put, ("flight.created", {"number": 1}))
+        for client in found:
+            await client.events(1)
+        done = await asyncio.to_thread(daemon.swimctl, "restart")
+        assert done.returncode == 0, done.stderr
+        (second,) = await asyncio.to_thread(daemon.put, ("flight.created", {"number": 2}))
+        for client in found:
+            code, reason = await client.closed()
+            assert code == 1012 and "retry_ms=" in reason
+    async with dial(daemon.url, key) as client:
+        assert not (await client.subscribe("flight.created", after=first))["gap"]
+        assert [event["id"] for event in await client.events(1)] == [second]
+    after = workers(daemon)
+    assert {worker["pid"] for worker in after}.isdisjoint(worker["pid"] for worker in before)
+    for worker in before:
+        await comes_true(lambda pid=worker["pid"]: not Path(f"/proc/{pid}").exists(), what="the end of the old workers")
+
+
+def test_stop_closes_with_1012_and_ends_all_processes(tmp_path: Path) -> None:
+    async def watch(daemon: LiveDaemon) -> list[tuple[int | None, str]]:
+        async with clients(daemon, 2) as found:
+            stopping = asyncio.to_thread(daemon.swimctl, "stop", check=True)
+            closing = asyncio.gather(*(client.closed() for client in found))
+            return (await asyncio.gather(closing, stopping))[0]
+
+    with live_daemon(tmp_path / "home", config=CONFIG) as daemon:
+        pids = [worker["pid"] for worker in workers(daemon)]
+        assert {code for code, _ in asyncio.run(watch(daemon))} == {1012}
+        await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
+
+
+def test_workers_end_with_a_killed_primary(tmp_path: Path) -> None:
+    with live_daemon(tmp_path / "home", config=CONFIG) as daemon:
+        pids = [worker["pid"] for worker in workers(daemon)]
+        daemon.kill()
+        await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
+
+
+def test_doctor_finds_nothing_wrong(daemon: LiveDaemon) -> None:
+    done = daemon.swimctl("doctor", "--json", timeout=120)
+    checks = json.loads(done.stdout)["checks"]
+    assert [each for each in checks if each["status"] == "failed"] == []
+    (own,) = [each for each in checks if each["id"] == "process.workers"]
+    assert own["status"] == "ok", own
+
+
+def test_workers_with_a_redis_server_are_refused(tmp_path: Path) -> None:
+    daemon = LiveDaemon(tmp_path / "home", config='[broker]\nurl = "redis://127.0.0.1:1"\n')
+    done = daemon.swimctl("serve", "--workers", "2")
+    assert done.returncode == 2
+    assert "does not work together with [broker] url" in done.stderr

@@ -25,7 +25,7 @@ from swim_server.daemon.rules import publishing_rules
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.running_sources import RunningSources
 from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
-from swim_server.daemon.workers.choice import build_key_watch, build_workers
+from swim_server.daemon.workers.choice import build_key_watch, build_workers, worker_count
 from swim_server.gateway.context import EndpointContext, Shared, build_context
 from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.workers.workers import Workers
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.rpc import Rpc
+    from swim_server.logs import Logger
     from swim_server.state.kinds import Kind
 
 
@@ -64,12 +65,13 @@ def build_components(
     log_stream: LogStream | None = None,
 ) -> Components:
     """Build all parts and connect them. The service opens the broker and tells the hub where it stands."""
+    worker_count(loaded.config)
     core = build_core(loaded, home, loop)
     config, hub = loaded.config, core.hub
     kinds = state_kinds(config.state)
     http = HttpWiring(core, rpc, [kind.name for kind in kinds])
     endpoints = build_endpoints(core, loop, rpc, http=http.build)
-    tls = build_tls(config)
+    tls = build_tls(config, get_logger("gateway"))
     workers = build_workers(core, endpoints, tls, log_stream, log_failure)
     key_watch = build_key_watch(core, endpoints, workers)
     listeners = build_listeners(endpoints, tls, workers)
@@ -193,14 +195,14 @@ def build_endpoints(
     )
 
 
-def build_tls(config: Config) -> TlsCertificate | None:
+def build_tls(config: Config, log: Logger | None) -> TlsCertificate | None:
     """Read the certificate of ``[server]``. Raises CertificateUnusable or CertificateIncomplete."""
     certificate, key = config.server.tls_certificate, config.server.tls_key
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
         raise CertificateIncomplete
-    return TlsCertificate(Path(certificate), Path(key), get_logger("gateway"))
+    return TlsCertificate(Path(certificate), Path(key), log)
 
 
 def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None, workers: Workers | None) -> Listeners:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Collection
 from hashlib import sha256
@@ -52,9 +53,12 @@ class Announced:
 class WorkerTickets:
     """Tickets for browsers: the primary has issued them and redeems them."""
 
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
     def redeem(self, ticket: str) -> str:
-        """Return what stands for the ticket until the primary is asked."""
-        return f"{TICKET}{ticket}"
+        """Return what stands for the ticket, for this client alone, until the primary is asked."""
+        return f"{TICKET}{next(self._numbers)} {ticket}"
 
 
 class WorkerAuthenticator:
@@ -99,7 +103,7 @@ class WorkerAuthenticator:
         presented = Presented(_encodable(api_key), address)
         if api_key.startswith(TICKET):
             known = self._redeemed.get(api_key)
-            presented = Presented(known or "", address, None if known else api_key.removeprefix(TICKET))
+            presented = Presented(known or "", address, None if known else api_key.split(" ", 2)[2])
         try:
             decided = await self._link.ask(messages.AUTHENTICATE, presented)
         except LinkLost:

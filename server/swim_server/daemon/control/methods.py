@@ -24,6 +24,7 @@ from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.handover.program import Program
 from swim_server.daemon.workers.adding import add_connections
+from swim_server.gateway.http.ops.connection_table import OTHER_ROWS, ConnectionPage
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.permissions import state_of
 from swim_server.keys.write_behind.endings import Ending
@@ -65,6 +66,8 @@ class Methods:
             "live_keys", "keys", "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
+        if self._parts.workers is not None:
+            rpc.methods[OTHER_ROWS] = self.connection_rows
         Diagnostics(self._process).register(rpc)
         NodeMethods(self._parts).register(rpc)
 
@@ -165,6 +168,11 @@ class Methods:
         if self._parts.workers is not None:
             found = add_connections(found, (await self._parts.workers.ask("connections", params, Connections))[0])
         return found
+
+    async def connection_rows(self, params: Mapping[str, object]) -> list[ConnectionPage]:
+        """Return the first rows of the operator's table in each worker."""
+        assert self._parts.workers is not None, "else it is not registered"
+        return (await self._parts.workers.ask(OTHER_ROWS, params, ConnectionPage))[0]
 
     async def connection_close(self, params: Mapping[str, object]) -> ConnectionClosed:
         """Ask one client to reconnect and resume."""

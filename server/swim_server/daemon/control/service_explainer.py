@@ -47,9 +47,13 @@ class ServiceExplainer(Explainer):
         found: EventExplained | ChannelExplained | None
         if _is_event(params):
             events, _ = await workers.ask("explain", params, EventExplained, seconds=READ_SECONDS)
+            if own is None:  # only a worker that remembers the consumer knows better
+                events = [each for each in events if each.connections_remembered]
             found = best_event([own, *events] if isinstance(own, EventExplained) else events)
         else:
             channels, _ = await workers.ask("explain", params, ChannelExplained, seconds=READ_SECONDS)
+            if own is None:
+                channels = [each for each in channels if each.subscriptions]
             known = [own, *channels] if isinstance(own, ChannelExplained) else channels
             found = all_subscriptions(known, most=MAX_SUBSCRIPTIONS)
         if found is None:

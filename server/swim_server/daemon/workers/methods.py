@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.daemon.control.connections import build_connections, close_connection
 from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.probe_clients import Listening, end_probes, let_receive_probes, locate
 from swim_server.daemon.control.tally import build_tally
 from swim_server.daemon.control.top import measure_top
 from swim_server.daemon.process import memory_bytes
+from swim_server.gateway.http.ops.connection_table import ConnectionTable, WantedRows
 from swim_server.gateway.rpc import METHOD_NOT_FOUND, RpcError
 from swim_server.sql.errors import StoreUnavailable
 from swim_server.workers.messages import Counted, Reply, Report
@@ -39,11 +41,13 @@ class WorkerMethods:
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
         self._explainer = SessionExplainer(parts)
+        self._table = ConnectionTable(parts.hub, clock=SYSTEM_CLOCK)
         self._methods: dict[str, Callable[[Mapping[str, object]], Awaitable[object]]] = {
             "connections": self._connections,
             "connection_close": self._close,
             "explain": self._explainer.explain,
             "top": self._top,
+            "connection_rows": self._rows,
             "tally": self._tally,
             "probe_keys_end": self._end_probes,
             "probe_connection": self._locate,
@@ -67,6 +71,9 @@ class WorkerMethods:
         count = params.get("count")
         assert isinstance(count, int), "the primary has checked it"
         return (await measure_top(self._parts.hub, count)).part
+
+    async def _rows(self, params: Mapping[str, object]) -> object:
+        return await self._table.first(msgspec.convert(params, WantedRows))
 
     async def _tally(self, params: Mapping[str, object]) -> object:
         return await build_tally(self._parts, is_handing_over=False, is_brief=params.get("brief") is True)

@@ -73,6 +73,7 @@ class Worker:
         link.answer(messages.PAUSE, self._pause)
         link.answer(messages.LEAVE, self._leave)
         link.answer(messages.RELOAD, self._reload)
+        link.answer(messages.RELOAD_TLS, self._reload_tls)
         link.answer(messages.LOOK, lambda _: build_report(self.parts))
         link.answer(messages.ASK, self._methods.answer)
         refusals = self.parts.endpoints.refusals
@@ -92,7 +93,7 @@ class Worker:
                 await preload(parts.hub.recent, parts.broker)
             await parts.state_keeper.begin(parts.tasks)
             work = [parts.loop_lag.run(), parts.key_watch.run(), parts.throughput.run(), parts.state_keeper.run()]
-            work += [self._report(), *([parts.tls.run()] if parts.tls is not None else [])]
+            work.append(self._report())
             running = [asyncio.create_task(each) for each in work]
             parts.link.tell(messages.READY, Ready(capacity=self._capacity()))
             done, _ = await asyncio.wait([parts.link.lost, *running], return_when=asyncio.FIRST_COMPLETED)
@@ -236,6 +237,11 @@ class Worker:
     @staticmethod
     async def _left(leaving: asyncio.Task[None]) -> Nothing:
         await asyncio.shield(leaving)
+        return NOTHING
+
+    async def _reload_tls(self, _: Nothing) -> Nothing:
+        if self.parts.tls is not None:
+            await asyncio.to_thread(self.parts.tls.reload)
         return NOTHING
 
     async def _reload(self, config: Config) -> Nothing:

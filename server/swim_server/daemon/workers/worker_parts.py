@@ -139,7 +139,7 @@ def build_worker_parts(config: Config, home: Home, link: Link, channel: Descript
     authenticator = WorkerAuthenticator(link, clock=SYSTEM_CLOCK)
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable, broker.on_opened_late = conversation.tell_unreadable, hub.begin_after
-    tls = build_tls(config)
+    tls = build_tls(config, None)
     endpoints = build_context(
         config.server, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,
         wheel=wheel, tasks=tasks, rpc=Rpc(log_failure), source_ages=service.source_ages, call_soon=loop.call_soon,

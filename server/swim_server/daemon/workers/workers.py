@@ -136,6 +136,9 @@ class Workers:
     def spawn(self, fingerprint: str) -> None:
         """Start the processes; they import their code, which must be this, while the primary opens what it owns."""
         self.fingerprint = fingerprint
+        if self._tls is not None:
+            loop = asyncio.get_running_loop()
+            self._tls.on_reload = lambda: asyncio.run_coroutine_threadsafe(self._reload_tls(), loop).result()
         for number in range(1, self.count + 1):
             self._keepers.append(self._core.tasks.start(self._keep(number)))
 
@@ -398,6 +401,10 @@ class Workers:
             elif isinstance(error, RpcError):
                 refused.append(error)
         return found, refused
+
+    async def _reload_tls(self) -> None:
+        """Have every worker show the certificate that has just been loaded."""
+        await _wait([worker.link.ask(messages.RELOAD_TLS, NOTHING) for worker in self.ready()], ASK_SECONDS)
 
     async def reload(self) -> None:
         """Have every worker apply the configuration in force, and read the keys of its clients again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 PAGE_ROWS = 25
+OTHER_ROWS = "connection_rows"
+"""The method that asks the other processes which have connections; there is none if there are no others."""
 SAMPLE_SECONDS = 5.0
 """Minimum period over which a rate is measured."""
 
@@ -54,6 +56,41 @@ class ConnectionPage(msgspec.Struct, kw_only=True):
     rows: list[ConnectionRow]
 
 
+class WantedRows(msgspec.Struct, frozen=True):
+    """The first rows of the table: how they are sorted and chosen, and how many."""
+
+    sort: str
+    is_ascending: bool
+    count: int
+    search: str
+    tier: str
+
+
+_ROW_KEYS: Mapping[str, Callable[[ConnectionRow], Any]] = {
+    "lag": lambda row: (row.lag_seconds, row.buffered_bytes),
+    "rate": lambda row: row.per_second,
+    "sent": lambda row: row.sent,
+    "buffered": lambda row: row.buffered_bytes,
+    "since": lambda row: row.connected_at,
+    "owner": lambda row: (row.owner or "").lower(),
+    "tier": lambda row: row.tier,
+    "remote": lambda row: row.remote,
+}
+
+
+def cut(found: Sequence[ConnectionPage], wanted: WantedRows, number: int) -> ConnectionPage:
+    """Return one page of what several processes have found."""
+    total = sum(each.total for each in found)
+    pages = max(1, -(-total // PAGE_ROWS))
+    number = min(max(number, 1), pages)
+    rows = [row for each in found for row in each.rows]
+    if len(found) > 1:
+        key = _ROW_KEYS.get(wanted.sort, _ROW_KEYS["lag"])
+        rows.sort(key=lambda row: (key(row), row.id), reverse=not wanted.is_ascending)
+    shown = rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
+    return ConnectionPage(total=total, pages=pages, page=number, rows=shown)
+
+
 class ConnectionTable:
     """Remembers how much each connection had been sent some seconds ago, for rates. Idle while no page is open."""
 
@@ -66,20 +103,23 @@ class ConnectionTable:
 
     async def page(self, sort: str, *, is_ascending: bool, number: int, search: str, tier: str) -> ConnectionPage:
         """Return one page of the connections that the search matches."""
+        wanted = WantedRows(sort, is_ascending, number * PAGE_ROWS, search, tier)
+        return cut([await self.first(wanted)], wanted, number)
+
+    async def first(self, wanted: WantedRows) -> ConnectionPage:
+        """Return the first rows of this process's connections, in order."""
         await self._sample()
-        words = search.lower().split()
+        words = wanted.search.lower().split()
         found = [
             connection
             async for connection in yielding(list(self._hub.connections.values()))
             if connection.tier != LOCAL_TIER
-            and tier in ("", connection.tier)
+            and wanted.tier in ("", connection.tier)
             and (not words or _is_found(connection, words))
         ]
-        pages = max(1, -(-len(found) // PAGE_ROWS))
-        number = min(max(number, 1), pages)
-        choose = nsmallest if is_ascending else nlargest
-        chosen = choose(number * PAGE_ROWS, found, key=self._key(sort))[(number - 1) * PAGE_ROWS :]
-        return ConnectionPage(total=len(found), pages=pages, page=number, rows=[self._row(each) for each in chosen])
+        choose = nsmallest if wanted.is_ascending else nlargest
+        chosen = choose(max(wanted.count, PAGE_ROWS), found, key=self._key(wanted.sort))
+        return ConnectionPage(total=len(found), pages=1, page=1, rows=[self._row(each) for each in chosen])
 
     async def _sample(self) -> None:
         now = self._monotonic()
