@@ -114,7 +114,7 @@ def shared_server() -> RedisServer:
 class WorkerRig(LocalRig):
     """A worker's broker that follows a local one, as a worker process follows its primary."""
 
-    def broker(self, **settings: Any) -> FollowedBroker:  # type: ignore[override]
+    def broker(self, **settings: Any) -> FollowedBroker:  # type: ignore[override]  # another broker on the same storage
         return FollowedBroker(super().broker(**settings))
 
 

@@ -29,7 +29,7 @@ async def linked_pair() -> tuple[Link, Link]:
     for end in socket.socketpair():
         end.setblocking(False)
         link = Link(fail)
-        await loop.create_unix_connection(lambda link=link: link, sock=end)  # type: ignore[misc]
+        await loop.create_unix_connection(lambda link=link: link, sock=end)  # type: ignore[misc]  # bound at once: the factory is called before the loop goes on
         links.append(link)
     return links[0], links[1]
 

@@ -101,8 +101,8 @@ class Service:
         parts = self.components
         process.warn_of_root(self.log)
         process.prepare_descriptors(sum(each.connections for each in self.admission.limits.values()), self.log)
-        if parts.workers is not None:
-            parts.workers.spawn(self.fingerprint.digest)
+        if parts.worker_keeper is not None:
+            parts.worker_keeper.spawn(self.fingerprint.digest)
         await parts.broker.open(self._deliver)
         parts.hub.begin_after(parts.broker.newest_id)
         with contextlib.suppress(BrokerUnavailable):  # then each client that resumes reads history
@@ -112,8 +112,8 @@ class Service:
         claiming = parts.tasks.start(self._key_file.claim())
         parts.sources.build()
         await asyncio.wait({claiming}, timeout=CLAIM_SECONDS)
-        if parts.workers is not None:
-            await parts.workers.begin()
+        if parts.worker_keeper is not None:
+            await parts.worker_keeper.begin()
         left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
@@ -172,7 +172,7 @@ class Service:
 
     def _deliver(self, events: Sequence[Event]) -> None:
         if self.components.workers is not None:
-            self.components.workers.deliver(events)
+            self.components.workers.feed.deliver(events)
         self.components.hub.deliver(events)
         self.components.latency.delivered(events[-1].id.milliseconds)
 
@@ -185,7 +185,7 @@ class Service:
             asyncio.create_task(work)
             for work in (
                 *([parts.cluster.run()] if parts.cluster is not None else []),
-                *([parts.workers.run()] if parts.workers is not None else []),
+                *([parts.worker_keeper.run()] if parts.worker_keeper is not None else []),
                 parts.loop_lag.run(),
                 parts.key_watch.run(),
                 parts.authenticator.recorder.run(),
@@ -240,8 +240,8 @@ class Service:
             except OSError as error:  # the disk has become read-only, say: everything else is still to be closed
                 self.log.warning("the control socket can't be removed", reason=str(error))
         await parts.tasks.close()
-        if parts.workers is not None:
-            await parts.workers.close()
+        if parts.worker_keeper is not None:
+            await parts.worker_keeper.close()
         await parts.state_keeper.save()
         if parts.cluster is not None:
             await parts.cluster.close(is_leaving=self._has_home)
@@ -256,8 +256,8 @@ class Service:
     def _abort_clients(self) -> None:
         for peer in list(self.components.gateway.peers):
             peer.abort()
-        if self.components.workers is not None:
-            self.components.workers.abort()
+        if self.components.worker_keeper is not None:
+            self.components.worker_keeper.abort()
 
     # Called from outside.
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
-    from swim_server.daemon.workers.workers import Workers
+    from swim_server.daemon.workers.spread import Spread
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.rpc import Rpc
     from swim_server.logs import Logger
@@ -72,9 +72,9 @@ def build_components(
     http = HttpWiring(core, rpc, [kind.name for kind in kinds])
     endpoints = build_endpoints(core, loop, rpc, http=http.build)
     tls = build_tls(config, get_logger("gateway"))
-    workers = build_workers(core, endpoints, tls, log_stream, log_failure)
-    key_watch = build_key_watch(core, endpoints, workers)
-    listeners = build_listeners(endpoints, tls, workers)
+    side = build_workers(core, endpoints, tls, log_stream, log_failure)
+    key_watch = build_key_watch(core, endpoints, side)
+    listeners = build_listeners(endpoints, tls, side.spread if side is not None else None)
     guard = DescriptorGuard(listeners, core.tasks, get_logger("gateway"), reserve=config.server.descriptor_reserve)
     endpoints.gateway.on_count = guard.counted
     if core.cluster is not None:
@@ -89,7 +89,7 @@ def build_components(
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), metrics=http.metrics, sessions=http.sessions,
         readiness=http.readiness, request_counts=http.request_counts, rpc=rpc, endpoints=endpoints,
         gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
-        workers=workers,
+        workers=side.workers if side is not None else None, worker_keeper=side.keeper if side is not None else None,
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def build_tls(config: Config, log: Logger | None) -> TlsCertificate | None:
     return TlsCertificate(Path(certificate), Path(key), log)
 
 
-def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None, workers: Workers | None) -> Listeners:
+def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None, spread: Spread | None) -> Listeners:
     """Build both listeners: each connection gets an endpoint of its own, after its TLS handshake if there is one.
 
     With workers, they get the public connections.
@@ -218,7 +218,7 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None, work
         assert tls is not None, "else nobody is asked for TLS"
         return TlsServer(listener, endpoints, tls.context, public)
 
-    serve = workers.serve if workers is not None else plain_server(public) if tls is None else serve_tls
+    serve = spread.serve if spread is not None else plain_server(public) if tls is None else serve_tls
     return Listeners(serve, lambda: Endpoint(endpoints, endpoints.local_kind))
 
 

@@ -114,21 +114,14 @@ def build_context(
         tickets=Tickets(clock=clock),
         log=ConnectionLog(log, session_log=hub.session_log, clock=clock),
     )
-    hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
+    serves_http, office = not (http is None and elsewhere is None), tickets or shared.tickets
     return EndpointContext(
-        public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
+        public_kind=_public_kind(config),
         local_kind=ListenerKind(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES),
         settings=config,
         high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
         gateway=gateway,
-        handshake_rules=_handshake_rules(
-            config,
-            shared,
-            authenticator,
-            clock,
-            serves_http=not (http is None and elsewhere is None),
-            tickets=tickets or shared.tickets,
-        ),
+        handshake_rules=_handshake_rules(config, shared, authenticator, clock, serves_http=serves_http, tickets=office),
         arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
         http=http(shared) if http is not None else None,
         elsewhere=elsewhere,
@@ -150,6 +143,11 @@ def build_context(
         tasks=tasks,
         clock=clock,
     )
+
+
+def _public_kind(config: ServerConfig) -> ListenerKind:
+    hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
+    return ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions())
 
 
 def _handshake_rules(

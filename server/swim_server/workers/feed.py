@@ -25,7 +25,7 @@ class Feed:
     """Serves one broker to any number of links."""
 
     def __init__(self, broker: NodeBroker, history: ServedHistory, tasks: Tasks) -> None:
-        """``history``: the file that workers read; the broker's own, or its copy."""
+        """Serve workers that read ``history``: the broker's own file, or its copy."""
         self._broker = broker
         self._history = history
         self._tasks = tasks

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,14 +36,11 @@ from swim_server.streaming.subscription import NOTHING, Subscription
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from swim_server.brokers.broker import Broker
-    from swim_server.daemon.running_config import RunningConfig
+    from swim_server.daemon.control.controlled import ExplainedParts
     from swim_server.keys.audit import AuditEntry
     from swim_server.keys.records import KeyRecord
-    from swim_server.protocol.channels import Catalogue
     from swim_server.protocol.events import Event
     from swim_server.streaming.explain.session_log import Session, SessionLog
-    from swim_server.streaming.hub import Hub
 
 NOT_FOUND = -32004
 """No such event, connection or key; ``data`` says which."""
@@ -67,26 +64,6 @@ class _Consumer:
     audit: Sequence[AuditEntry] = ()
     key_problem: str | None = None
     """Why the key's row can't be read at the moment."""
-
-
-class ExplainedParts(Protocol):
-    """The parts of a process that serves clients."""
-
-    @property
-    def config(self) -> RunningConfig:
-        """The settings in force."""
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """All channels."""
-
-    @property
-    def hub(self) -> Hub:
-        """Knows its connections."""
-
-    @property
-    def broker(self) -> Broker:
-        """Where events are read."""
 
 
 class Explainer(ABC):

@@ -15,7 +15,7 @@ from swim_server.daemon.running_sources import age
 from swim_server.keys.format import Tier
 from swim_server.protocol.channels import family_of
 from swim_server.sources.source import State
-from swim_server.workers.messages import Counted
+from swim_server.workers.report import Counted
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
     from swim_server.daemon.control.documents.status import Status
     from swim_server.daemon.workers.workers import Workers
-    from swim_server.workers.messages import Report
+    from swim_server.workers.report import Report
 
 MAX_PEERS = 20
 

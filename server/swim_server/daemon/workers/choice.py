@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.local import LocalBroker
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.daemon.nodes.broker_choice import LOCAL
 from swim_server.daemon.workers.primary_key_watch import PrimaryKeyWatch
+from swim_server.daemon.workers.primary_parts import PrimaryParts
 from swim_server.errors import ExitKind, OperatorError
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.logs import get_logger
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from swim_server.daemon.components import Core
     from swim_server.daemon.key_watch import KeyWatch
     from swim_server.daemon.log_stream import LogStream
+    from swim_server.daemon.workers.keeper import Keeper
+    from swim_server.daemon.workers.spread import Spread
     from swim_server.daemon.workers.workers import Workers
     from swim_server.gateway.context import EndpointContext
     from swim_server.gateway.tls import TlsCertificate
@@ -55,37 +59,51 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerSide:
+    """The primary's side of its workers."""
+
+    workers: Workers
+    keeper: Keeper
+    spread: Spread
+
+
 def build_workers(
     core: Core,
     endpoints: EndpointContext,
     tls: TlsCertificate | None,
     log_stream: LogStream | None,
     on_failure: Callable[[BaseException], None],
-) -> Workers | None:
+) -> WorkerSide | None:
     """Build what starts and feeds the worker processes; None if there are none. Raises WorkersUnsupported."""
     count = worker_count(core.config.values)
     if not count:
         return None
+    from swim_server.daemon.workers.keeper import Keeper
+    from swim_server.daemon.workers.spread import Spread
     from swim_server.daemon.workers.workers import Workers
 
     assert isinstance(core.broker, LocalBroker), "others are refused"
-    workers = Workers(
-        count, core, endpoints, core.broker, public=lambda: Endpoint(endpoints, endpoints.public_kind), tls=tls,
-        clock=SYSTEM_CLOCK, log=get_logger("workers"), log_stream=log_stream, on_failure=on_failure,
+    primary = PrimaryParts(
+        config=core.config, home=core.home, tasks=core.tasks, authenticator=core.authenticator,
+        admission=core.admission, source_ages=core.sources.event_ages, endpoints=endpoints,
+        public=lambda: Endpoint(endpoints, endpoints.public_kind), tls=tls, clock=SYSTEM_CLOCK,
+        log=get_logger("workers"), log_stream=log_stream, on_failure=on_failure,
     )  # fmt: skip
+    workers = Workers(count, primary, core.broker, core.broker)
     _pass_on_what_turns_out_later(core.broker, workers.feed)
-    return workers
+    return WorkerSide(workers, Keeper(workers, primary), Spread(workers, primary))
 
 
-def build_key_watch(core: Core, endpoints: EndpointContext, workers: Workers | None) -> KeyWatch:
+def build_key_watch(core: Core, endpoints: EndpointContext, side: WorkerSide | None) -> KeyWatch:
     """Build what watches the keys of live connections, in all processes."""
     recheck_seconds = core.config.values.auth.recheck_seconds
-    if workers is None:
+    if side is None:
         from swim_server.daemon.key_watch import KeyWatch
 
         return KeyWatch(endpoints.gateway, core.authenticator, recheck_seconds=recheck_seconds, log=get_logger("keys"))
     return PrimaryKeyWatch(
-        endpoints.gateway, core.authenticator, workers, recheck_seconds=recheck_seconds, log=get_logger("keys")
+        endpoints.gateway, core.authenticator, side.workers, recheck_seconds=recheck_seconds, log=get_logger("keys")
     )
 
 

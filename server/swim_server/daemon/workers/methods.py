@@ -17,7 +17,8 @@ from swim_server.daemon.process import memory_bytes
 from swim_server.gateway.http.ops.connection_table import ConnectionTable, WantedRows
 from swim_server.gateway.rpc import METHOD_NOT_FOUND, RpcError
 from swim_server.sql.errors import StoreUnavailable
-from swim_server.workers.messages import Counted, Reply, Report
+from swim_server.workers.messages import Reply
+from swim_server.workers.report import Counted, Report
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -27,8 +27,8 @@ from swim_server.workers.messages import (
     Nothing,
     Opened,
     Place,
-    Pulse,
     Ready,
+    ServiceNews,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Worker:
 
     def _listen(self) -> None:
         link = self.parts.link
-        link.on(messages.PULSE, self._note_pulse)
+        link.on(messages.NEWS, self._note_news)
         link.on(messages.BAD_KEY, lambda bad: self.parts.endpoints.refusals.failed_elsewhere(bad.address, bad.mark))
         link.on(messages.EVICT, self._evict)
         link.on(messages.RESUME, self._resume)
@@ -182,9 +182,9 @@ class Worker:
 
     # What the primary tells.
 
-    def _note_pulse(self, pulse: Pulse) -> None:
-        self.parts.broker.update(pulse.epoch, pulse.generation)
-        self.parts.service.note(pulse)
+    def _note_news(self, news: ServiceNews) -> None:
+        self.parts.broker.update(news.epoch, news.generation)
+        self.parts.service.note(news)
 
     def _evict(self, place: Place) -> None:
         self._gateway.evict_probe_client(place.tier)

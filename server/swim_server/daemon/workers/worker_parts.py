@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
     from swim_server.workers.descriptors import DescriptorChannel
     from swim_server.workers.link import Link
-    from swim_server.workers.messages import Pulse
+    from swim_server.workers.messages import ServiceNews
 
 
 class LinkLog:
@@ -64,7 +64,7 @@ class LinkLog:
 
 
 class ServiceFacts:
-    """What this worker's clients are told about the whole service, as of the primary's last pulse."""
+    """What this worker's clients are told about the whole service, as of the primary's last news."""
 
     def __init__(self) -> None:
         self._clients = 0
@@ -72,10 +72,10 @@ class ServiceFacts:
         self.began_at = time.monotonic()
         """When the service began, on this process's clock."""
 
-    def note(self, pulse: Pulse) -> None:
-        """Take a pulse."""
-        self._clients, self._sources = pulse.clients, pulse.sources
-        self.began_at = time.monotonic() - pulse.uptime_seconds
+    def note(self, news: ServiceNews) -> None:
+        """Take the news."""
+        self._clients, self._sources = news.clients, news.sources
+        self.began_at = time.monotonic() - news.uptime_seconds
 
     def clients(self) -> int:
         """Return the number of all clients."""

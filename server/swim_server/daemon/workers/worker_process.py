@@ -18,7 +18,8 @@ import swim_server
 from swim_server.daemon.handover.program import INSTALLED_IN
 from swim_server.workers.descriptors import DescriptorChannel, descriptor_pair
 from swim_server.workers.link import Link
-from swim_server.workers.messages import Opened, Report
+from swim_server.workers.messages import Opened
+from swim_server.workers.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +137,16 @@ class WorkerProcess:
     def heard(self) -> None:
         """Note that it lives."""
         self._heard_at = self._monotonic()
+
+    def reported(self, report: Report) -> None:
+        """Take its report."""
+        self.heard()
+        self.report = report
+
+    def told_opened(self, opened: Opened) -> None:
+        """Take its count of connections."""
+        self.heard()
+        self.opened = opened
 
     def give(self, connection: socket.socket) -> None:
         """Hand a connection over; it is closed here."""

@@ -46,7 +46,7 @@ async def serve(context: DoctorContext) -> Answer:
     advice = [
         inspect("swimctl logs"),
         inspect(f"ps -o pid,stat,pcpu,rss,etime,args -p {pids}") if pids else inspect("swimctl status"),
-        decide("swimctl restart", "starts all processes anew; clients move over"),
+        decide("swimctl restart", "starts all processes again; clients move over"),
     ]
     if wrong:
         return fail(_EXPECTED, "; ".join(wrong), *wrong, *ends, advice=advice)
