@@ -269,12 +269,34 @@ def test_workers_end_with_a_killed_primary(tmp_path: Path) -> None:
         await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
 
 
-def test_doctor_finds_nothing_wrong(daemon: LiveDaemon) -> None:
-    done = daemon.swimctl("doctor", "--json", timeout=120)
-    checks = json.loads(done.stdout)["checks"]
-    assert [each for each in checks if each["status"] == "failed"] == []
-    (own,) = [each for each in checks if each["id"] == "process.workers"]
-    assert own["status"] == "ok", own
+def doctor_says(daemon: LiveDaemon, *words: str) -> dict[str, dict[str, Any]]:
+    """Return doctor's checks by id."""
+    done = daemon.swimctl("doctor", "--json", *words, timeout=120)
+    return {each["id"]: each for each in json.loads(done.stdout)["checks"]}
+
+
+def test_doctor_tells_of_a_worker_that_died_again_and_again(daemon: LiveDaemon) -> None:
+    before = doctor_says(daemon, "--only", "process")["process.workers"]
+    assert before["status"] == "ok", before
+    for _ in range(2):
+        victim = workers(daemon)[1]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        await_true(
+            lambda victim=victim: (now := workers(daemon)[1])["state"] == "ready" and now["pid"] != victim,
+            what="the next worker",
+        )
+    after = doctor_says(daemon, "--only", "process")["process.workers"]
+    assert after["status"] in ("warn", "fail"), after
+    assert "killed by signal 9" in after["observed"], after
+
+
+@pytest.mark.long
+def test_doctor_finds_nothing_wrong(tmp_path: Path) -> None:
+    with live_daemon(tmp_path / "home", config=CONFIG) as daemon:
+        wrong = [each for each in doctor_says(daemon).values() if each["status"] in ("fail", "unknown")]
+        assert [
+            each for each in wrong if each["id"].startswith(("process.", "connections.", "front.", "stream."))
+        ] == []
 
 
 def test_workers_with_a_redis_server_are_refused(tmp_path: Path) -> None:
@@ -282,3 +304,12 @@ def test_workers_with_a_redis_server_are_refused(tmp_path: Path) -> None:
     done = daemon.swimctl("serve", "--workers", "2")
     assert done.returncode == 2
     assert "does not work together with [broker] url" in done.stderr
+
+
+async def test_spread_evens_out_after_uneven_leaving(daemon: LiveDaemon) -> None:
+    async with clients(daemon, 8) as found:
+        for client in found[::2][:3]:  # all of one worker
+            await client.connection.close()
+        await comes_true(lambda: sorted(shares(daemon)) == [1, 4], what="the end of three")
+        async with clients(daemon, 3):
+            assert await asyncio.to_thread(shares, daemon) == [4, 4]
