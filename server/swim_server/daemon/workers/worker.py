@@ -59,7 +59,8 @@ class Worker:
         """Connections that are not endpoints yet."""
         self._is_open_due = False
         self._methods = WorkerMethods(parts)
-        self._gateway.on_count = lambda _: self._tell_open()
+        self._peers = 0
+        self._gateway.on_count = self._count
         self._listen()
 
     def _listen(self) -> None:
@@ -162,9 +163,14 @@ class Worker:
             TlsEntrance(endpoints, endpoints.public_kind, connection).enter(address, tls.context, self._endpoint)
         except OSError:
             connection.close()  # the peer has gone
-        finally:
             self._entering -= 1
             self._tell_open()
+
+    def _count(self, peers: int) -> None:
+        """Note how many endpoints there are: each new one has been on its way here before."""
+        self._entering -= max(min(peers - self._peers, self._entering), 0)
+        self._peers = peers
+        self._tell_open()
 
     def _endpoint(self) -> Endpoint:
         return Endpoint(self.parts.endpoints, self.parts.endpoints.public_kind)
