@@ -112,7 +112,7 @@ def test_trails_reach_back_before_the_page_was_opened(browser: Callable[[], Tab]
     tab.wait_for("document.querySelector('#card h2')?.textContent === 'BAW1'")
     tab.wait_for(f"{INKED % '#traffic'} > {before + 100}")
     tab.press("Escape")
-    assert tab.complaints == []
+    assert [each for each in tab.complaints if "getImageData" not in each] == []  # a warning about this test
 
 
 def test_all_trails_of_history_are_drawn(browser: Callable[[], Tab], tmp_path: Path) -> None:
@@ -128,6 +128,41 @@ def test_all_trails_of_history_are_drawn(browser: Callable[[], Tab], tmp_path: P
         tab.wait_for(f"{SHOWN} === '60'")
         tab.wait_for(f"({INKED % '#trail'}) > 500")
         assert any("/map/trails" in url for url in tab.requests)
+
+
+def test_memory_after_an_hour_of_two_thousand_aircraft(browser: Callable[[], Tab], tmp_path: Path) -> None:
+    """As many reports as come in an hour, and as many flights that come and go, as fast as they are taken in."""
+    with live_daemon(tmp_path / "home") as other:
+        traffic, tab = MapTraffic(2000), browser()
+        events = traffic.begin()
+        for begin in range(0, len(events), 500):
+            other.put(*events[begin : begin + 500])
+        tab.look_as(1000, 700)
+        sign_in(tab, other, other.api_key(), "#trails=1")
+        tab.wait_for(f"{SHOWN} === '2,000'")
+        tab.call("Performance.enable")
+        tab.call("HeapProfiler.collectGarbage")
+        before = metrics(tab)
+        for _ in range(240):
+            other.put(*traffic.report(15))
+            tab.listen(0.02)
+        last = {**FLIGHTS[0], "flight_uid": 5, "callsign": "LAST1"}
+        other.put(("flight.created", last))
+        tab.wait_for(f"{SHOWN} === '2,001'")
+        peak = metrics(tab)["JSHeapUsedSize"]
+        tab.call("HeapProfiler.collectGarbage")
+        after = metrics(tab)
+        print(f"{before['JSHeapUsedSize'] / 1e6:.1f}, {after['JSHeapUsedSize'] / 1e6:.1f}, peak {peak / 1e6:.1f} MB")
+        assert peak <= 120e6
+        assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + 25e6
+        assert after["Nodes"] <= 1.5 * before["Nodes"] + 500
+        assert after["JSEventListeners"] <= 1.5 * before["JSEventListeners"] + 100
+        assert tab.complaints == []
+
+
+def metrics(tab: Tab) -> dict[str, float]:
+    """Return what the browser counts of a page."""
+    return {each["name"]: each["value"] for each in tab.call("Performance.getMetrics")["metrics"]}
 
 
 def test_map_can_be_used_with_the_keyboard_alone(browser: Callable[[], Tab], daemon: LiveDaemon) -> None:
@@ -165,7 +200,7 @@ def test_map_can_be_used_with_the_keyboard_alone(browser: Callable[[], Tab], dae
         tab.press("ArrowRight")
         tab.wait_for(f"document.activeElement.id === 'tab-{name}'")
         assert tab.evaluate(f"document.querySelector('#tab-{name}').getAttribute('aria-selected')") == "true"
-    reached = tabbed_through(tab, 14)
+    reached = tabbed_through(tab, 40)
     assert {"search-text", "theme", "sign-out", "traffic", "zoom-in"} <= set(reached), reached
     assert tab.complaints == []
 
@@ -177,11 +212,11 @@ def tabbed_through(tab: Tab, count: int) -> list[str]:
     for _ in range(count):
         tab.press("Tab", 9)
         found = tab.evaluate(
-            "(({id, className}, outline) => [id || className, outline])"
+            "(({id, className, tagName}, outline) => [id || className || tagName, outline])"
             "(document.activeElement, getComputedStyle(document.activeElement).outlineStyle)"
         )
         reached.append(str(found[0]))
-        assert found[1] != "none" or found[0] == "skip", found
+        assert found[1] != "none" or found[0] in ("skip", "BODY"), found
     return reached
 
 

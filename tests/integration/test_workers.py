@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ def _everybody_left(daemon: LiveDaemon) -> Iterator[None]:
 def workers(daemon: LiveDaemon) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = daemon.call("status")["workers"]
     return found
+
+
+def is_replaced(daemon: LiveDaemon, number: int, pid: int) -> bool:
+    """Tell whether another process serves as this worker."""
+    now = workers(daemon)[number]
+    return bool(now["state"] == "ready" and now["pid"] != pid)
+
+
+def is_gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
 
 
 def shares(daemon: LiveDaemon) -> list[int]:
@@ -174,8 +185,7 @@ async def test_a_killed_worker_is_started_again_and_the_other_clients_notice_not
                 assert [event["id"] for event in await client.events(1)] == [event_id]
 
         def is_back() -> bool:
-            now = workers(daemon)[0]
-            return now["state"] == "ready" and now["pid"] != victim["pid"] and now["restarts"] == 1
+            return is_replaced(daemon, 0, victim["pid"]) and workers(daemon)[0]["restarts"] == 1
 
         await comes_true(is_back, what="the new worker")
         async with clients(daemon, 2) as more:
@@ -246,7 +256,7 @@ async def test_restart_hands_over_to_new_workers(daemon: LiveDaemon) -> None:
     after = workers(daemon)
     assert {worker["pid"] for worker in after}.isdisjoint(worker["pid"] for worker in before)
     for worker in before:
-        await comes_true(lambda pid=worker["pid"]: not Path(f"/proc/{pid}").exists(), what="the end of the old workers")
+        await comes_true(partial(is_gone, worker["pid"]), what="the end of the old workers")
 
 
 def test_stop_closes_with_1012_and_ends_all_processes(tmp_path: Path) -> None:
@@ -281,10 +291,7 @@ def test_doctor_tells_of_a_worker_that_died_again_and_again(daemon: LiveDaemon) 
     for _ in range(2):
         victim = workers(daemon)[1]["pid"]
         os.kill(victim, signal.SIGKILL)
-        await_true(
-            lambda victim=victim: (now := workers(daemon)[1])["state"] == "ready" and now["pid"] != victim,
-            what="the next worker",
-        )
+        await_true(partial(is_replaced, daemon, 1, victim), what="the next worker")
     after = doctor_says(daemon, "--only", "process")["process.workers"]
     assert after["status"] in ("warn", "fail"), after
     assert "killed by signal 9" in after["observed"], after

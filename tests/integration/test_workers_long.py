@@ -10,6 +10,7 @@ import signal
 import ssl
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ def workers(daemon: LiveDaemon) -> list[dict[str, Any]]:
     return found
 
 
+def is_replaced(daemon: LiveDaemon, number: int, pid: int) -> bool:
+    """Tell whether another process serves as this worker."""
+    now = workers(daemon)[number]
+    return bool(now["state"] == "ready" and now["pid"] != pid)
+
+
 class Follower:
     """A client that resumes until it has seen the last event."""
 
@@ -57,7 +64,8 @@ class Follower:
                 continue
             client.subscribe(**({"after": self.ids[-1]} if self.ids else {}))
             over = asyncio.create_task(is_over.wait())
-            await asyncio.wait([client.closed, over], return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [client.closed, over]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             over.cancel()
             if not client.closed.done():
                 client.hang_up()
@@ -98,14 +106,9 @@ async def follow(daemon: LiveDaemon, trouble: Any) -> list[Follower]:
 async def test_killed_worker_costs_nobody_an_event_and_the_others_nothing(daemon: LiveDaemon) -> None:
     async def kill() -> None:
         for number in (0, 1, 0):
-            before = await asyncio.to_thread(lambda number=number: workers(daemon)[number]["pid"])
+            before = workers(daemon)[number]["pid"]
             os.kill(before, signal.SIGKILL)
-            await comes_true(
-                lambda number=number, before=before: (
-                    (now := workers(daemon)[number])["state"] == "ready" and now["pid"] != before
-                ),
-                what="the next worker",
-            )
+            await comes_true(partial(is_replaced, daemon, number, before), what="the next worker")
 
     async def kill_once() -> None:
         os.kill(workers(daemon)[0]["pid"], signal.SIGKILL)

@@ -119,6 +119,10 @@ static void end_of_frame(struct connection *c, uint64_t now) {
         if (c->tail_length >= 2) c->closed_with = (unsigned char)c->tail[0] << 8 | (unsigned char)c->tail[1];
         return;
     }
+    if (c->opcode == 9) { /* without a pong the service would take the client for dead */
+        static const char pong[6] = {(char)0x8a, (char)0x80};
+        if (write(c->fd, pong, sizeof pong) < 0 && errno != EAGAIN) c->left = 0;
+    }
     if (c->opcode != 1) { controls++; return; }
     const char *end = c->tail + c->tail_length;
     int is_event = (c->rsv1 && c->state == OPEN) || (c->tail_length >= 43 && !memcmp(end - 43, "\"seq\":", 6) && !memcmp(end - 27, ",\"at\":", 6));

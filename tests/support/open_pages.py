@@ -38,6 +38,7 @@ def open_ops(tab: Tab, daemon: LiveDaemon, *, at: str | None = None) -> str:
     """Open the operator's page with a one-time token, which is returned."""
     token = str(daemon.call("dashboard_token")["token"])
     tab.call("Page.bringToFront")
+    tab.call("Network.clearBrowserCookies")  # of another daemon on this machine, or an older session
     tab.open(f"{at or origin(daemon)}/ops")
     tab.wait_for("document.querySelector('#sign-in').open")
     tab.type(token)

@@ -17,6 +17,7 @@ from swim_server.gateway.closing import close_due, close_reason, move_time, writ
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.entry import Entry
 from swim_server.gateway.frames.reader import FrameReader
+from swim_server.gateway.handshake import open_protocol
 from swim_server.gateway.http.plain_connection import PlainConnection
 from swim_server.gateway.inbound_policy import InboundLimit
 from swim_server.gateway.read_gate import Hold, ReadGate
@@ -58,9 +59,9 @@ class Endpoint(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_admitted", "_answer", "_buffered_size", "_context", "_entry", "_gate", "_monotonic", "_move_at", "_phase",
-        "_plain", "_protocol", "_publications", "_reader", "_rest_alarm", "_transport", "address", "connection",
-        "inbound", "is_plain", "kind", "last_seen", "wheel_tick", "write",
+        "_admitted", "_answer", "_context", "_entry", "_gate", "_is_upgraded", "_monotonic",
+        "_move_at", "_phase", "_plain", "_protocol", "_publications", "_reader", "_rest_alarm", "_transport", "address",
+        "connection", "inbound", "is_plain", "kind", "last_seen", "wheel_tick", "write",
     )  # fmt: skip
 
     def __init__(self, context: EndpointContext, kind: ListenerKind) -> None:
@@ -85,18 +86,43 @@ class Endpoint(asyncio.Protocol):
         self.is_plain = False
         """A plain HTTP request, such as a health check, which does not count as a client."""
         self._protocol: ServerProtocol | None = None
-        """The library's protocol, from the upgrade on."""
+        """The library's protocol, from the upgrade on; none between two frames (``rest``)."""
         self._answer = b""
         """The answer to the upgrade, until it is written together with what follows at once."""
         self._reader: FrameReader | None = None
-        """Set from the upgrade on."""
+        """Reads the frames after the upgrade; none between two of them (``rest``)."""
+        self._is_upgraded = False
         self._rest_alarm: Alarm | None = None
         self._admitted: KeyRecord | None = None
 
     @property
-    def _ws(self) -> ServerProtocol:
-        assert self._protocol is not None, "only what was upgraded has frames"
+    def ws(self) -> ServerProtocol:
+        """The library's protocol, made again if it was given up."""
+        if self._protocol is None:
+            assert self._is_upgraded, "only what was upgraded has frames"
+            self._protocol = open_protocol(self.kind)
         return self._protocol
+
+    def rest(self) -> None:
+        """Give up reader and protocol, half of an idle connection's memory; called between two frames.
+
+        New ones do the same when bytes come, but for a closing handshake and a negotiated extension.
+        """
+        protocol = self._protocol
+        if protocol is not None and self.is_open and protocol.state is State.OPEN and not protocol.extensions:
+            protocol.parser.close()  # which refers to it
+            self._protocol = self._reader = None
+
+    def _receive_frames(self, data: bytes) -> None:
+        if self._reader is None:
+            queues, settings = self._context.reading_queues, self._context.settings
+            self._reader = FrameReader(self, self._gate, queues, settings, self.kind)
+        self._reader.receive(data)
+
+    @property
+    def ignores_input(self) -> bool:
+        """Whether the library ignores whatever still comes."""
+        return self._protocol is not None and self._protocol.eof_sent
 
     def publications(self) -> InboundLimit:
         """Return the counter of the client's publications, which are counted apart from its other messages."""
@@ -110,7 +136,6 @@ class Endpoint(asyncio.Protocol):
         context = self._context
         self._transport = cast(asyncio.Transport, transport)
         self.write: Callable[[bytes], None] = self._transport.write
-        self._buffered_size = self._transport.get_write_buffer_size
         self._transport.set_write_buffer_limits(high=context.high_water_bytes)
         self._gate = ReadGate(self._transport)
         self._entry = Entry(context, self.kind, self, self._gate, transport.get_extra_info("peername"))
@@ -127,17 +152,17 @@ class Endpoint(asyncio.Protocol):
             self._entry.receive(data)
         elif self._phase is Phase.HTTP:
             self._receive_plain(data)
-        elif self._reader is not None:  # else it follows a request that was rejected
-            self._reader.receive(data)
+        elif self._is_upgraded:  # else it follows a request that was rejected
+            self._receive_frames(data)
 
     def eof_received(self) -> bool:
         """Release a client that sends no more; the transport closes once everything written has been sent."""
         if self._plain is not None:
             return self._plain.receive_eof()
-        if self._protocol is not None:
-            self._protocol.receive_eof()
+        if self._is_upgraded:
+            self.ws.receive_eof()
         self._release()
-        if self._protocol is not None:
+        if self._is_upgraded:
             self.flush()
         if self._phase is not Phase.CLOSING:
             self._begin_closing()
@@ -155,7 +180,8 @@ class Endpoint(asyncio.Protocol):
         self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
-            self._context.log.disconnected(self.connection, self._ws.close_sent, self._ws.close_rcvd)
+            ws = self._protocol
+            self._context.log.disconnected(self.connection, ws and ws.close_sent, ws and ws.close_rcvd)
         # Break the reference cycles of the library's parser and protocol, and of a client's two sides, now:
         # the garbage collector examines old objects only once a day.
         if self._protocol is not None:
@@ -163,6 +189,7 @@ class Endpoint(asyncio.Protocol):
         if self._reader is not None:  # it may still be queued for its turn
             self._reader.discard()
         self.connection = self._reader = None
+        self._is_upgraded = False
 
     def pause_writing(self) -> None:
         """Stop reading from a client that reads too slowly, until it catches up: each ping would add a pong."""
@@ -214,14 +241,7 @@ class Endpoint(asyncio.Protocol):
     def upgrade(self, accepted: Accepted) -> None:
         """Speak WebSocket from here on. The answer to the upgrade is written with what follows at once."""
         self._protocol, self._answer = accepted.protocol, accepted.answer
-        self._reader = FrameReader(
-            accepted.protocol,
-            self,
-            self._gate,
-            self._context.reading_queues,
-            self._context.settings,
-            self.kind,
-        )
+        self._is_upgraded = True
         self.write = self._write_behind_answer
 
     def _write_behind_answer(self, data: bytes) -> None:
@@ -240,7 +260,7 @@ class Endpoint(asyncio.Protocol):
             remote=self.address,
             connected_at_ms=context.clock.now_ms(),
             user_agent=accepted.user_agent,
-            window_bits=negotiated_window_bits(self._ws.extensions),
+            window_bits=negotiated_window_bits(self.ws.extensions),
         )
         limit_bytes = context.settings.max_buffer_bytes
         self.connection = Connection(f"client_{os.urandom(8).hex()}", self, client, limit_bytes=limit_bytes)
@@ -255,12 +275,14 @@ class Endpoint(asyncio.Protocol):
         if accepted.max_message_bytes is not None:
             context.conversation.limit_messages(self.connection, accepted.max_message_bytes)
         self._receive_what_came_early(early)
+        if not early:
+            self.rest()
 
     def turn_away(self, refused: TurnedAway) -> None:
         """Tell a refused client the reason, and close."""
         early, conversation = self._end_entry(), self._context.conversation
-        self._ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
-        self._ws.send_close(refused.close_code, close_reason(refused.message))
+        self.ws.send_text(conversation.error(refused.error_code, refused.message, refused.details))
+        self.ws.send_close(refused.close_code, close_reason(refused.message))
         self.flush()
         self._begin_closing()
         self._receive_what_came_early(early)
@@ -271,8 +293,8 @@ class Endpoint(asyncio.Protocol):
         return entry.end() if entry is not None else b""
 
     def _receive_what_came_early(self, early: bytes) -> None:
-        if early and self._reader is not None:
-            self._reader.receive(early)
+        if early and self._is_upgraded:
+            self._receive_frames(early)
 
     # Plain HTTP. The connection still counts as not admitted, with all the limits of that.
 
@@ -335,7 +357,7 @@ class Endpoint(asyncio.Protocol):
 
     def leave(self) -> None:
         """Follow the library, which has begun to close: the client asked for it, or violated the protocol."""
-        sent = self._ws.close_sent if self._ws.close_rcvd is None else None
+        sent = self.ws.close_sent if self.ws.close_rcvd is None else None
         if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
             self.connection.answer(self._context.dispatcher.too_large(self.kind))
         self._release()  # before the client can know that it has left: others may count its place
@@ -379,7 +401,7 @@ class Endpoint(asyncio.Protocol):
         return (str(found[0]), int(found[1])) if found and not self.kind.is_local else None
 
     def buffered_bytes(self) -> int:
-        return self._buffered_size()
+        return self._transport.get_write_buffer_size()
 
     def close(self, code: CloseCode, reason: str = "", *, retry_ms: int = 0) -> None:
         """Begin the closing handshake; the client has ``close_timeout_seconds`` to answer. Idempotent.
@@ -390,7 +412,7 @@ class Endpoint(asyncio.Protocol):
             return
         if self._phase is Phase.HTTP or (self._entry is not None and not self._entry.is_upgraded):
             self.abort()
-        if self._protocol is None or self._protocol.state is not State.OPEN or not (self.is_open or self.is_arriving):
+        if not self._is_upgraded or not (self.is_open or self.is_arriving) or self.ws.state is not State.OPEN:
             return
         if self.connection is not None:
             if code is CloseCode.SERVICE_RESTART and self.connection.wants_notices:
@@ -399,7 +421,7 @@ class Endpoint(asyncio.Protocol):
             self._context.hub.flush_and_remove(self.connection)
             self._context.log.ended(self.connection, code, reason)
         early = self._end_entry()
-        self._ws.send_close(code, close_reason(reason))
+        self.ws.send_close(code, close_reason(reason))
         self.flush()
         self._begin_closing()
         self._receive_what_came_early(early)
@@ -440,7 +462,7 @@ class Endpoint(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what the library wants to send (pongs, close frames), after the events that precede it."""
-        for data in self._ws.data_to_send():
+        for data in self.ws.data_to_send():
             if data != SEND_EOF:
                 if self.connection is not None and self.connection.group is not None:
                     self.connection.group.flush_to(self.connection)

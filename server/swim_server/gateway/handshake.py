@@ -252,6 +252,11 @@ class Handshake:
         return None
 
 
+def open_protocol(kind: ListenerKind) -> ServerProtocol:
+    """Make the library's protocol for frames alone, of a connection without extensions that was upgraded before."""
+    return ServerProtocol(state=State.OPEN, max_size=kind.hard_limit_bytes, logger=_library_log)
+
+
 def is_plain(head: bytes) -> bool:
     """Tell whether this is an HTTP/1 request that does not ask for a WebSocket, not even incorrectly."""
     return _PLAIN_LINE.match(head) is not None and _OF_A_WEBSOCKET.search(head) is None

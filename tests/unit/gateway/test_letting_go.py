@@ -33,7 +33,7 @@ async def test_client_that_is_gone_is_freed_at_once(rig: Rig, leave: Callable[[C
     client = rig.client().send(upgrade_request("/?api_key=dev", "Sec-WebSocket-Extensions: permessage-deflate"))
     client.send(message("subscribe", channels=["flight.*"]))
     await rig.publish("flight.created", callsign="DAL1")
-    protocol = weakref.ref(client.endpoint._ws)
+    protocol = weakref.ref(client.endpoint.ws)
     connection = client.endpoint.connection
     assert connection is not None
     client_id = connection.id
@@ -49,9 +49,9 @@ async def test_what_a_client_sent_before_it_went_is_not_looked_at_in_a_later_tur
     """Its turn may still come when the connection is lost: there is nobody to read for, and nothing to read with."""
     client = rig.client().send(upgrade_request("/?api_key=dev"))
     rig.turn()
+    client.endpoint.data_received(message("status") * 12)
     reader = client.endpoint._reader
     assert reader is not None
-    client.endpoint.data_received(message("status") * 12)
     assert reader._cutter.has_piece, "more than it may have read at once"
     client.endpoint.connection_lost(ConnectionResetError())  # before that turn
     rig.turn()

@@ -14,7 +14,7 @@ from swim_server.streaming.admission import LimitReached, TierLimit
 from swim_server.workers import messages
 from swim_server.workers.admission import WorkerAdmission
 from swim_server.workers.link import Link, LinkLost, Question
-from swim_server.workers.messages import Claimed
+from swim_server.workers.messages import Claimed, Place
 
 ECHO = Question("echo", str, str)
 
@@ -75,7 +75,12 @@ async def test_questions_fail_once_the_other_process_is_gone(links: tuple[Link, 
 async def test_place_granted_to_a_client_that_has_left_is_given_back(links: tuple[Link, Link]) -> None:
     primary, worker = links
     places: list[str] = []
-    primary.answer(messages.CLAIM, lambda place: (places.append(f"+{place.key_id}"), Claimed())[1])
+
+    def grant(place: Place) -> Claimed:
+        places.append(f"+{place.key_id}")
+        return Claimed()
+
+    primary.answer(messages.CLAIM, grant)
     primary.on(messages.RELEASE, lambda place: places.append(f"-{place.key_id}"))
     primary.answer(ECHO, lambda text: text)
     admission = WorkerAdmission({"public": TierLimit(5)}, worker)

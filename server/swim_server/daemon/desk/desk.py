@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 KEY_ROWS = 20
 LOG_LINES = 200
 KEYS_KEPT_SECONDS = 15.0
+FACTS_KEPT_SECONDS = 10.0
+"""How old the advice about a restart may be: it looks at every connection and at the configuration's files."""
 
 
 class Overview(msgspec.Struct, kw_only=True):
@@ -95,6 +97,7 @@ class Desk:
         self._trends = trends
         self._doctor = DoctorRuns(self._parts.home.path, self._parts.config.files, clock=SYSTEM_CLOCK)
         self._keys: tuple[float, list[KeyRecord]] | None = None
+        self._advised: tuple[float, RestartAdvice] | None = None
 
     def register(self) -> None:
         """Register the methods."""
@@ -111,13 +114,19 @@ class Desk:
         pairs = zip(config.sources, self._parts.sources.statuses(), strict=False)
         return Overview(
             status=await build_status(self._process),
-            restart=advise(await self._facts()),
+            restart=await self._advice(),
             doctor=self._doctor.last,
             trends=list(self._trends.samples),
             paces=[SourcePace(name=status.name, pace_seconds=pace_seconds(source)) for source, status in pairs],
             errors={str(code): count for code, count in self._parts.conversation.errors.items()},
             now=SYSTEM_CLOCK.now_ms() // 1000,
         )
+
+    async def _advice(self) -> RestartAdvice:
+        now = SYSTEM_CLOCK.monotonic()
+        if self._advised is None or now - self._advised[0] >= FACTS_KEPT_SECONDS:
+            self._advised = (now, advise(await self._facts()))
+        return self._advised[1]
 
     async def _facts(self) -> RestartFacts:
         parts = self._parts

@@ -36,6 +36,8 @@ class Piece(NamedTuple):
     """The frame begins with this piece."""
     is_end: bool
     """The frame is complete with this piece."""
+    is_refused: bool
+    """The library will reject the frame, now or when it is complete; what is an end to us may not be one to it."""
     masked: bytes
     """The received bytes that are payload, still masked."""
     mask: bytes
@@ -135,6 +137,7 @@ class FrameCutter:
             is_compressed=bool(self._first & 0x40),
             is_start=head > 0,
             is_end=is_end,
+            is_refused=self._is_refused,
             masked=b"" if self._is_refused else data[head:],
             mask=self._mask[turn:] + self._mask[:turn],
         )

@@ -70,6 +70,14 @@ class FrameOwner(Protocol):
     """The endpoint whose frames are read."""
 
     @property
+    def ws(self) -> ServerProtocol:
+        """The library's protocol, made again if it was given up."""
+
+    @property
+    def ignores_input(self) -> bool:
+        """Whether the library ignores whatever still comes."""
+
+    @property
     def is_open(self) -> bool:
         """Whether messages are answered."""
 
@@ -82,6 +90,9 @@ class FrameOwner(Protocol):
     def flush(self) -> None:
         """Write what the library wants to send."""
 
+    def rest(self) -> None:
+        """Give up the reader and the library's protocol if new ones would do the same when bytes come."""
+
     def leave(self) -> None:
         """Follow the library, which has begun to close: the client asked for it, or violated the protocol."""
 
@@ -90,20 +101,19 @@ class FrameReader:
     """Reads one client's frames. Created at the upgrade."""
 
     __slots__ = (
-        "_budget", "_check", "_cutter", "_fragments", "_gate", "_heavy_until", "_is_compressed", "_is_queued",
-        "_is_text", "_late_bytes", "_limits", "_message_bytes", "_owner", "_protocol", "_queue", "_queues",
+        "_budget", "_check", "_cutter", "_fragments", "_gate", "_heavy_until", "_is_compressed", "_is_in_message",
+        "_is_queued", "_is_refused", "_is_text", "_is_whole", "_late_bytes", "_limits", "_message_bytes", "_owner",
+        "_queue", "_queues",
     )  # fmt: skip
 
     def __init__(
         self,
-        protocol: ServerProtocol,
         owner: FrameOwner,
         gate: ReadGate,
         queues: ReadingQueues,
         budget: TurnBudget,
         limits: ReadLimits,
     ) -> None:
-        self._protocol = protocol
         self._owner = owner
         self._gate = gate
         self._queues = queues
@@ -123,13 +133,19 @@ class FrameReader:
         self._is_text = False
         """Whether the current message is text."""
         self._is_compressed = False
+        self._is_in_message = False
+        """Whether the last frame of a message is still to come."""
+        self._is_refused = False
+        """Whether a frame came that the library rejects, perhaps not before all of it has come."""
+        self._is_whole = True
+        """Whether the last piece was the end of a frame, and no message is incomplete."""
         self._check: TextCheck | None = None
         """Checks a text message that comes in several pieces."""
         self._is_queued = False
 
     def receive(self, data: bytes) -> None:
         """Take received bytes and process them, now or in their turn."""
-        if self._protocol.eof_sent:  # the library ignores further input
+        if self._owner.ignores_input:
             return
         self._cutter.add(data)
         if self._is_queued:
@@ -145,6 +161,11 @@ class FrameReader:
             self._is_queued = True
             self._queue.put_off(self._work)
 
+    def rest(self, now: float) -> None:
+        """Let the owner rest between two frames, unless there is something to remember: they are half its memory."""
+        if self._is_whole and not self._is_refused and now >= self._heavy_until:
+            self._owner.rest()
+
     def discard(self) -> None:
         """Drop what waits here: the connection is gone."""
         self._cutter.clear()
@@ -159,8 +180,10 @@ class FrameReader:
         self._is_queued = False
         self._work_for_a_turn(began)
         self._queue = self._queues.light if began >= self._heavy_until else self._queues.heavy
-        if self._protocol.eof_sent:
+        if self._owner.ignores_input:
             self._cutter.clear()
+        if not self._cutter:
+            self.rest(began)
         if not self._cutter.has_piece:
             self._gate.remove(Hold.UNREAD)
         elif not self._gate.has(STOPS_WORK):
@@ -191,7 +214,8 @@ class FrameReader:
 
     def _read(self, piece: Piece) -> int:
         """Pass one piece to the library and answer complete messages; return the cost in bytes."""
-        protocol, owner = self._protocol, self._owner
+        owner = self._owner
+        protocol = owner.ws
         was_open = protocol.state is State.OPEN
         if not was_open:
             self._count_late(piece)
@@ -199,6 +223,7 @@ class FrameReader:
             self._refuse_text()
         else:
             protocol.receive_data(piece.data)
+        self._note_what_is_incomplete(piece)
         cost = piece.size_bytes
         for event in protocol.events_received():
             frame = cast(Frame, event)
@@ -213,6 +238,12 @@ class FrameReader:
         else:
             owner.flush()
         return cost
+
+    def _note_what_is_incomplete(self, piece: Piece) -> None:
+        self._is_refused = self._is_refused or piece.is_refused
+        if piece.is_end and not piece.is_control:
+            self._is_in_message = not piece.is_final
+        self._is_whole = piece.is_end and not self._is_in_message
 
     def _count_late(self, piece: Piece) -> None:
         """Read on for the answer to our close, but only up to a limit."""
@@ -244,7 +275,7 @@ class FrameReader:
             return
         self._message_bytes += size_bytes
         if self._message_bytes > self._limits.hard_limit_bytes:
-            self._protocol.fail(LibraryCloseCode.MESSAGE_TOO_BIG, f"over {self._limits.hard_limit_bytes} bytes")
+            self._owner.ws.fail(LibraryCloseCode.MESSAGE_TOO_BIG, f"over {self._limits.hard_limit_bytes} bytes")
             return
         self._fragments += frame.data[: self._limits.kept_bytes + 1 - len(self._fragments)]
         if frame.fin:
@@ -265,4 +296,4 @@ class FrameReader:
             self._owner.on_message(payload, size_bytes, is_text=self._is_text)
 
     def _refuse_text(self) -> None:
-        self._protocol.fail(LibraryCloseCode.INVALID_DATA, "invalid UTF-8 in a text message")
+        self._owner.ws.fail(LibraryCloseCode.INVALID_DATA, "invalid UTF-8 in a text message")
