@@ -272,6 +272,7 @@ def test_stop_closes_with_1012_and_ends_all_processes(tmp_path: Path) -> None:
         await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
 
 
+@pytest.mark.long
 def test_workers_end_with_a_killed_primary(tmp_path: Path) -> None:
     with live_daemon(tmp_path / "home", config=CONFIG) as daemon:
         pids = [worker["pid"] for worker in workers(daemon)]
