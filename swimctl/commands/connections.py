@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swimctl.app import command_group
+from swimctl.arguments.node import Node
 from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.completion.words import connection_ids, key_ids, tiers
 from swimctl.errors import NotFound
 from swimctl.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from swimctl.client.control import ControlClient
+    from swimctl.client.nodes import FromNodes
 
 LOCAL_TIER = "local"
 """The tier shown for connections of the control socket."""
@@ -28,6 +33,7 @@ def list_connections(
     key: Annotated[
         int | None, typer.Option("--key", metavar="ID", autocompletion=key_ids, help="Only connections of this key.")
     ] = None,
+    node: Node = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document: a list.")] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
@@ -35,19 +41,21 @@ def list_connections(
     """List the live connections.
 
     Shows id, tier, key, remote address, time of connection, subscriptions, messages sent and bytes waiting. Connections
-    of swimctl on this machine have the tier local; the one that asks for the list is not shown.
+    of swimctl on this machine have the tier local; the one that asks for the list is not shown. With several nodes the
+    connections of all are listed, each with its node.
 
     \b
     Examples:
       swimctl connections list
       swimctl connections list --tier partner
       swimctl connections list --key 7 --json
+      swimctl connections list --node swim-2
     """
     from swim_server.daemon.control.documents.connections import Connections
 
     from swimctl.client.answers import read_answer
     from swimctl.commands.keys.options import parse_tier
-    from swimctl.render.connections import COLUMNS, PLAIN, rows, unsubscribed_hint
+    from swimctl.render.connections import COLUMNS, NODE, PLAIN, rows, unsubscribed_hint
     from swimctl.render.status import utc_now
 
     invocation = invocation_of(context)
@@ -56,17 +64,37 @@ def list_connections(
         tier = parse_tier(tier).value
     with invocation.connect() as control:
         own = control.greet()["data"]["client_id"]
-        answer = control.call("connections", {"tier": tier, "key_id": key})
-    answer["connections"] = [one for one in answer["connections"] if one["id"] != own]
+        found_on = _ask(control, node, {"tier": tier, "key_id": key})
+    found_on.tell(invocation.messages())
+    answer = {"connections": [one for one in _all(found_on) if one["id"] != own]}
     found = read_answer("connections", answer, Connections).connections
     if as_json:
         output.document(answer["connections"])
     else:
         now = utc_now()
-        output.table(COLUMNS if output.is_terminal else PLAIN, rows(found, now), empty="no clients are connected")
+        columns = COLUMNS if output.is_terminal else PLAIN
+        columns = (*columns, NODE) if any(one.node is not None for one in found) else columns
+        output.table(columns, rows(found, now), empty="no clients are connected")
         hint = unsubscribed_hint(found, now)
         if hint is not None:
             invocation.messages().line(f"hint: {hint}")
+
+
+def _ask(control: ControlClient, node: str | None, params: dict[str, Any]) -> FromNodes:
+    from swimctl.client.nodes import FromNodes, call_on, call_on_all
+
+    if node is None:
+        return call_on_all(control, "connections", params)
+    return FromNodes({node: call_on(control, node, "connections", params)}, {}, [], "")
+
+
+def _all(found: FromNodes) -> list[dict[str, Any]]:
+    """Return the connections of all nodes, each with its node if it has a name."""
+    return [
+        {**one, "node": node} if node else one
+        for node, answer in found.answers.items()
+        for one in answer["connections"]
+    ]
 
 
 @app.command("close")
@@ -94,18 +122,22 @@ def close_connection(
     from swim_server.daemon.control.documents.connections import Connections
     from swim_server.daemon.control.documents.process import ConnectionClosed
 
+    from swimctl.client.answers import read_answer
+    from swimctl.client.nodes import call_on
     from swimctl.output import require_yes
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
     with invocation.connect() as control:
-        found = control.ask("connections", Connections).connections
+        rows = _all(_ask(control, None, {}))
+        found = read_answer("connections", {"connections": rows}, Connections).connections
         wanted = next((one for one in found if one.id == id), None)
         if wanted is None:
             raise NotFound(f"there is no connection {id!r}", "list them with: swimctl connections list")
         who = " ".join(part for part in (wanted.tier, wanted.owner, wanted.remote) if part)
         require_yes(f"Close {id} ({who})?", yes=yes)
-        if not control.ask("connection_close", ConnectionClosed, {"id": id}).closed:
+        answer = call_on(control, wanted.node, "connection_close", {"id": id})
+        if not read_answer("connection_close", answer, ConnectionClosed).closed:
             raise NotFound(f"the connection {id!r} had already ended")
     if as_json:
         output.document({"closed": id})

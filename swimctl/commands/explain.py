@@ -8,6 +8,7 @@ import typer
 
 from swimctl.app import single_command
 from swimctl.arguments import subscriptions as options
+from swimctl.arguments.node import Node
 from swimctl.arguments.output import Json
 from swimctl.completion.words import channels, connection_ids, key_ids
 from swimctl.errors import CommandError, NotFound, WrongUsage
@@ -16,6 +17,7 @@ from swimctl.invocation import invocation_of
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
 
+    from swimctl.client.control import ControlClient
     from swimctl.client.session import RpcFailed
 
 app = single_command()
@@ -64,13 +66,15 @@ def explain(
     fir: options.Firs = None,
     bbox: options.Bbox = None,
     since: Since = "1h",
+    node: Node = None,
     as_json: Json = False,
 ) -> None:
     """Explain why a client did or did not get an event.
 
     With an event's id: whether the client was connected, its key valid and the channel subscribed; which filter
     excluded the event, and the event's own value; whether the client was closed for being too slow, or when the event
-    was sent. With a type: which events of the last hour would have been sent, and what excluded the others.
+    was sent. With a type: which events of the last hour would have been sent, and what excluded the others. With
+    several nodes the one answers to which the client was connected.
 
     \b
     Examples:
@@ -89,7 +93,7 @@ def explain(
     params = {"about": about, "seconds": read_since(since), **read_consumer(key, connection, channel, filters)}
     with invocation.connect() as control:
         try:
-            answer: dict[str, Any] = control.call("explain", params, timeout=ANSWER_SECONDS)
+            answer = _ask(control, node, params)
         except RpcFailed as failed:
             raise _refusal(failed) from None
     document = _read(answer)
@@ -97,6 +101,20 @@ def explain(
         output.piped_as(header=False, version="v1").details(lines(document), answer)
     else:
         output.print(picture(document))
+
+
+def _ask(control: ControlClient, node: str | None, params: dict[str, Any]) -> dict[str, Any]:
+    """Ask the node given, or for a client those that may have had it."""
+    from swimctl.client.nodes import best_explained, call_on, call_on_all, first_error
+
+    if node is None and ("key_id" in params or "connection" in params):
+        found = call_on_all(control, "explain", params, seconds=ANSWER_SECONDS)
+        best = best_explained(found)
+        if best is None:
+            raise first_error("explain", found.errors)
+        return best
+    answer: dict[str, Any] = call_on(control, node, "explain", params, seconds=ANSWER_SECONDS)
+    return answer
 
 
 def _read(answer: dict[str, Any]) -> EventExplained | ChannelExplained:

@@ -12,7 +12,10 @@ from swimctl.errors import CommandError, CommandFailed
 from swimctl.invocation import Invocation, invocation_of
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.nodes import NodeDocument
     from swim_server.daemon.handover.program import Program
+
+    from swimctl.output import Output
 
 app = single_command()
 
@@ -25,6 +28,9 @@ LOOK_SECONDS = 0.1
 def restart(
     context: typer.Context,
     *,
+    all_nodes: Annotated[
+        bool, typer.Option("--all", help="With several nodes: the others too, one after the other, this one last.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Replace the running daemon with the code on disk.
@@ -33,10 +39,15 @@ def restart(
     Clients are asked to reconnect one after the other. If the new process fails to start, the old one keeps serving:
     exit code 1.
 
+    With --all each other node is asked to start the code on its own disk, if its [cluster] remote_restart allows that.
+    The next one follows when events come through to it again; at the first that does not come back nothing more is
+    restarted.
+
     \b
     Examples:
       swimctl restart
       swimctl restart && swimctl status
+      swimctl restart --all
     """
     import msgspec
     from swim_server.daemon.control.documents.process import Restarted, Version
@@ -47,6 +58,7 @@ def restart(
 
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json)
+    restarted = _restart_others(invocation, output) if all_nodes else []
     wanted = Program.of_this_process()
     params = {"program": msgspec.to_builtins(wanted), "environment": digests(invocation.environ)}
     with invocation.connect() as control:
@@ -64,10 +76,27 @@ def restart(
     if after.has_left_terminal:
         messages.line("it has left its terminal and continues in the background")
     if as_json:
-        output.document(answer)
+        output.document({**answer, "nodes": restarted} if all_nodes else answer)
         return
     moved = f"pid {before.pid} → {after.pid}" if before is not None else f"pid {after.pid}"
     output.line(f"restarted ({moved}), fingerprint {after.fingerprint}")
+
+
+def _restart_others(invocation: Invocation, output: Output) -> list[dict[str, Any]]:
+    from swimctl.client.rolling_restart import restart_others
+
+    restarted: list[dict[str, Any]] = []
+
+    def tell(node: NodeDocument, answer: dict[str, Any]) -> None:
+        restarted.append({name: answer[name] for name in ("pid", "version", "fingerprint")} | {"name": node.name})
+        if not output.as_json:
+            output.line(
+                f"{node.name}: restarted (pid {node.pid} → {answer['pid']}), fingerprint {answer['fingerprint']}"
+            )
+
+    if not restart_others(invocation, tell):
+        invocation.messages().line("this process is the only node: [broker] url is local")
+    return restarted
 
 
 def prove(invocation: Invocation, answer: dict[str, Any], url: str | None, program: Program) -> None:

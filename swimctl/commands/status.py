@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.node import Node
 from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation, invocation_of
@@ -29,6 +30,7 @@ def status(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document; with --watch, one per second.")
     ] = False,
+    node: Node = None,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it until q or Ctrl-C.")] = False,
@@ -36,33 +38,39 @@ def status(
     """Show the daemon's current activity.
 
     Process and address, connections by tier with their limits, events and deliveries, sources, history. Exit code 3 if
-    it is not running.
+    it is not running. With several nodes: this one, its share of the connections of all, and which others there are.
 
     \b
     Examples:
       swimctl status
       swimctl status --watch
+      swimctl status --node swim-2
       swimctl status --json | jq .connections
     """
     invocation = invocation_of(context)
     output = invocation.output(as_json=as_json).piped_as(header=header, version=piped)
     if not watch:
-        _write(output, _ask(invocation))
+        _write(output, _ask(invocation, node))
     elif output.can_redraw and not as_json:
-        _watch(invocation, output)
+        _watch(invocation, output, node)
     else:
-        _write_on(invocation, output)
+        _write_on(invocation, output, node)
 
 
-def _ask(invocation: Invocation) -> dict[str, Any]:
+def _ask(invocation: Invocation, node: str | None) -> dict[str, Any]:
     with invocation.connect(light=True) as control:
-        document: dict[str, Any] = control.call("status")
+        if node is None:
+            document: dict[str, Any] = control.call("status")
+        else:
+            from swimctl.client.nodes import call_on
+
+            document = call_on(control, node, "status")
     return document
 
 
-def _write_on(invocation: Invocation, output: Output) -> None:
+def _write_on(invocation: Invocation, output: Output, node: str | None) -> None:
     """Print one document after another; wait for a daemon that is away."""
-    document: dict[str, Any] | None = _ask(invocation)  # at the start, its absence is an error
+    document: dict[str, Any] | None = _ask(invocation, node)  # at the start, its absence is an error
     while True:
         if document is not None:
             if output.as_json:
@@ -71,7 +79,7 @@ def _write_on(invocation: Invocation, output: Output) -> None:
                 _write(output, document)
         time.sleep(REFRESH_SECONDS)
         try:
-            document = _ask(invocation)
+            document = _ask(invocation, node)
         except CommandError as error:
             if document is not None:
                 invocation.messages().line(f"— {error.problem}; waiting for it —")
@@ -107,7 +115,7 @@ def _picture(document: dict[str, Any]) -> Any:
     return render(_read(document), utc_now(), take_fingerprint().digest)
 
 
-def _watch(invocation: Invocation, output: Output) -> None:
+def _watch(invocation: Invocation, output: Output, node: str | None) -> None:
     """Show the status until q or Ctrl-C; wait for a daemon that is away."""
     from rich.text import Text
 
@@ -116,13 +124,13 @@ def _watch(invocation: Invocation, output: Output) -> None:
     from swimctl.render.foot import Foot
 
     keys = [Text("q quit", style="dim")]
-    picture = _picture(_ask(invocation))  # at the start, its absence is an error
+    picture = _picture(_ask(invocation, node))  # at the start, its absence is an error
     with ending_signals(), Screen(output.console()) as screen:
         while True:
             screen.draw(Foot(picture, keys))
             if wants_to_quit(screen.keys(REFRESH_SECONDS)):
                 return
             try:
-                picture = _picture(_ask(invocation))
+                picture = _picture(_ask(invocation, node))
             except CommandError as error:
                 picture = Text(f"{error.problem}; waiting for it", style="yellow")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.node import Node
 from swimctl.errors import CommandError
 from swimctl.invocation import Invocation, invocation_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 app = single_command()
 
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 10.0
 AWAY_SECONDS = 0.5
 """How often to try to reach a daemon that is away."""
 
@@ -30,12 +31,14 @@ def top(
     number: Annotated[
         int | None, typer.Option("--count", metavar="N", min=1, help="Stop after N samples, one per second.")
     ] = None,
+    node: Node = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one per sample.")] = False,
 ) -> None:
     """Watch rates, tiers, the busiest connections, channels and types, latency and slow consumers.
 
     On a terminal the display is updated every second; piped, there is one line per second. Continues across restarts of
-    the daemon. Latency is the time from an event's id to its last write to a client.
+    the daemon. Latency is the time from an event's id to its last write to a client. With several nodes: the clients of
+    all, and this node's events, memory and latency.
 
     \b
     Examples:
@@ -50,14 +53,18 @@ def top(
     output = invocation.output(as_json=as_json)
     with ending_signals():
         if output.can_redraw and not as_json:
-            _draw(invocation, output, rows, number)
+            _draw(invocation, output, node, rows, number)
         else:
-            _write(invocation, output, rows, number)
+            _write(invocation, output, node, rows, number)
 
 
-def _ask(invocation: Invocation, rows: int) -> dict[str, Any]:
+def _ask(invocation: Invocation, node: str | None, rows: int) -> dict[str, Any]:
+    from swimctl.client.nodes import call_on, call_on_all, merge_top
+
     with invocation.connect() as control:
-        document: dict[str, Any] = control.call("top", {"count": rows}, timeout=ANSWER_SECONDS)
+        if node is None:
+            return merge_top(call_on_all(control, "top", {"count": rows}, seconds=ANSWER_SECONDS), rows)
+        document: dict[str, Any] = call_on(control, node, "top", {"count": rows}, seconds=ANSWER_SECONDS)
     return document
 
 
@@ -70,13 +77,13 @@ def _read(document: dict[str, Any]) -> Top:
     return read_answer("top", document, Top)
 
 
-def _write(invocation: Invocation, output: Output, rows: int, number: int | None) -> None:
+def _write(invocation: Invocation, output: Output, node: str | None, rows: int, number: int | None) -> None:
     """Print line after line; messages about an unavailable daemon go to standard error."""
     import time
 
     from swimctl.render.top import HEADINGS, line
 
-    document: dict[str, Any] | None = _ask(invocation, rows)  # at the start, its absence is an error
+    document: dict[str, Any] | None = _ask(invocation, node, rows)  # at the start, its absence is an error
     if output.is_terminal and not output.as_json:
         output.line("\t".join(HEADINGS))
     left = number
@@ -90,7 +97,7 @@ def _write(invocation: Invocation, output: Output, rows: int, number: int | None
         if left == 0:
             return
         try:
-            document = _ask(invocation, rows)
+            document = _ask(invocation, node, rows)
         except CommandError as error:
             if document is not None:
                 invocation.messages().line(f"— {error.problem}; waiting for it —")
@@ -98,14 +105,14 @@ def _write(invocation: Invocation, output: Output, rows: int, number: int | None
             time.sleep(AWAY_SECONDS)
 
 
-def _draw(invocation: Invocation, output: Output, rows: int, number: int | None) -> None:
+def _draw(invocation: Invocation, output: Output, node: str | None, rows: int, number: int | None) -> None:
     import time
 
     from swimctl.live.screen import Screen, wants_to_quit
     from swimctl.render.top import HELP_KEYS, screen_picture
 
     console = output.console()
-    document, away, left, shows_help = _read(_ask(invocation, rows)), None, number, False
+    document, away, left, shows_help = _read(_ask(invocation, node, rows)), None, number, False
     with Screen(console) as screen:
         while True:
             screen.draw(
@@ -115,7 +122,7 @@ def _draw(invocation: Invocation, output: Output, rows: int, number: int | None)
             if left == 0:
                 break
             try:
-                document, away = _read(_ask(invocation, rows)), None
+                document, away = _read(_ask(invocation, node, rows)), None
                 pressed = screen.keys()
             except CommandError as error:
                 away = error.problem

@@ -96,6 +96,11 @@ def connection_ids(incomplete: str) -> list[str]:
     return _offer(_live_connection_ids, incomplete)
 
 
+def node_names(incomplete: str) -> list[str]:
+    """Complete the name of a node."""
+    return _offer(lambda: [one["name"] for one in _ask("nodes")["nodes"]], incomplete)
+
+
 def _offer(find: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
     try:
         return _fitting(find(), incomplete)

@@ -17,7 +17,9 @@ from swimctl.doctor.context import Circumstances, DoctorContext, Options
 from swimctl.doctor.explain import Step, explain
 from swimctl.doctor.facts import FactBook
 from swimctl.doctor.graph import WEIGHT, Graph, with_causes
+from swimctl.doctor.probes.neighbours import handover_between
 from swimctl.doctor.report import Report, is_absent
+from swimctl.doctor.restarts import without_hasty_restarts
 from swimctl.doctor.run import run_checks
 from swimctl.doctor.saved_facts import saved as saved_run
 from swimctl.doctor.selection import Choice, Selection, select
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from swimctl.doctor.saved_facts import SavedRun
 
 EVERYTHING = Choice()
-MOST_RUNS = 3
-"""So often the checks are run while processes take over from each other."""
+MOST_RUNS, AGAIN_SECONDS = 3, 1.0
+"""So often the checks are run while processes take over from each other, with a pause."""
 Agree = Callable[[str], bool]
 """Asks whether something may be done."""
 
@@ -69,7 +71,7 @@ class Doctor:
     def examine(self, changed: Sequence[str] = ()) -> Report:
         """Run the checks. Takes up to three seconds, without ``--deep``."""
         began = time.perf_counter()
-        self.results = with_causes(run_to_end(self._examine()), self.graph)
+        self.results = without_hasty_restarts(with_causes(run_to_end(self._examine()), self.graph))
         is_outside = self._options.url is not None
         roots = frozenset(
             check.id for check in self.selection.checks if check.is_root and check.is_outside == is_outside
@@ -105,20 +107,24 @@ class Doctor:
 
         What was asked of one process is not true of its successor: it does not know the former's temporary keys.
         """
-        for _ in range(MOST_RUNS - 1):
+        is_here = self._saved is None and self._options.url is None and not self._options.is_deep
+        for _ in range(MOST_RUNS - 1 if is_here else 0):
             before = await asyncio.to_thread(self._serving)
             results = await self._run_checks()
             is_well = not any(each.status in WEIGHT for each in results)
-            if is_well or self._options.is_deep or await asyncio.to_thread(self._serving) == before:
+            if is_well or not await asyncio.to_thread(self._is_changing, before):
                 return results
+            await asyncio.sleep(AGAIN_SECONDS)
         return await self._run_checks()
 
+    def _is_changing(self, before: tuple[int, float | None] | None) -> bool:
+        """Return True if another process serves than before, or is about to."""
+        return self._serving() != before or bool(handover_between(DoctorContext(self._invocation, self._options)))
+
     def _serving(self) -> tuple[int, float | None] | None:
-        """Return which process the lockfile names; None: none, a service elsewhere, or facts from a file."""
+        """Return which process the lockfile names; None: none."""
         from swim_server.daemon.lockfile import Lockfile
 
-        if self._saved is not None or self._options.url is not None:
-            return None
         with contextlib.suppress(OSError):
             info = Lockfile(self._invocation.home.lockfile).read()
             return None if info is None else (info.pid, info.process_started)

@@ -105,7 +105,7 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "front.upgrade": ("process.port", "front.capacity"),
     "front.same-process": ("process.port",),
     "front.answers": ("tiers.room", "front.upgrade", "stream.event-comes-out"),
-    "stream.sources": (*_DISK, "host.folders", "stream.event-file"),
+    "stream.sources": (*_DISK, "process.file-length", "host.folders", "stream.event-file"),
     "stream.event-file": _DISK,
     "stream.history-writable": (*_DISK, "host.disk-errors", "process.files", "process.file-length"),
     "stream.history-sound": (*_DISK, "host.disk-errors", "process.files", "stream.history-writable"),

@@ -38,6 +38,8 @@ PLAIN: tuple[Column, ...] = tuple(
         "buffered_bytes", "state",
     )
 )  # fmt: skip
+NODE = Column("node", "NODE")
+"""Shown where there are several."""
 
 
 def rows(connections: Sequence[ConnectionDocument], now: datetime) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -175,6 +177,42 @@ async def test_clients_of_a_killed_node_go_on_elsewhere_without_loss_or_repeat(
         back, _ = await connected(nodes[0].url, key)
         assert not (await back.subscribe("flight.created", after=seen[-1]["id"])).get("gap")
         assert [event["data"]["number"] for event in await back.events(10)] == list(range(20, 30))
+
+
+@pytest.mark.long
+async def test_clients_of_a_node_that_restarts_or_is_killed_find_their_slots_again_and_no_more(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    """A draining process's connections are moved, not counted twice; those of a dead node are free after a lease."""
+    with running_nodes(tmp_path, server, 2) as nodes:
+        key = nodes.make_key("public").api_key
+
+        async def gets_in(number: int) -> WireClient | None:
+            client, answer = await connected(nodes[number].url, key)
+            if answer["type"] == "connected":
+                return client
+            await client.closed()
+            return None
+
+        async def got_in(number: int) -> WireClient:
+            async with asyncio.timeout(60):
+                while (client := await gets_in(number)) is None:
+                    await asyncio.sleep(0.05)
+            return client
+
+        held = [await got_in(number % 2) for number in range(5)]
+        await asyncio.to_thread(nodes[0].call, "restart", {})
+        for number in (0, 2, 4):
+            assert (await held[number].closed())[0] == 1012
+        again = [await got_in(number % 2) for number in range(3)]
+        assert await gets_in(0) is None
+        assert await gets_in(1) is None
+        os.kill(nodes[0].info.pid, signal.SIGKILL)
+        on_second = [held[1], held[3], again[1]]
+        back = [await got_in(1) for _ in range(2)]
+        assert await gets_in(1) is None
+        for client in [*on_second, *back]:
+            await client.connection.close()
 
 
 def test_a_shared_broker_beside_keys_of_this_home_alone_is_wrong_usage(server: RedisServer, tmp_path: Path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +17,7 @@ import pytest
 from support.live_daemon import LiveDaemon, await_true
 from support.nodes import Nodes, running_nodes
 from support.redis_server import RedisServer, redis_server
+from support.wire_client import open_client
 
 SOURCES = '[[sources]]\nkind = "simulator"\nflights = 20\nspeed = 60\n'
 
@@ -95,3 +100,136 @@ def test_a_node_with_other_settings_is_named(nodes: Nodes, tmp_path: Path) -> No
         assert "node7" in found["observed"]
     finally:
         stranger.finish()
+
+
+PHANTOM = {
+    "version": "0.0.9", "fingerprint": "another", "configuration": "another", "probe_age_seconds": 20.0,
+    "newest_id": "9999999999999-0", "has_namesake": True, "keys": "another",
+}  # fmt: skip
+
+
+def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
+    """A node that reports badly: other code, settings and keys, a clock minutes ahead, no event of its own seen."""
+    nodes.make_key()
+    server, prefix = nodes.server, nodes.prefix
+    await_true(lambda: all(node["keys"] for node in nodes[0].call("nodes")["nodes"]), seconds=60)
+    server.command("HSET", f"{{{prefix}}}:state", "fence:orphan", "1")
+    has_ended = threading.Event()
+
+    def report() -> None:
+        while not has_ended.wait(0.3):
+            now = int(time.time() * 1000)
+            text = json.dumps({**PHANTOM, "clock_ms": now + 180_000})
+            server.command("HSET", f"{{{prefix}}}:nodes", "phantom", f"{now} {text}")
+
+    reporting = threading.Thread(target=report)
+    reporting.start()
+    try:
+        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
+        found = checks(nodes[0])
+    finally:
+        has_ended.set()
+        reporting.join()
+        server.command("HDEL", f"{{{prefix}}}:nodes", "phantom")
+        server.command("HDEL", f"{{{prefix}}}:state", "fence:orphan")
+    assert {id: found[f"nodes.{id}"]["status"] for id in ("present", "probe", "leases", "clocks", "names", "keys")} == {
+        "present": "ok", "probe": "fail", "leases": "warn", "clocks": "fail", "names": "fail", "keys": "fail",
+    }  # fmt: skip
+    assert [found[f"nodes.{id}"]["status"] for id in ("versions", "configuration")] == ["warn", "warn"]
+    assert all("phantom" in found[f"nodes.{id}"]["observed"] for id in ("probe", "clocks", "names", "keys", "versions"))
+    assert found["nodes.leases"]["observed"] == "nobody runs orphan"
+
+
+def test_a_node_whose_name_is_taken_does_not_start(nodes: Nodes, tmp_path: Path) -> None:
+    stranger = LiveDaemon(tmp_path / "home", config=nodes.config(0, ""))
+    done = stranger.swimctl("serve", "--port", "0")
+    assert done.returncode == 2
+    assert "is node 'node0' on redis://127.0.0.1" in done.stderr
+    assert "give [cluster] node another name here" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_node_that_reads_other_keys_is_named(nodes: Nodes, tmp_path: Path) -> None:
+    """As where two installations have one prefix on one server."""
+    nodes.make_key()
+    config = nodes.config(8, SOURCES).replace(str(nodes.database), str(tmp_path / "other.db"))
+    stranger = LiveDaemon(tmp_path / "home", config=config)
+    try:
+        stranger.swimctl("keys", "create", "--tier", "developer", "--owner", "another", check=True)
+        stranger.start()
+        await_true(lambda: checks(stranger)["nodes.keys"]["status"] == "fail", seconds=60)
+        found = checks(stranger)["nodes.keys"]
+        assert "node8" in found["observed"]
+        assert "another [broker] prefix" in found["observed"]
+    finally:
+        stranger.finish()
+
+
+def test_metrics_of_any_node_count_all(nodes: Nodes) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{nodes[0].port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert 'swim_nodes{state="alive"} 2.0' in text
+    assert 'swim_connections_all_nodes{tier="public"} 0.0' in text
+    assert "swim_nodes_in_touch 1.0" in text
+    assert 'swim_node_lag_seconds{node="node1"}' in text
+
+
+# one view
+
+
+async def test_connections_of_all_nodes_are_listed_and_closed_from_any_of_them(nodes: Nodes) -> None:
+    key = nodes.make_key("partner")
+    clients = [await open_client(nodes[number].url, key.api_key) for number in (0, 1)]
+    ids = [(await client.next())["data"]["client_id"] for client in clients]
+    done = await asyncio.to_thread(nodes[1].swimctl, "connections", "list", "--tier", "partner", "--json", check=True)
+    assert {(one["id"], one["node"]) for one in json.loads(done.stdout)} == {(ids[0], "node0"), (ids[1], "node1")}
+    words = ["connections", "list", "--tier", "partner", "--node", "node0", "--json"]
+    done = await asyncio.to_thread(nodes[1].swimctl, *words, check=True)
+    assert [one["id"] for one in json.loads(done.stdout)] == [ids[0]]
+    top = json.loads((await asyncio.to_thread(nodes[1].swimctl, "top", "--count", "1", "--json", check=True)).stdout)
+    assert top["status"]["connections"]["by_tier"]["partner"]["current"] == 2
+    words = ["explain", nodes[0].put(("flight.created", {"n": 1}))[0], "--connection", ids[0], "--json"]
+    done = await asyncio.to_thread(nodes[1].swimctl, *words, check=True)
+    assert json.loads(done.stdout)["outcome"] == "not_subscribed"
+    await asyncio.to_thread(nodes[1].swimctl, "connections", "close", ids[0], "--yes", check=True)
+    assert (await clients[0].closed())[0] == 1012
+    await clients[1].connection.close()
+
+
+def test_status_tells_of_all_nodes_and_of_any_of_them(nodes: Nodes) -> None:
+    status = json.loads(nodes[1].swimctl("status", "--json", check=True).stdout)
+    assert (status["node"], list(status["other_nodes"]), status["nodes_problem"]) == ("node1", ["node0"], None)
+    assert status["connections"]["by_tier"]["public"]["all_nodes"] == 0
+    other = json.loads(nodes[1].swimctl("status", "--node", "node0", "--json", check=True).stdout)
+    assert (other["node"], other["pid"]) == ("node0", nodes[0].info.pid)
+    assert nodes[1].swimctl("status", "--node", "nowhere").returncode == 5
+
+
+def test_a_node_is_restarted_from_another_only_where_it_allows_that(nodes: Nodes) -> None:
+    """The first that does not is named, and nothing is restarted after it."""
+    before = [daemon.info.pid for daemon in nodes.daemons]
+    done = nodes[1].swimctl("restart", "--all", timeout=120)
+    assert done.returncode == 6, done.stderr
+    assert "node node0: [cluster] remote_restart is not true in this node's configuration" in done.stderr
+    assert "not restarted: node1 (this one)" in done.stderr
+    assert [daemon.info.pid for daemon in nodes.daemons] == before
+
+
+@pytest.mark.long
+def test_all_nodes_are_restarted_one_after_the_other_and_no_further_than_the_first_that_fails(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    with running_nodes(tmp_path, server, 3, config="remote_restart = true\n") as nodes:
+        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
+        before = [daemon.info.pid for daemon in nodes.daemons]
+        done = nodes[2].swimctl("restart", "--all", timeout=200)
+        assert done.returncode == 0, done.stderr + nodes[0].everything_logged
+        assert [line.partition(":")[0] for line in done.stdout.splitlines()[:2]] == ["node0", "node1"]
+        after = [daemon.info.pid for daemon in nodes.daemons]
+        assert all(one != other for one, other in zip(before, after, strict=True))
+        (nodes[1].home / "swim.toml").write_text("[server]\nprot = 1\n")
+        done = nodes[2].swimctl("restart", "--all", timeout=200)
+        assert done.returncode == 1
+        assert "node node1" in done.stderr
+        assert "not restarted: node2 (this one)" in done.stderr
+        assert [daemon.info.pid for daemon in nodes.daemons][1:] == after[1:]

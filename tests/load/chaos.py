@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support.chaos_daemon import FAKETIME, ChaosDaemon
 from support.chaos_faults import Faults
-from support.chaos_nodes import run_nodes_chaos
 from support.chaos_traffic import (
     Ledger,
     Pace,
@@ -39,6 +38,8 @@ from support.chaos_traffic import (
     write_event_file,
 )
 from support.mounts import NoMount, mounted, tmpfs
+from support.nodes_chaos.links import enter_namespace
+from support.nodes_chaos.run import memory_folder, nodes_scoreboard, run_nodes_chaos
 
 SETTLE_SECONDS = 60.0
 """How long subscribers may take at the end until they have everything."""
@@ -55,6 +56,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--nodes", type=int, default=1, help="faults between so many nodes on one server")
     parser.add_argument("--engine", choices=("redis",), default="redis", help="with --nodes: what they share")
+    parser.add_argument("--seconds", type=float, default=None, help="with --nodes: begin no round after so many")
     arguments = parser.parse_args()
     logging.getLogger("swim_client").setLevel(logging.CRITICAL)  # it reconnects all the time here
     for number in (signal.SIGTERM, signal.SIGHUP):  # the disk is unmounted and the daemon ended then, too
@@ -82,7 +84,8 @@ def main() -> int:
 
 def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
     """Run the faults between nodes; report how each promise fared."""
-    with tempfile.TemporaryDirectory(prefix="swim-chaos-nodes-") as folder:
+    enter_namespace()
+    with tempfile.TemporaryDirectory(prefix="swim-chaos-nodes-", dir=memory_folder()) as folder:
         report = asyncio.run(
             run_nodes_chaos(
                 Path(folder),
@@ -91,9 +94,10 @@ def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
                 seed=seed,
                 subscribers=arguments.subscribers,
                 only=[name for name in arguments.only.split(",") if name],
+                seconds=arguments.seconds,
             )
         )
-    print(json.dumps(report) if arguments.json else "\n".join(f"{name:24} {value}" for name, value in report.items()))
+    print(json.dumps(report) if arguments.json else nodes_scoreboard(report))
     return 0 if report["ok"] else 1
 
 

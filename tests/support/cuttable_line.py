@@ -49,10 +49,22 @@ class CuttableLine:
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
+    def leads_to(self, service_port: int) -> None:
+        """Connect new clients with another service; the others keep theirs."""
+        self._service_port = service_port
+
     async def silence(self, seconds: float) -> None:
         """Let nothing pass for so long, and nobody know: each side sees a connection on which nothing comes."""
-        self._passes.clear()
+        self.hold()
         await asyncio.sleep(seconds)
+        self.release()
+
+    def hold(self) -> None:
+        """Let nothing pass from now on."""
+        self._passes.clear()
+
+    def release(self) -> None:
+        """Pass on what was held back, and what comes."""
         self._passes.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,8 +79,8 @@ class CuttableLine:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pass_on(reader, back))
                 group.create_task(self._pass_on(there, writer))
-        except* OSError:
-            pass  # one side is gone: the other follows
+        except* (OSError, asyncio.CancelledError):
+            pass  # one side is gone: the other follows; or the test is over
         finally:
             self._writers -= {writer, back}
             writer.transport.abort()

@@ -42,6 +42,8 @@ connections = 100
 """Full tiers must fit this machine's file descriptors, whatever they are."""
 PATIENCE_SECONDS = "30"
 """What doctor is given on a machine that runs other tests at the same time."""
+PASTE_SECONDS = 60
+"""How long what was pasted may take; all of it is ended then."""
 AS_ROOT = ("--skip", "host.user") if os.geteuid() == 0 else ()
 """What doctor warns of is so where root runs the tests."""
 PACKAGES = ("swimctl", "server/swim_server")
@@ -101,7 +103,8 @@ class Patient(LiveDaemon):
     def paste(self, text: str) -> None:
         """Paste a fix into a shell, as a reader does."""
         environ = self.environ | {"EDITOR": "true", "PAGER": "cat"}
-        subprocess.run(["bash", "-c", text], env=environ, cwd=self.folder, check=False, capture_output=True, timeout=90)
+        words = ["timeout", "--signal=KILL", str(PASTE_SECONDS), "bash", "-c", text]
+        subprocess.run(words, env=environ, cwd=self.folder, check=False, capture_output=True, stdin=subprocess.DEVNULL)
 
     def swimctl(self, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a command with the patient's code, from outside."""

@@ -14,7 +14,7 @@ from swim_server.daemon.lockfile import LockInfo
 from swimctl.doctor.context import DoctorContext, Options
 from swimctl.doctor.facts import FactBook
 from swimctl.doctor.probes.control_groups import ControlGroups, MemoryGroup, ProcessorLimit
-from swimctl.doctor.probes.procfs import DescriptorUse, Listener, ProcFs
+from swimctl.doctor.probes.procfs import AddressSpace, DescriptorUse, Listener, ProcFs
 from swimctl.invocation import Invocation
 
 FILES = {"swim_server/logs.py": "a" * 64, "swimctl/app.py": "b" * 64}
@@ -64,6 +64,8 @@ class FakeMachine(ProcFs):
         self.with_terminal: set[int] = set()
         self.users: dict[int, int] = {}
         self.opened: dict[int, list[str]] = {}
+        self.hard_limits: dict[str, int] = {}
+        self.spaces: dict[int, AddressSpace] = {}
 
     def state(self, pid: int) -> str | None:
         return self.states.get(pid)
@@ -73,6 +75,12 @@ class FakeMachine(ProcFs):
 
     def has_open(self, pid: int, path: Path) -> bool | None:
         return self.open_by.get(pid)
+
+    def hard_limit(self, pid: int, name: str) -> int | None:
+        return self.hard_limits.get(name)
+
+    def address_space(self, pid: int) -> AddressSpace | None:
+        return self.spaces.get(pid)
 
     def user(self, pid: int) -> int | None:
         return self.users.get(pid)

@@ -28,7 +28,7 @@ AWAY_SECONDS = 0.2, 2.0
 GOODBYE_SECONDS = 10.0
 
 
-class Crowd:
+class Clients:
     """All clients; ``counted`` tells what happened."""
 
     def __init__(self, port: int, tls: ssl.SSLContext, keys: list[str]) -> None:
@@ -76,15 +76,15 @@ class Crowd:
 
 
 async def run(port: int, authority: str, count: int, keys: list[str]) -> None:
-    crowd = Crowd(port, ssl.create_default_context(cafile=authority), keys)
-    tasks = [asyncio.create_task(crowd.come_and_go(number)) for number in range(count)]
+    clients = Clients(port, ssl.create_default_context(cafile=authority), keys)
+    tasks = [asyncio.create_task(clients.come_and_go(number)) for number in range(count)]
     is_over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, is_over.set)
     await is_over.wait()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    print(json.dumps(crowd.counted), flush=True)
+    print(json.dumps(clients.counted), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A healthy daemon in a busy world: behind nginx, with three sources, a crowd, bursts, and loops of restart and reload.
+"""A healthy daemon in a busy world: behind nginx, with three sources, clients, bursts, and loops of restart and reload.
 
 Nothing in it is a fault: whatever doctor tells of it is a false alarm.
 """
@@ -71,7 +71,7 @@ class HealthyWorld:
         self._failures: list[BaseException] = []
         self._is_over = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._crowd: subprocess.Popen[str] | None = None
+        self._program: subprocess.Popen[str] | None = None
         for name in ("spool", "drops"):
             (folder / name).mkdir()
         self.patient = Patient(folder, config=self._config())
@@ -109,9 +109,9 @@ path = "{self._folder}/drops"
         self.patient.start(port=self._nginx.backend_port)
         listener = Listener(self.patient.url, self.patient.api_key("partner"))
         listener.start()
-        self._crowd = self._start_crowd()
+        self._program = self._start_clients()
         try:
-            await_true(lambda: len(self.patient.connections) > 0.9 * self._clients, seconds=120, what="a crowd")
+            await_true(lambda: len(self.patient.connections) > 0.9 * self._clients, seconds=120, what="clients")
             self._repeat(self._feed_news, FEED_SECONDS)
             self._repeat(self._provide, PROVIDER_SECONDS)
             self._repeat(self._bring_batch, BATCH_SECONDS)
@@ -124,7 +124,7 @@ path = "{self._folder}/drops"
         finally:
             self._stop_loops()
             listener.stop()
-            self.done += Counter(self._end_crowd())
+            self.done += Counter(self._end_clients())
             self._commands.end()
             self.patient.finish()
 
@@ -195,7 +195,7 @@ path = "{self._folder}/drops"
         self.done[f"{self._beside}s"] += 1
         self._beside = ""
 
-    def _start_crowd(self) -> subprocess.Popen[str]:
+    def _start_clients(self) -> subprocess.Popen[str]:
         keys = [self.patient.api_key("partner") for _ in range(1 + self._clients // CLIENTS_PER_KEY)]
         program = Path(__file__).with_name("healthy_clients.py")
         words = [str(self._nginx.port), str(self._nginx.folder / "authority.pem"), str(self._clients), *keys]
@@ -203,11 +203,11 @@ path = "{self._folder}/drops"
             [sys.executable, str(program), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )
 
-    def _end_crowd(self) -> dict[str, int]:
-        if self._crowd is None:
+    def _end_clients(self) -> dict[str, int]:
+        if self._program is None:
             return {}
-        self._crowd.send_signal(signal.SIGTERM)
-        out, _ = self._crowd.communicate(timeout=60)
+        self._program.send_signal(signal.SIGTERM)
+        out, _ = self._program.communicate(timeout=60)
         found: dict[str, int] = json.loads(out or "{}")
         return found
 

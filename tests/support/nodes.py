@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,17 @@ START_SECONDS = 120.0
 class Nodes:
     """The daemons by number, and the keys that they share."""
 
-    def __init__(self, folder: Path, server: RedisServer, count: int, *, config: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: RedisServer,
+        count: int,
+        *,
+        config: str = "",
+        url: Callable[[int], str] | None = None,
+    ) -> None:
         self.server = server
+        self._url = url or (lambda _: server.url)
         self.database = folder / "keys" / "swim.db"
         self.database.parent.mkdir()
         self.prefix = secrets.token_hex(4)
@@ -37,7 +46,7 @@ class Nodes:
     def config(self, number: int, more: str) -> str:
         """Return the configuration of the daemon with this number."""
         return (
-            f'[broker]\nurl = "{self.server.url}"\nprefix = "{self.prefix}"\n'
+            f'[broker]\nurl = "{self._url(number)}"\nprefix = "{self.prefix}"\n'
             f'[database]\nurl = "sqlite:///{self.database}"\n[cluster]\nnode = "node{number}"\n{more}'
         )
 
@@ -71,9 +80,9 @@ class Nodes:
 
 
 @contextmanager
-def running_nodes(folder: Path, server: RedisServer, count: int = 3, **settings: str) -> Iterator[Nodes]:
+def running_nodes(folder: Path, server: RedisServer, count: int = 3, *, config: str = "") -> Iterator[Nodes]:
     """Run nodes during a ``with``."""
-    nodes = Nodes(folder, server, count, **settings)
+    nodes = Nodes(folder, server, count, config=config)
     try:
         nodes.start()
         yield nodes

@@ -56,7 +56,8 @@ class NodesFront:
         for step in range(len(ports)):
             with suppress(OSError, TimeoutError):
                 port = ports[(self._turn + step) % len(ports)]
-                return await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), CONNECT_SECONDS)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await asyncio.open_connection("127.0.0.1", port)
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from support.packages import require_program
 
@@ -20,11 +22,20 @@ START_SECONDS = 20.0
 class RedisServer:
     """One server with its own folder. ``start`` and ``kill`` as often as needed; the port stays."""
 
-    def __init__(self, folder: Path, *, appendfsync: str = "everysec", options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        appendfsync: str = "everysec",
+        options: tuple[str, ...] = (),
+        addresses: tuple[str, ...] = (),
+        program: str | None = None,
+    ) -> None:
         self.folder = folder
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._program = require_program("redis-server", "redis-server")
+        self._program = program or require_program("redis-server", "redis-server")
+        self._addresses = ("127.0.0.1", *addresses)
         self._appendfsync = appendfsync
         self._options = options
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,9 +60,10 @@ class RedisServer:
     def start(self) -> RedisServer:
         """Start it; return once it answers."""
         words = [
-            self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
-            "--appendonly", "yes", "--appendfsync", self._appendfsync, "--unixsocket", str(self.socket),
-            "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction", *self._options,
+            self._program, "--port", str(self.port), "--bind", *self._addresses, "--dir", str(self.folder),
+            "--save", "", "--appendonly", "yes", "--appendfsync", self._appendfsync, "--unixsocket", str(self.socket),
+            "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction",
+            "--repl-diskless-sync-delay", "0", *self._options,
         ]  # fmt: skip
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
@@ -66,11 +78,27 @@ class RedisServer:
 
     def command(self, *words: str) -> bytes:
         """Send one command; return the first bytes of its reply."""
-        encoded = [word.encode() for word in words]
-        request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(request)
-            return connection.recv(65536)
+        return command(self.port, *words)
+
+    def follow(self, other: RedisServer) -> None:
+        """Become a replica; return once it has everything."""
+        self.command("REPLICAOF", "127.0.0.1", str(other.port))
+        self.caught_up(other)
+
+    def caught_up(self, other: RedisServer) -> None:
+        """Wait until this replica has all that the other server has."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            has, wanted = (_offset(each.command("INFO", "replication")) for each in (self, other))
+            if b"master_link_status:up" in self.command("INFO", "replication") and has >= wanted:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the replica did not catch up:\n{self.log}")
+
+    def take_address_of(self, other: RedisServer) -> None:
+        """Listen to the port of a server that is gone, which gets this one's: as a failover of the address does."""
+        self.command("CONFIG", "SET", "port", str(other.port))
+        self.port, other.port = other.port, self.port
 
     def kill(self) -> None:
         """SIGKILL. Idempotent."""
@@ -102,14 +130,28 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(**settings: str) -> Iterator[RedisServer]:
+def redis_server(**settings: Any) -> Iterator[RedisServer]:
     """Run a server during a ``with``, in a folder with a name short enough for a Unix socket."""
     with tempfile.TemporaryDirectory(prefix="swim-redis-") as folder:
-        server = RedisServer(Path(folder), **settings)  # type: ignore[arg-type]  # appendfsync alone is given so
+        server = RedisServer(Path(folder), **settings)
         try:
             yield server.start()
         finally:
             server.kill()
+
+
+def command(port: int, *words: str) -> bytes:
+    """Send one command to whatever listens; return the first bytes of its reply."""
+    encoded = [word.encode() for word in words]
+    request = b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
+
+
+def _offset(replication: bytes) -> int:
+    found = re.search(rb"master_repl_offset:(\d+)", replication)
+    return int(found[1]) if found else -1
 
 
 def _free_port() -> int:

@@ -7,6 +7,11 @@ const MAX_ZOOM = 12;
 const CLICK_PIXELS = 6;
 const FLY_MS = 450;
 const KEY_PIXELS = 90;
+const REST_MS = 90;
+/** A moved picture is drawn anew, every so often, once this part of it is out of sight, or it is so much too small. */
+const FAR_PART = 0.25;
+const FAR_ZOOM = 1.6;
+const ANEW_MS = 250;
 
 export class Camera {
   /** @param {HTMLElement} surface */
@@ -20,6 +25,7 @@ export class Camera {
     this.ratio = 1;
     /** Counts up with every change. */
     this.version = 0;
+    this._changedAt = 0;
     /** Called after a change that a person made. */
     this.onMove = () => {};
     /** @type {(x: number, y: number) => void} */
@@ -119,6 +125,24 @@ export class Camera {
     return [this.width / 2 + (difference - Math.round(difference)) * this.scale, this.height / 2 + (y - this.y) * this.scale];
   }
 
+  /** Whether what is drawn at rest has been drawn since the last change. @param {number} now */
+  isSettled(now) {
+    return now - this._changedAt > 2 * REST_MS;
+  }
+
+  /**
+   * Whether a picture that was drawn before must be drawn anew: the view is at rest, or has gone so far that it shows.
+   * @param {{ x: number, y: number, scale: number, at: number }} drawn @param {number} now
+   */
+  isDue(drawn, now) {
+    if (now - this._changedAt > REST_MS) return true;
+    const factor = this.scale / drawn.scale;
+    const difference = drawn.x - this.x;
+    const across = Math.abs(difference - Math.round(difference)) * this.scale > this.width * FAR_PART;
+    const isFar = across || Math.abs(drawn.y - this.y) * this.scale > this.height * FAR_PART || factor > FAR_ZOOM || factor < 1 / FAR_ZOOM;
+    return isFar && now - drawn.at > ANEW_MS;
+  }
+
   /** How a picture that was drawn before must be moved to fit now. @param {{ x: number, y: number, scale: number }} drawn */
   since(drawn) {
     const difference = drawn.x - this.x;
@@ -132,6 +156,7 @@ export class Camera {
     const half = this.height / 2 / this.scale;
     this.y = half >= 0.5 ? 0.5 : Math.max(half, Math.min(1 - half, this.y));
     this.version += 1;
+    this._changedAt = performance.now();
   }
 
   _listen() {

@@ -31,7 +31,7 @@ export class ChosenFlight {
   /** @param {Key | null} key @param {boolean} [isCentred] */
   choose(key, isCentred = false) {
     this.key = key;
-    this._map.isStale = true;
+    this._map.isStale = this._map.isRestless = true;
     this._explained.clear();
     const flight = key === null ? undefined : this._map.world.flights.get(key);
     this._map.view.flight = flight ? String(flight.callsign ?? '') || null : null;
@@ -69,6 +69,7 @@ export class ChosenFlight {
     const { feed } = this._map;
     const found = feed ? await pastTrails((path, query) => feed.get(path, query), flight).catch(() => []) : [];
     const track = this._map.motion.tracks.get(key);
+    this._map.isRestless = true;
     if (track && this.past === past) past.trail = flat(found[0]?.points ?? [], track.trailFrom);
   }
 

@@ -32,7 +32,9 @@ export class Hands {
       if (key !== null || this._map.chosen.key !== null) this._map.chosen.choose(key);
     };
     camera.onHover = (px, py) => {
+      const before = this._map.hovered;
       this._map.hovered = this._map.traffic.at(px, py);
+      if (this._map.hovered !== before) this._map.isRestless = true;
       camera.surface.classList.toggle('over', this._map.hovered !== null);
     };
     window.addEventListener('hashchange', () => this._map.followAddress());
@@ -40,6 +42,7 @@ export class Hands {
       this._map.land.restyle();
       this._map.trails.restyle();
       this._map.traffic.restyle();
+      this._map.isRestless = true;
     };
     followTheme(byId('theme', HTMLButtonElement), restyle);
     restyle();
@@ -81,6 +84,7 @@ export class Hands {
   /** @param {'labels' | 'trails' | 'boundaries'} name */
   _toggle(name) {
     this._map.view[name] = !this._map.view[name];
+    this._map.isRestless = true;
     this.showToggles();
     this._map.keepAddress();
     void this._map.loadPastTrails();

@@ -5,7 +5,6 @@ import { feature, mesh } from 'topojson-client';
 import { colours } from '../common/theme.js';
 import { UNITS } from './mercator.js';
 
-const REST_MS = 90;
 const COLOURS = /** @type {const} */ (['land', 'coast', 'border', 'grid', 'fir', 'halo']);
 const SECTOR_ZOOM = 4.5;
 const NAME_ZOOM = 3.2;
@@ -30,7 +29,7 @@ export class Land {
     this._land = path(feature(world, world.objects.land));
     this._borders = path(mesh(world, /** @type {any} */ (world.objects.countries), (one, other) => one !== other));
     this._grid = path(geoGraticule10());
-    this._drawn = { x: 0, y: 0, scale: 1, version: -1, movedAt: 0 };
+    this._drawn = { x: 0, y: 0, scale: 1, version: -1, at: 0 };
     this._colours = colours(COLOURS);
     this._isOld = true;
     /** @type {import('./boundaries.js').Boundaries | null} */
@@ -52,9 +51,9 @@ export class Land {
   draw(camera, now) {
     const drawn = this._drawn;
     if (camera.version === drawn.version && !this._isOld) return;
-    if (this._isOld || now - drawn.movedAt > REST_MS) {
+    if (this._isOld || camera.isDue(drawn, now)) {
       this._render(camera);
-      Object.assign(drawn, { x: camera.x, y: camera.y, scale: camera.scale, version: camera.version, movedAt: now });
+      Object.assign(drawn, { x: camera.x, y: camera.y, scale: camera.scale, version: camera.version, at: now });
       this._isOld = false;
       this._canvas.style.transform = '';
       return;

@@ -24,6 +24,8 @@ import { World } from './world.js';
 
 const SLOW_MS = 1_000;
 const CALM_FRAME_MS = 1_000;
+/** News are drawn together, not each for itself. */
+const NEWS_MS = 100;
 const ADDRESS_MS = 400;
 
 /** @typedef {string | number} Key */
@@ -47,6 +49,8 @@ export class LiveMap {
     /** @type {[Key, Record<string, any>][]} */
     this.shown = [];
     this.isStale = true;
+    /** What a person did is to be seen at once. */
+    this.isRestless = true;
     this.heardAt = 0;
     this.drawnAt = Number.NEGATIVE_INFINITY;
     this.drawnVersion = -1;
@@ -172,13 +176,19 @@ export class LiveMap {
   /** @param {number} now */
   frame(now) {
     requestAnimationFrame((next) => this.frame(next));
+    if (document.hidden) return;
     const isMoving = this.camera.advance(now);
-    const isCalm = this.camera.isCalm.matches && !isMoving && this.camera.version === this.drawnVersion;
-    if (document.hidden || (isCalm && now - this.drawnAt < CALM_FRAME_MS)) return;
-    this.drawnAt = now;
-    this.drawnVersion = this.camera.version;
-    if (this.isStale) this.sift();
     this.land.draw(this.camera, now);
+    const isSeen = this.camera.version !== this.drawnVersion || isMoving || this.isRestless || !this.camera.isSettled(now);
+    const restMs = this.camera.isCalm.matches ? CALM_FRAME_MS : this.isStale ? NEWS_MS : this.motion.restMs(this.camera.scale, performance.now());
+    if (!isSeen && now - this.drawnAt < restMs) return;
+    [this.drawnAt, this.drawnVersion, this.isRestless] = [now, this.camera.version, false];
+    if (this.isStale) this.sift();
+    this.draw(now);
+  }
+
+  /** @param {number} now */
+  draw(now) {
     const began = performance.now();
     this.traffic.draw(
       this.camera, this.shown, this.motion.tracks, this.marks,

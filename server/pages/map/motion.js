@@ -15,6 +15,10 @@ const TRAIL_POINTS = 60;
 const PAST_EVERY = 6;
 const PAST_POINTS = 20;
 const JUMP_NM = 40;
+/** A picture is as good as before until something has moved by this much. */
+const SEEN_PIXELS = 0.3;
+const FASTEST_KNOTS = 650;
+const LONGEST_REST_MS = 1_000;
 const MIN_STEP_MS = 1_000;
 const MS_AN_HOUR = 3_600_000;
 
@@ -35,6 +39,8 @@ export class Motion {
     this.tracks = new Map();
     /** How much faster than real time the traffic moves: a simulator, or a recording that is played. */
     this.rate = 1;
+    /** Until when new reports are being taken in, and by how much of the plane at most. */
+    this._blending = { until: 0, by: 0 };
   }
 
   /**
@@ -60,6 +66,7 @@ export class Motion {
     const shown = before && moved < JUMP_NM * Math.max(1, this.rate) ? placeAt(before, now) : null;
     track.errorX = shown ? wrapped(shown[0] - x) : 0;
     track.errorY = shown ? shown[1] - y : 0;
+    this._blend(Math.max(Math.abs(track.errorX), Math.abs(track.errorY)), now);
     if (!shown && before) Object.assign(track, { trail: [], past: [], trailFrom: now, trailAt: Number.NEGATIVE_INFINITY });
     Object.assign(track, { x, y, latitude, longitude, at: now, knots, sin: Math.sin(angle), cos: Math.cos(angle) });
     const step = (knots * this.rate * mile(latitude)) / MS_AN_HOUR;
@@ -68,6 +75,23 @@ export class Motion {
     track.band = bandOf(flight.altitude_ft, knots);
     this._lengthen(track, now);
     this.tracks.set(key, track);
+  }
+
+  /** @param {number} by @param {number} now */
+  _blend(by, now) {
+    if (now >= this._blending.until) this._blending.by = 0;
+    this._blending = { until: now + BLEND_MS, by: Math.max(by, this._blending.by) };
+  }
+
+  /**
+   * How long it takes until an aircraft has moved so far that it can be seen, in milliseconds.
+   * @param {number} scale pixels of the whole plane @param {number} now
+   */
+  restMs(scale, now) {
+    const { until, by } = this._blending;
+    const byReports = now < until && by * scale > SEEN_PIXELS ? (SEEN_PIXELS * BLEND_MS) / (by * scale) : Number.POSITIVE_INFINITY;
+    const pixels = (FASTEST_KNOTS * this.rate * mile(60) * scale) / MS_AN_HOUR;
+    return Math.min(byReports, SEEN_PIXELS / pixels, LONGEST_REST_MS);
   }
 
   /** @param {Track} track @param {number} now */

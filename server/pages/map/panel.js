@@ -98,7 +98,7 @@ export class Panel {
   filter(filters) {
     const wasCleared = !areSet(filters) && areSet(this._map.view.filters);
     this._map.view.filters = filters;
-    this._map.isStale = true;
+    this._map.isStale = this._map.isRestless = true;
     this._map.keepAddress();
     if (wasCleared && this.tab === 'filters' && document.activeElement instanceof HTMLButtonElement) this.show(true);
     this._map.refresh();

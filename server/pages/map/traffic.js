@@ -4,6 +4,7 @@ import { level } from '../common/format.js';
 import { colours } from '../common/theme.js';
 import { isStale, placeAt } from './motion.js';
 import { trace } from './trails.js';
+import { Words } from './words.js';
 
 const COLOURS = /** @type {const} */ ([
   'alt0', 'alt1', 'alt2', 'alt3', 'alt4', 'alt5', 'alt6', 'label', 'halo', 'chosen', 'stop', 'flow', 'trail',
@@ -16,6 +17,8 @@ const SHAPE = [
 const DART = [[0, -1], [0.7, 0.8], [0, 0.45], [-0.7, 0.8]];
 const MAX_LABELS = 140;
 const LABEL_EVERY_MS = 400;
+const LABEL_MOVED_MS = 120;
+const ROWS = 4_096;
 const CELL = [74, 26];
 const PICK_PIXELS = 16;
 
@@ -39,6 +42,7 @@ export class Traffic {
     this._labelled = [];
     this._labelledAt = 0;
     this._labelledVersion = -1;
+    this._words = new Words();
     this._colours = colours(COLOURS);
     /** @type {string[]} */
     this._bands = [];
@@ -86,6 +90,7 @@ export class Traffic {
   /** @param {Camera} camera */
   _begin(camera) {
     const { _canvas: canvas, _context: context } = this;
+    this._words.ratio = camera.ratio;
     const [width, height] = [Math.round(camera.width * camera.ratio), Math.round(camera.height * camera.ratio)];
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     context.setTransform(camera.ratio, 0, 0, camera.ratio, 0, 0);
@@ -183,7 +188,7 @@ export class Traffic {
 
   /** @param {CanvasRenderingContext2D} context @param {Camera} camera @param {Looks} looks @param {number} now */
   _labels(context, camera, looks, now) {
-    const isDue = now - this._labelledAt > LABEL_EVERY_MS || camera.version !== this._labelledVersion;
+    const isDue = now - this._labelledAt > (camera.version === this._labelledVersion ? LABEL_EVERY_MS : LABEL_MOVED_MS);
     if (isDue) {
       this._labelled = this._chooseLabels(camera, looks);
       [this._labelledAt, this._labelledVersion] = [now, camera.version];
@@ -204,7 +209,7 @@ export class Traffic {
 
   /** Labels that cover no other, those of the chosen ones first. @param {Camera} camera @param {Looks} looks */
   _chooseLabels(camera, looks) {
-    /** @type {Set<string>} */
+    /** @type {Set<number>} */
     const taken = new Set();
     const first = this.drawn.filter(({ key }) => key === looks.chosen || key === looks.hovered);
     const isCrowded = camera.zoom < 4.2 && this.drawn.length > 60;
@@ -213,9 +218,10 @@ export class Traffic {
     for (const shown of [...first, ...others]) {
       if (chosen.length >= MAX_LABELS) break;
       const [column, row] = [Math.floor(shown.px / CELL[0] / camera.big), Math.floor(shown.py / CELL[1] / camera.big)];
-      const cells = [`${column},${row}`, `${column + 1},${row}`, `${column},${row + 1}`];
-      if (cells.some((cell) => taken.has(cell)) && !first.includes(shown)) continue;
-      cells.forEach((cell) => taken.add(cell));
+      const cell = column * ROWS + row;
+      const cells = [cell, cell + ROWS, cell + 1];
+      if (cells.some((each) => taken.has(each)) && !first.includes(shown)) continue;
+      cells.forEach((each) => taken.add(each));
       chosen.push(shown);
     }
     return chosen;
@@ -226,13 +232,7 @@ export class Traffic {
    * @param {CanvasTextAlign} align @param {string} colour
    */
   _text(context, text, px, py, align, colour) {
-    context.textAlign = align;
-    context.lineWidth = 3;
-    context.lineJoin = 'round';
-    context.strokeStyle = this._colours.halo;
-    context.strokeText(text, px, py);
-    context.fillStyle = colour;
-    context.fillText(text, px, py);
+    this._words.write(context, text, px, py, align, colour, this._colours.halo);
   }
 }
 

@@ -4,7 +4,6 @@ import { colours } from '../common/theme.js';
 
 const COLOURS = /** @type {const} */ (['alt0', 'alt1', 'alt2', 'alt3', 'alt4', 'alt5', 'alt6']);
 const EVERY_MS = 1_000;
-const REST_MS = 90;
 /** Points that are nearer to the one before are left out, in pixels. */
 const STEP_PIXELS = 2;
 
@@ -37,7 +36,7 @@ export class Trails {
       return;
     }
     const hasMoved = camera.version !== drawn.version;
-    if (this._isEmpty || this._isOld || now - drawn.at > (hasMoved ? REST_MS : EVERY_MS)) {
+    if (this._isEmpty || this._isOld || (hasMoved ? camera.isDue(drawn, now) : now - drawn.at >= EVERY_MS)) {
       this._render(camera, shown);
       Object.assign(drawn, { x: camera.x, y: camera.y, scale: camera.scale, version: camera.version, at: now });
       [this._isOld, this._canvas.style.transform] = [false, ''];

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.broker import RedisBroker
-from swim_server.brokers.redis_stream.stream_state import StreamState
-from swim_server.brokers.redis_stream.tail import Message
 from swim_server.cluster.admission import SharedAdmission
+from swim_server.cluster.answers import Answers
+from swim_server.cluster.key_changes import KIND as KEY_KIND
+from swim_server.cluster.key_changes import KeyChanges
 from swim_server.cluster.line import Line
 from swim_server.cluster.membership import LEASE_SECONDS, Node, NodeReport, read_nodes
+from swim_server.cluster.questions import KIND as ASK_KIND
+from swim_server.cluster.questions import Questions
 from swim_server.cluster.scripts import BEAT, LEAVE
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.concurrency.tasks import Tasks
+from swim_server.errors import ExitKind, OperatorError
 from swim_server.logs import get_logger
+
+if TYPE_CHECKING:
+    from swim_server.brokers.redis_stream.tail import Message
 
 BEAT_SECONDS = 1.0
 WAIT_SECONDS = 0.2
@@ -28,20 +36,23 @@ GRACE_SECONDS = 2.5
 PROBE_SECONDS = 2.0
 PROBE_LIMIT_SECONDS = 8.0
 """A node whose own event has not come back for this long is not ready for clients."""
-TOLD_SECONDS = 1.5
-"""How long the answers of other nodes are waited for."""
-LOOK_SECONDS = 0.02
+NAMESAKE_SECONDS = 2.5
+"""How long a start looks whether another process reports under this node's name."""
+NAMESAKE_BEATS = 3
+LOOK_SECONDS = 0.2
+AWAY_SECONDS = 5.0
+"""A node that has not reported for so long may have lost its slots to others."""
+FRESH_SECONDS = 3.0
+"""A message is new if this node had read everything so short a time ago; else it was away, and may be late."""
+IDENTIFY_SECONDS = 5.0
 
 _log = get_logger("cluster")
 
 
-class Told(msgspec.Struct, frozen=True):
-    """The result of announcing a change to all nodes."""
+class NameTaken(OperatorError):
+    """Another process is a node with this name."""
 
-    closed: int
-    """Connections closed by the other nodes."""
-    silent: list[str]
-    """Live nodes that have not answered."""
+    exit_kind = ExitKind.WRONG_USAGE
 
 
 class Cluster:
@@ -66,24 +77,32 @@ class Cluster:
         """Why the server does not know this node's current state."""
         self.alive = 1
         """Number of nodes, including this one, as of the last heartbeat."""
-        self.on_key_changed: Callable[[int, str | None], Awaitable[int]] | None = None
-        """Called for a key that changed on another node; the text is an ending that is not stored yet."""
-        self.on_keys_unknown: Callable[[], Awaitable[None]] | None = None
-        """Called if changes of some keys may have been missed: all must be checked."""
         self.report = NodeReport(configuration=configuration)
         """What this node reports about itself."""
         self.describe: Callable[[NodeReport], NodeReport] = lambda report: report
         """Updates the report."""
         self.on_excess: Callable[[str, int], None] | None = None
         """Called to give up connections of a tier: this node was away, and other nodes used its slots."""
-        self._has_beaten = False
+        self.identify_keys: Callable[[], Awaitable[str]] | None = None
+        """Returns a digest that tells this node's key database from another one; empty: not known yet."""
+        self._keys_asked_at = float("-inf")
+        self._beaten_at: float | None = None
+        """When it last reported with success."""
         self._tasks = tasks
         self._clock = clock
+        self._writer = secrets.token_hex(4)
+        self._beats = 0
+        """Numbers the reports, so that the server ignores one that an earlier connection delivers late."""
+        self._foreign_beats = 0
+        """How many times in a row another process had reported under this node's name."""
         self._probe_sent_at = float("-inf")
         self._probe_seen_at: float | None = None
-        self._revision: int | None = None
+        self.answers = Answers(self.node, self.line, clock)
+        self.keys = KeyChanges(self.node, self.line, self.answers, tasks)
+        self.questions = Questions(self.node, self.line, self.answers, clock)
         broker.tail.on_message = self._receive
-        broker.tail.on_attached = self._attached
+        broker.tail.on_attached = self.keys.attached
+        broker.tail.on_revision = self.keys.look
 
     @property
     def probe_age_seconds(self) -> float | None:
@@ -93,21 +112,59 @@ class Cluster:
     @property
     def readiness_problem(self) -> str | None:
         """Why clients should go to another node; None: events come through."""
+        if self.has_namesake:
+            return "another process has this node's name"
         age = self.probe_age_seconds
         if age is None or age > PROBE_LIMIT_SECONDS:
             return "events do not come through from the other nodes"
         return None
 
+    @property
+    def has_namesake(self) -> bool:
+        """Whether another process reports under this node's name: neither's connections are counted properly."""
+        return self._foreign_beats >= NAMESAKE_BEATS
+
     # The heartbeat.
+
+    async def join(self, *, is_successor: bool) -> None:
+        """Report for the first time. Raises NameTaken; ``is_successor``: this process continues as the node.
+
+        What a node of the same home left behind when it was killed is replaced at once.
+        """
+        with contextlib.suppress(BrokerUnavailable):  # it joins as soon as it can
+            if not is_successor:
+                await self._look_for_namesake()
+        await self.beat()
+
+    async def _look_for_namesake(self) -> None:
+        before = await self._find_namesake()
+        deadline = self._clock.monotonic() + NAMESAKE_SECONDS
+        while before is not None and self._clock.monotonic() < deadline:
+            await self._clock.sleep(LOOK_SECONDS)
+            now = await self._find_namesake()
+            if now is not None and now.report.clock_ms != before.report.clock_ms:
+                where = f"pid {now.report.pid}, {now.report.url or 'no address yet'}"
+                raise NameTaken(
+                    f"another process ({where}) is node {self.node!r} on {self.broker.server.address.shown}: "
+                    "give [cluster] node another name here, or [broker] another prefix"
+                )
+
+    async def _find_namesake(self) -> Node | None:
+        home = self._current_report().home
+        found = [node for node in await self.nodes() if node.name == self.node and node.report.home != home]
+        return next((node for node in found if not node.is_silent), None)
 
     async def run(self) -> None:
         """Report that this node is alive, and take slots, until cancelled."""
         while True:
-            if not self.is_paused:
+            if self.is_paused:
+                self.admission.wake.clear()
+            else:
                 await self.beat()
             waits = WAIT_SECONDS if self.admission.takes else BEAT_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.admission.wake.wait(), waits)
+                async with asyncio.timeout(waits):  # until Python 3.12, ``wait_for`` may swallow a cancellation
+                    await self.admission.wake.wait()
 
     async def beat(self) -> None:
         """Report this node's connections, and decide about those that wait for a slot."""
@@ -122,15 +179,18 @@ class Cluster:
         is_probe_due = now >= self._probe_sent_at + PROBE_SECONDS
         names = self.broker.names
         try:
-            was_alive, self.alive, flat, answers = await self.line.script(
+            self._beats += 1
+            was_alive, self.alive, flat, answers, is_foreign = await self.line.report(
                 BEAT,
-                (names.nodes, names.places, names.state, names.control),
+                (names.nodes, names.places, names.state, names.control, names.beats),
                 self.node,
                 int(LEASE_SECONDS * 1000),
                 int(GRACE_SECONDS * 1000),
                 msgspec.json.encode(self._current_report()),
                 msgspec.json.encode(admission.counts()),
                 int(is_probe_due),
+                self._writer,
+                self._beats,
                 len(takes),
                 *words,
             )
@@ -139,6 +199,7 @@ class Cluster:
             for take in takes:
                 admission.decide_alone(take)
             return
+        self._note_namesake(is_foreign=bool(is_foreign))
         if is_probe_due:
             self._probe_sent_at = now
         if self.trouble is not None:
@@ -148,9 +209,24 @@ class Cluster:
             admission.decide(take, answer.decode())
         totals = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
         admission.settle(totals)
-        if self._has_beaten and not was_alive:
+        # That it was away it must know by itself, too: the answer that said so may have been lost.
+        if self._beaten_at is not None and (not was_alive or now - self._beaten_at > AWAY_SECONDS):
             self._give_up_excess()
-        self._has_beaten = True
+        self._beaten_at = now
+        self.keys.tell_late()
+        if not self.report.keys and self._clock.monotonic() >= self._keys_asked_at + IDENTIFY_SECONDS:
+            self._keys_asked_at = self._clock.monotonic()
+            self._tasks.start(self._identify_keys())
+
+    async def _identify_keys(self) -> None:
+        if self.identify_keys is not None:
+            self.report = msgspec.structs.replace(self.report, keys=await self.identify_keys())
+
+    def _note_namesake(self, *, is_foreign: bool) -> None:
+        had = self.has_namesake
+        self._foreign_beats = self._foreign_beats + 1 if is_foreign else 0
+        if self.has_namesake and not had:
+            _log.error("another process has this node's name: give [cluster] node another one", node=self.node)
 
     def _give_up_excess(self) -> None:
         """Give up connections for those that others admitted while this node's slots were free."""
@@ -173,6 +249,7 @@ class Cluster:
             clock_ms=self._clock.now_ms(),
             probe_age_seconds=None if age is None else round(age, 1),
             trouble=self.broker.tail.trouble,
+            has_namesake=self.has_namesake,
         )
 
     def pause(self) -> None:
@@ -186,70 +263,27 @@ class Cluster:
 
     async def close(self, *, is_leaving: bool) -> None:
         """Close the connection. ``is_leaving``: no other process continues as this node."""
+        await self.questions.close()
+        names = self.broker.names
         if is_leaving:
             with contextlib.suppress(BrokerUnavailable):  # its lease expires by itself
-                await self.line.script(LEAVE, (self.broker.names.nodes, self.broker.names.places), self.node)
+                await self.line.script(LEAVE, (names.nodes, names.places, names.beats), self.node)
         await self.line.close()
 
     async def nodes(self) -> list[Node]:
         """Return all nodes, by name. Raises BrokerUnavailable."""
         return await read_nodes(self.line)
 
-    # Messages between nodes.
-
-    async def tell_key_changed(self, key_id: int, ending: str | None = None) -> Told:
-        """Have every node check a key again; return once all live ones have, or which have not. Never raises."""
-        names = self.broker.names
-        try:
-            await self.line.call("HINCRBY", names.state, "revision", 1)
-            message = await self.line.call(
-                "XADD", names.control, "MAXLEN", "~", 1000, "*", "kind", "key", "node", self.node,
-                "key", key_id, "ending", ending or "",
-            )  # fmt: skip
-            return await self._await_answers(message.decode())
-        except BrokerUnavailable as error:
-            _log.error("the other nodes can't be told that a key has changed", key_id=key_id, reason=error.reason)
-            return Told(0, ["all others"])
-
-    async def _await_answers(self, message_id: str) -> Told:
-        deadline = self._clock.monotonic() + TOLD_SECONDS
-        while True:
-            rows = await self.line.call("HGETALL", self.broker.names.answers(message_id))
-            answered = {name.decode(): int(count) for name, count in zip(rows[::2], rows[1::2], strict=True)}
-            missing = [
-                node.name
-                for node in await self.nodes()
-                if node.is_alive and node.name != self.node and node.name not in answered
-            ]
-            if not missing or self._clock.monotonic() >= deadline:
-                return Told(sum(answered.values()), missing)
-            await self._clock.sleep(LOOK_SECONDS)
-
     def _receive(self, message: Message) -> None:
-        fields = message.fields
-        is_own = fields.get("node") == self.node
-        if fields.get("kind") == "probe":
-            if is_own:
+        """Handle a message of a node, which may be this one."""
+        kind = message.fields.get("kind")
+        if kind == "probe":
+            if message.fields.get("node") == self.node:
                 self._probe_seen_at = self._clock.monotonic()
-        elif fields.get("kind") == "key" and not is_own:
-            self._tasks.start(self._look_at_key(message))
-
-    async def _look_at_key(self, message: Message) -> None:
-        key_id = message.fields.get("key", "")
-        if not key_id.isdecimal() or self.on_key_changed is None:
-            return
-        closed = await self.on_key_changed(int(key_id), message.fields.get("ending") or None)
-        answers = self.broker.names.answers(message.id)
-        with contextlib.suppress(BrokerUnavailable):  # the node that asked reports that this one did not answer
-            await self.line.call("HSET", answers, self.node, closed)
-            await self.line.call("EXPIRE", answers, 60)
-
-    def _attached(self, state: StreamState) -> None:
-        """Check all keys after an absence: changes may have been missed."""
-        if self._revision is not None and state.revision != self._revision and self.on_keys_unknown is not None:
-            self._tasks.start(self._look_at_all_keys())
-        self._revision = state.revision
-
-    async def _look_at_all_keys(self) -> None:
-        assert self.on_keys_unknown is not None, "else nothing was started"
-        await self.on_keys_unknown()
+        elif kind == KEY_KIND:
+            read_at = self.broker.tail.last_read_at
+            self.keys.receive(
+                message, is_fresh=read_at is not None and self._clock.monotonic() - read_at < FRESH_SECONDS
+            )
+        elif kind == ASK_KIND:
+            self.questions.receive(message)

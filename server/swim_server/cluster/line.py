@@ -8,7 +8,8 @@ from typing import Any
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import Script
-from swim_server.brokers.redis_stream.server import Server, Session, Word
+from swim_server.brokers.redis_stream.server import Server
+from swim_server.brokers.redis_stream.session import Session, Word
 
 ANSWER_SECONDS = 3.0
 
@@ -38,6 +39,11 @@ class Line:
         except BrokerUnavailable:
             await self.close()
             raise
+
+    async def report(self, script: Script, keys: Sequence[str], *arguments: Word) -> Any:
+        """Run a script that is also told which run of the server executes it. Raises BrokerUnavailable."""
+        session = await self._open()
+        return await self.script(script, keys, session.run.id, *arguments)
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""

@@ -35,6 +35,12 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[str] = []
     """The sources whose lease it holds."""
     trouble: str | None = None
+    home: str = ""
+    """A digest of the machine's name and the home: two processes with one name are told apart by it."""
+    has_namesake: bool = False
+    """Whether another process reports under its name."""
+    keys: str = ""
+    """A digest of the first key of the database that it reads; empty: there is none, or it is not known yet."""
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +65,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether what it holds still counts."""
         return self.age_seconds <= LEASE_SECONDS
 
+    @property
+    def state(self) -> str:
+        """``alive``; ``silent``: its report is overdue; ``gone``: what it held is free."""
+        return "gone" if not self.is_alive else "silent" if self.is_silent else "alive"
+
 
 def node_name(configured: str | None, home: Path) -> str:
     """Return the name of this node; two homes on one machine are two nodes."""
@@ -66,6 +77,11 @@ def node_name(configured: str | None, home: Path) -> str:
         return configured
     digest = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:6]
     return f"{socket.gethostname().partition('.')[0] or 'node'}-{digest}"[:64]
+
+
+def home_digest(home: Path) -> str:
+    """Return a digest of the machine's name and the home."""
+    return hashlib.sha256(f"{socket.gethostname()} {home.absolute()}".encode()).hexdigest()[:12]
 
 
 async def read_nodes(line: Line) -> list[Node]:

@@ -7,26 +7,34 @@ from swim_server.brokers.redis_stream.scripts import NOW, make_script
 BEAT = make_script(
     NOW
     + """
--- KEYS: nodes, places, state, control.
--- ARGV: 1 node, 2 lease, 3 grace, 4 what it says of itself, 5 its counts, 6 '1': send a probe, 7 number of takes,
--- of each tier, limit, key, limit of the key or ''.
+-- KEYS: nodes, places, state, control, beats.
+-- ARGV: 1 run of the server, 2 node, 3 lease, 4 grace, 5 what it says of itself, 6 its counts, 7 '1': send a probe,
+-- 8 the process, 9 number of its report, 10 number of takes, of each tier, limit, key, limit of the key or ''.
 local now = clock('')
-local me = ARGV[1]
-local lease = tonumber(ARGV[2])
+local me = ARGV[2]
+local lease = tonumber(ARGV[3])
+local process, number = string.match(redis.call('HGET', KEYS[5], me) or '', '^(%S+) (%d+)$')
+if process == ARGV[8] and tonumber(number) >= tonumber(ARGV[9]) then return {0, 0, {}, {}, 0} end
+redis.call('HSET', KEYS[5], me, ARGV[8] .. ' ' .. ARGV[9])
 local before = redis.call('HGET', KEYS[1], me)
 local was_alive = before and now - tonumber(string.match(before, '^%d+')) <= lease
-redis.call('HSET', KEYS[1], me, string.format('%d', now) .. ' ' .. ARGV[4])
+redis.call('HSET', KEYS[1], me, string.format('%d', now) .. ' ' .. ARGV[5])
 local alive, count = {}, 0
 local nodes = redis.call('HGETALL', KEYS[1])
 for at = 1, #nodes, 2 do
   local age = now - tonumber(string.match(nodes[at + 1], '^%d+'))
+  if age < 0 then -- the clock went back, as after a failover: its lease begins again
+    redis.call('HSET', KEYS[1], nodes[at], string.format('%d', now) .. string.match(nodes[at + 1], '^%d+(.*)$'))
+    age = 0
+  end
   if age <= lease then alive[nodes[at]] = true; count = count + 1
   elseif age > 86400000 then
     redis.call('HDEL', KEYS[1], nodes[at])
     redis.call('HDEL', KEYS[2], nodes[at])
+    redis.call('HDEL', KEYS[5], nodes[at])
   end
 end
-local own = cjson.decode(ARGV[5])
+local own = cjson.decode(ARGV[6])
 local totals = {}
 local function add(counts)
   for name, number in pairs(counts) do totals[name] = (totals[name] or 0) + number end
@@ -38,11 +46,12 @@ end
 add(own)
 local over = {}
 for name, number in pairs(totals) do over[#over + 1] = name; over[#over + 1] = number end
-local opened = redis.call('HGET', KEYS[3], 'opened_at')
-local must_wait = not opened or now - tonumber(opened) < tonumber(ARGV[3])
+-- Until every node has reported to this run of the server, what they hold is not known.
+local opened = redis.call('HMGET', KEYS[3], 'opened_at', 'run')
+local must_wait = not opened[1] or opened[2] ~= ARGV[1] or now - tonumber(opened[1]) < tonumber(ARGV[4])
 local answers = {}
-for take = 1, tonumber(ARGV[7]) do
-  local at = 8 + (take - 1) * 4
+for take = 1, tonumber(ARGV[10]) do
+  local at = 11 + (take - 1) * 4
   local tier, key = 't:' .. ARGV[at], 'k:' .. ARGV[at + 2]
   local tier_total, key_total = totals[tier] or 0, totals[key] or 0
   if must_wait then answers[take] = 'wait'
@@ -59,16 +68,17 @@ for take = 1, tonumber(ARGV[7]) do
   end
 end
 redis.call('HSET', KEYS[2], me, cjson.encode(own))
-if ARGV[6] == '1' then redis.call('XADD', KEYS[4], 'MAXLEN', '~', 1000, '*', 'kind', 'probe', 'node', me) end
-return {was_alive and 1 or 0, count, over, answers}
+if ARGV[7] == '1' then redis.call('XADD', KEYS[4], 'MAXLEN', '~', 1000, '*', 'kind', 'probe', 'node', me) end
+return {was_alive and 1 or 0, count, over, answers, process and process ~= ARGV[8] and 1 or 0}
 """
 )
 """Report that a node is alive and what it holds; take slots for new connections, exact over all nodes.
 
-Answers whether it was alive before, how many are, the totals before the takes, and one answer per take.
+Answers whether it was alive before, how many are, the totals before the takes, one answer per take, and whether the
+last report under this name was another process's. One that arrives late, after a newer one of the process, is ignored.
 """
 
-LEAVE = make_script("redis.call('HDEL', KEYS[1], ARGV[1]) redis.call('HDEL', KEYS[2], ARGV[1]) return 1")
+LEAVE = make_script("for _, key in ipairs(KEYS) do redis.call('HDEL', key, ARGV[1]) end return 1")
 """Remove a node that stops in order."""
 
 LEASE = make_script(
@@ -77,6 +87,10 @@ LEASE = make_script(
 -- KEYS: lease, state. ARGV: 1 source, 2 holder, 3 lease.
 local now = clock('')
 local lease = redis.call('HMGET', KEYS[1], 'holder', 'until', 'token')
+if lease[1] and tonumber(lease[2]) > now + tonumber(ARGV[3]) then -- the clock went back, as after a failover
+  lease[2] = string.format('%d', now + tonumber(ARGV[3]))
+  redis.call('HSET', KEYS[1], 'until', lease[2])
+end
 if lease[1] and lease[1] ~= ARGV[2] and tonumber(lease[2]) > now then return {0, lease[1]} end
 local token = redis.call('HGET', KEYS[2], 'fence:' .. ARGV[1])
 if lease[1] ~= ARGV[2] or token == false or token ~= lease[3] then

@@ -102,7 +102,23 @@ def _broker_url(text: str) -> str | None:
         return None
     if text.startswith("unix:///") and text.partition("?")[0] != "unix:///":
         return None
-    return f"must be local, or a server like redis://10.0.0.5:6379/0 or unix:///run/redis.sock, got {_shown(text)}"
+    if text.startswith(("redis+sentinel://", "rediss+sentinel://")):
+        problem = _sentinel_problem(text)
+        return None if problem is None else f"{problem}, got {_shown(text)}"
+    return (
+        "must be local, or a server like redis://10.0.0.5:6379/0, unix:///run/redis.sock or "
+        f"redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster, got {_shown(text)}"
+    )
+
+
+def _sentinel_problem(url: str) -> str | None:
+    """Check ``redis+sentinel://[user:password@]host:port[,host:port]/master[/database]``."""
+    place, _, path = url.partition("://")[2].partition("/")
+    master, _, database = path.partition("/")
+    hosts = place.rpartition("@")[2].split(",")
+    if not master or not all(_host_of(f"redis://{host}", ("redis",)) for host in hosts):
+        return "must name sentinels and a master, like redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster"
+    return None if (database or "0").isdecimal() else "must end with the number of a database after the master"
 
 
 def _shown(url: str) -> str:

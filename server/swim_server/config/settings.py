@@ -107,7 +107,8 @@ class BrokerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[broker]``: who stores and orders events."""
 
     url: Annotated[str, Meta(extra={"rule": "broker_url"})] = "local"
-    """``local``; or the Redis or Valkey server of several nodes: ``redis://``, ``rediss://``, ``unix://``."""
+    """``local``; or the Redis or Valkey server of several nodes: ``redis://``, ``rediss://``, ``unix://``; or sentinels
+    that name it: ``redis+sentinel://[user:password@]host:port,…/master``, with the login for the sentinels."""
     username: str | None = None
     password: Annotated[str, Meta(extra={"rule": "secret"})] | None = None
     """Better in the environment, ``SWIM_BROKER__PASSWORD``, or in ``password_file``, than in a configuration file."""
@@ -122,6 +123,8 @@ class ClusterConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     node: SourceName | None = None
     """Its name, unique among the nodes; None: the machine's name and a few characters of the home."""
+    remote_restart: bool = False
+    """Whether ``swimctl restart --all`` on another node may restart this one, with the code on its own disk."""
 
 
 class ChannelsConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock, utc_now
 from swim_server.concurrency.yielding import yielding
 from swim_server.keys.format import Tier
-from swim_server.keys.permissions import still_holds
+from swim_server.keys.permissions import KeyState, still_holds
 
 if TYPE_CHECKING:
     from swim_server.gateway.registry import Gateway
@@ -136,6 +136,19 @@ class KeyWatch:
         connections = self._gateway.connections_of(key_id)
         key = connections[-1].key if connections else None
         return 0 if key is None else await self._judge(key_id, self._authenticator.as_ended(key))
+
+    async def end_as_told(self, key_id: int, state: str) -> int:
+        """Close the connections of a key that another node has just read as ended; return how many.
+
+        The table is not read again, which may take long here; a key that is valid after all is read by the next client.
+        """
+        connections = self._gateway.connections_of(key_id)
+        key = connections[-1].key if connections else None
+        if key is None:
+            return 0
+        if state == KeyState.EXPIRED:
+            return await self._judge(key_id, msgspec.structs.replace(key, expires_at=utc_now(self._clock)))
+        return await self._judge(key_id, msgspec.structs.replace(key, is_active=False))
 
     async def _judge(self, key_id: int, current: KeyRecord | None) -> int:
         """Close the connections that the key no longer allows: all, or by tier or address."""

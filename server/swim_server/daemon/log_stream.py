@@ -8,6 +8,7 @@ Lines that can't be written, as on a full disk, are counted and reported afterwa
 from __future__ import annotations
 
 import os
+import select
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,8 +76,10 @@ class LogStream:
 
     @property
     def problem(self) -> str | None:
-        """Why lines are lost; None: none are."""
-        return self._reason if self.lost else None
+        """Why lines are lost, or the next one will be; None: none are."""
+        if self.lost:
+            return self._reason
+        return "the program that read it has ended" if _is_unread(self._descriptor) else None
 
     # What a text stream has.
 
@@ -177,6 +180,16 @@ def _open(path: Path) -> int:
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Return True for a pipe that has no reader any more: writing to it would fail (poll(2), POLLERR)."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    try:
+        return any(events & select.POLLERR for _, events in poll.poll(0))
+    except OSError:
+        return False
 
 
 def _is_same(descriptor: int, path: Path) -> bool:

@@ -119,7 +119,7 @@ class Service:
             self.admission.reserve(tier, key_id)
         if parts.cluster is not None:
             parts.cluster.describe = lambda report: describe_node(report, self.info, parts)
-            await parts.cluster.beat()
+            await parts.cluster.join(is_successor=self.inherited is not None)
         port = await self._listen()
         url = dialable_url(self._bound_to[0], port, is_tls=parts.tls is not None)
         self.info = msgspec.structs.replace(self.info, url=url, control=str(self.home.control_socket))

@@ -33,6 +33,14 @@ class Eviction(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Cut(msgspec.Struct, frozen=True):
+    """A client whose connection ended without a close frame from either side."""
+
+    monotonic: float
+    seconds: float
+    """How long it was connected."""
+
+
 class ConnectionLog:
     """Logs clients when they are admitted and when they leave; counts those that could not keep up."""
 
@@ -47,6 +55,8 @@ class ConnectionLog:
         """Clients closed with 4008 since the start."""
         self.evictions: deque[Eviction] = deque(maxlen=50)
         """The most recent of them."""
+        self.cuts: deque[Cut] = deque(maxlen=200)
+        """The most recent connections that just broke."""
         self._log = log
         self._session_log = session_log
         self._monotonic = clock.monotonic
@@ -71,11 +81,14 @@ class ConnectionLog:
         close = sent or received
         code = int(close.code) if close is not None else NO_CLOSE_FRAME
         self.ended(connection, code, close.reason if close is not None else "")
+        seconds = round((self._now_ms() - connection.connected_at_ms) / 1000, 1)
+        if close is None and not _is_ours(connection):
+            self.cuts.append(Cut(self._monotonic(), seconds))
         self._level_of(connection)(
             "disconnected",
             client=connection.id,
             code=code,
-            seconds=round((self._now_ms() - connection.connected_at_ms) / 1000, 1),
+            seconds=seconds,
             sent=connection.messages_sent,
         )
 
@@ -99,5 +112,8 @@ class ConnectionLog:
 
     def _level_of(self, connection: Connection) -> Callable[..., object]:
         """Return the log level: debug for our own commands, which connect all the time."""
-        is_ours = connection.key is None or is_probe_id(connection.key.id)
-        return self._log.debug if is_ours else self._log.info
+        return self._log.debug if _is_ours(connection) else self._log.info
+
+
+def _is_ours(connection: Connection) -> bool:
+    return connection.key is None or is_probe_id(connection.key.id)

@@ -180,8 +180,8 @@ class Endpoint(asyncio.Protocol):
         self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
-            ws = self._protocol
-            self._context.log.disconnected(self.connection, ws and ws.close_sent, ws and ws.close_rcvd)
+            sent, received = (ws.close_sent, ws.close_rcvd) if (ws := self._protocol) is not None else (None, None)
+            self._context.log.disconnected(self.connection, sent, received)
         # Break the reference cycles of the library's parser and protocol, and of a client's two sides, now:
         # the garbage collector examines old objects only once a day.
         if self._protocol is not None:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select
 
 from swim_server.concurrency.clock import Clock, utc_now
 from swim_server.keys.integrity import seals
-from swim_server.keys.integrity.believed import ALTERATION, AUDIT, AUDITED_LINES, Row, believed_record
+from swim_server.keys.integrity.believed import ALTERATION, AUDIT, AUDITED_LINES, Row, believed_record, log_altered
 from swim_server.keys.integrity.ended_keys import EndedKeys
 from swim_server.keys.records import KeyRecord
 from swim_server.keys.rows import record_of
@@ -105,8 +105,7 @@ class KeyTables:
         if record.id in self._told:
             return
         self._told.add(record.id)
-        step = next_step or f"swimctl keys accept {record.id}"
-        _log().error(what, key_id=record.id, refused=not record.is_active, next_step=step)
+        log_altered(record, what, next_step)
 
     def change(self, work: Callable[[Connection, Schema], T]) -> T:
         """Run ``work`` in a transaction; then record, beside the database file, when the keys end that it sealed.

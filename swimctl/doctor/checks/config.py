@@ -216,11 +216,15 @@ def _change(name: str, change: ChangedSetting, verb: str) -> str:
 
 async def is_same(context: DoctorContext) -> Answer:
     """Check that this command and the process read the same files."""
+    from swim_server.config.files import LOCAL_NAME
+
     status, loaded = await context.status(), await context.loaded()
     theirs, ours = status.config_files, [str(path) for path in loaded.files]
     expected = f"the process's: {', '.join(theirs) or 'the built-in defaults'}"
     if theirs == ours:
         return ok(expected, "the same")
+    if theirs and ours == [theirs[0], str(Path(theirs[0]).with_name(LOCAL_NAME))]:
+        return ok(expected, f"the same, and {ours[1]}, which is new: a reload reads it; config.running tells of it")
     differing = _other_values(await context.ask("config"), loaded)
     observed = f"this command reads {', '.join(ours) or 'the built-in defaults'}"
     if not differing:

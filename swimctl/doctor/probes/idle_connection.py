@@ -44,7 +44,7 @@ async def idle_holds(context: DoctorContext) -> Answer:
         return unknown(expected, found.trouble)
     if found.cut is not None:
         seen = f"it was cut after {found.seconds:.1f} s without traffic, heartbeats come every {interval:g} s"
-        fix = _longer_timeouts(4 * interval)
+        fix = longer_timeouts(4 * interval)
         return fail(expected, seen, found.cut, fix=decide(fix, "a line of the proxy's configuration"))
     if not found.is_beaten:
         seen = f"no heartbeat within {found.seconds:.0f} s, though one comes every {interval:g} s"
@@ -77,7 +77,7 @@ async def _wait(context: DoctorContext) -> Quiet:
     return found
 
 
-def _longer_timeouts(seconds: float) -> str:
+def longer_timeouts(seconds: float) -> str:
     """Name the setting of each proxy that closes idle connections; Caddy has none."""
     settings = {
         "nginx": f"proxy_read_timeout {seconds:.0f}s; proxy_send_timeout {seconds:.0f}s;",

@@ -91,6 +91,6 @@ def about_immutable(paths: Sequence[Path]) -> list[Advice]:
     """Advise how to make files writable again; somebody has made them immutable by hand."""
     names = " ".join(shlex.quote(str(path)) for path in paths)
     return [
-        decide(f"chattr -i -a {names}", "as root; somebody did that with chattr: ask why"),
+        decide(f"chattr -i -a {names}", "as root; it was made so with chattr: find out why"),
         inspect(f"lsattr {names}"),
     ]

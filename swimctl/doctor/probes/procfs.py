@@ -44,6 +44,13 @@ class DescriptorUse(NamedTuple):
     open: int | None
 
 
+class AddressSpace(NamedTuple):
+    """How much address space a process uses, and may use."""
+
+    used: int
+    limit: int
+
+
 class ProcFs:
     """One machine, seen through its ``/proc``."""
 
@@ -231,6 +238,24 @@ class ProcFs:
         except psutil.Error:
             return None
         return None if soft < 0 or soft >= _UNLIMITED else int(soft)
+
+    def hard_limit(self, pid: int, name: str) -> int | None:
+        """Return a process's hard limit, of ``RLIMIT_FSIZE`` say; None: unlimited, or hidden."""
+        try:
+            _, hard = psutil.Process(pid).rlimit(getattr(psutil, name))
+        except psutil.Error:
+            return None
+        return None if hard < 0 or hard >= _UNLIMITED else int(hard)
+
+    def address_space(self, pid: int) -> AddressSpace | None:
+        """Return how much address space a process uses of its limit (``ulimit -v``); None: no limit, or hidden."""
+        try:
+            process = psutil.Process(pid)
+            soft, _ = process.rlimit(psutil.RLIMIT_AS)
+            used = int(process.memory_info().vms)
+        except psutil.Error:
+            return None
+        return None if soft < 0 or soft >= _UNLIMITED else AddressSpace(used, int(soft))
 
     def own_descriptors(self) -> DescriptorUse | None:
         """Return the same for this process."""

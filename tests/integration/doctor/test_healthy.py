@@ -9,7 +9,7 @@ from support.healthy_world import healthy_world
 
 
 @pytest.mark.long
-def test_no_false_alarm_behind_nginx_beside_a_crowd_restarts_and_reloads(tmp_path: Path) -> None:
+def test_no_false_alarm_behind_nginx_beside_clients_restarts_and_reloads(tmp_path: Path) -> None:
     with healthy_world(tmp_path, clients=50, life_seconds=1.0) as world:
         runs = [world.examine("--timeout", "30") for _ in range(3)]
     assert all(each.is_clean for each in runs), runs

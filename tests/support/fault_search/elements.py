@@ -108,7 +108,9 @@ def files_of_the_home() -> list[Element]:
     found = [
         *(_home("swim.lock", each, "process.lock", **mended) for each in ("deleted", "replaced", "renamed")),
         *(_home("control.sock", each, "process.answers", **mended) for each in ("deleted", "renamed")),
-        *(_home("history.db", each, HISTORY) for each in ("deleted", "replaced", "renamed")),
+        _home("history.db", "deleted", HISTORY),
+        _home("history.db", "replaced", HISTORY, **mended),  # by the same content: the daemon goes on with it
+        _home("history.db", "renamed", HISTORY),
         _home("swim.db", "deleted", KEYS),
         _home("swim.db", "renamed", KEYS, **command),
         _home("swim.db", "emptied", KEYS),

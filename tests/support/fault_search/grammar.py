@@ -43,7 +43,7 @@ class Draw(msgspec.Struct, frozen=True):
     @property
     def is_silent(self) -> bool:
         """Nothing need be reported: it is not a fault, or the daemon repairs it."""
-        return not self.roots or all(each.is_healed for each in self.elements)
+        return all(each.is_healed or not each.roots for each in self.elements)
 
 
 def draw(seed: int) -> Draw:

@@ -62,7 +62,7 @@ def process() -> list[Element]:
         Element(name="stopped", slot="process", produce=_stopped, roots=ids("process.answers"), one_command=True),
         Element(
             name="killed", slot="process", produce=once(lambda world: world.patient.kill()), one_command=True,
-            roots=ids("process.lock"),
+            roots=ids("process.lock process.running"),
         ),
         Element(name="doubled", slot="twin", produce=_doubled, roots=ids("stream.event-file")),
         Element(name="renamed", slot="process", produce=once(_renamed), roots=frozenset(), is_visible=False),
@@ -202,7 +202,10 @@ def sources() -> list[Element]:
         _feed("feed refuses us", "stream.sources", 403),
         _feed("feed is cut", "stream.sources", "cut"),
         _feed("feed is silent", "stream.sources", "silent"),
-        _said("feed is late", old),
+        Element(
+            name="feed is late", slot="feed", produce=once(lambda world: world.start_with_feed(old)),
+            roots=ids("stream.sources"),
+        ),
         _said("feed is a page", b"<!doctype html><title>Maintenance</title>"),
         _said("feed of another shape", b'{"general": {"version": 4}, "planes": []}'),
     ]  # fmt: skip

@@ -22,6 +22,8 @@ from support.doctor_faults_service import HOLD_A_LOCK
 from support.fault_search.elements import HISTORY, Element, ids, once
 from support.fault_search.world import World, feed_document
 from support.live_daemon import await_true
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 DEBUGGER = """
 import ctypes, sys, time
@@ -125,8 +127,32 @@ def _future_feed(world: World) -> None:
     world.feed_says(feed_document(datetime.now(UTC) + timedelta(hours=1)))
 
 
-def _impatient_front(world: World) -> None:
+@contextmanager
+def _impatient_front(world: World) -> Iterator[None]:
+    """Cut what is quiet for three seconds; a few quiet clients come back each time."""
     world.proxy.idle_seconds = 3.0
+    is_over = threading.Event()
+    key = world.patient.api_key("partner")
+
+    def come_back() -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(WebSocketException, OSError), connect(
+                world.proxy.url, additional_headers={"Authorization": f"Bearer {key}"}, proxy=None, open_timeout=20
+            ) as client:  # fmt: skip
+                for _ in client:
+                    pass
+
+    clients = [threading.Thread(target=come_back) for _ in range(3)]
+    for each in clients:
+        each.start()
+        time.sleep(1.1)
+    time.sleep(12)
+    try:
+        yield
+    finally:
+        is_over.set()
+        for each in clients:
+            each.join()
 
 
 def _home_tidied(world: World) -> None:
@@ -174,7 +200,10 @@ def thought_up() -> list[Element]:
             name="another configuration in this shell", slot="environment", produce=once(_other_configuration),
             roots=ids("config.same-files config.environment"), is_visible=False,
         ),
-        Element(name="front cuts what is idle", slot="front", produce=once(_impatient_front), roots=ids("front.idle")),
+        Element(
+            name="front cuts what is idle", slot="front", produce=_impatient_front,
+            roots=ids("front.idle connections.not-cut"),
+        ),
         Element(
             name="home tidied", slot="home sources", produce=once(_home_tidied), roots=ids("host.folders"),
             is_visible=False, one_command=True,

@@ -86,7 +86,7 @@ def _produced(draw: Draw, folder: Path, port: int | None = None) -> Any:
     world = World(folder, has_own_code=any(each.has_own_code for each in draw.elements), port=port)
     with contextlib.ExitStack() as stack:
         stack.enter_context(world.running())
-        for element in draw.elements:
+        for element in sorted(draw.elements, key=lambda each: each.slot == "home"):  # what is in it before it itself
             stack.enter_context(element.produce(world))
         world.note()
         yield world

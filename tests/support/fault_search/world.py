@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ ANSWER_SECONDS = 5.0
 """So long the judge waits for a process that may be stopped."""
 PATIENCE_SECONDS = "20"
 """What doctor is given: a search runs with what other programs leave."""
+START_SECONDS = 90.0
 FEED_SECONDS = 2.0
 """So often the feed says something new."""
 
@@ -80,7 +82,7 @@ class World:
     def __init__(self, folder: Path, *, has_own_code: bool, port: int | None = None) -> None:
         folder.mkdir(parents=True)
         self.patient = Patient(folder, copy_of_the_code(folder / "code") if has_own_code else None)
-        self.patient.patience_seconds = PATIENCE_SECONDS
+        self.patient.patience_seconds, self.patient.start_seconds = PATIENCE_SECONDS, START_SECONDS
         self.port = port or free_port()
         """The same in a world made anew: what is to be pasted names it."""
         self.event_file = folder / "spool" / "events.json"
@@ -115,9 +117,9 @@ class World:
             news = threading.Thread(target=self._tell_news)
             news.start()
             try:
-                await_true(lambda: any(each["channels"] for each in self.patient.connections), seconds=30)
+                await_true(lambda: any(each["channels"] for each in self.patient.connections), seconds=60)
                 assert self.is_served(), "a world that is not well before its fault"
-                await_true(self._all_sources_read, seconds=30, what="a first look of each source")
+                await_true(self._all_sources_read, seconds=60, what="a first look of each source")
                 yield
             finally:
                 self._feed_is_left.set()
@@ -136,6 +138,14 @@ class World:
         """Make the feed answer with this from now on."""
         self._feed_is_left.set()
         self.feed.documents = [document]
+
+    def start_with_feed(self, document: bytes) -> None:
+        """Start the daemon again with a feed that has never said anything else."""
+        self.feed_says(document)
+        self.patient.stop()
+        shutil.rmtree(self.patient.home / "sources")
+        self.patient.start(port=self.port)
+        await_true(self._all_sources_read, seconds=60, what="a first look of each source")
 
     def start_again(self, variables: Mapping[str, str], port: int | None = None) -> None:
         """Start the daemon again, with variables or a port that differ from its configuration."""

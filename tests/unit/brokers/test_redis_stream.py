@@ -25,10 +25,9 @@ from support.redis_server import RedisServer, redis_server
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.commits import Fence
-from swim_server.brokers.redis_stream.entries import read_id
+from swim_server.brokers.redis_stream.entries import merge, read_id
 from swim_server.brokers.redis_stream.errors import Fenced, ServerRefused
 from swim_server.brokers.redis_stream.server import ServerAddress
-from swim_server.brokers.redis_stream.tail import merge
 from swim_server.protocol.events import NewEvent
 
 SECONDS = 30.0
@@ -255,6 +254,15 @@ async def test_a_history_of_another_installation_is_refused(started: list[Node],
     await other.broker.publish(numbered(2))
     await other.broker.close()
     with pytest.raises(ServerRefused, match="belongs to installation"):
+        await Node(tmp_path, shared_server(), prefix, "one").start()
+
+
+async def test_a_stream_of_another_form_is_refused(started: list[Node], tmp_path: Path, prefix: str) -> None:
+    """As from a later version, which other nodes already run."""
+    one = await Node(tmp_path, shared_server(), prefix, "one").start()
+    await one.broker.close()
+    shared_server().command("HSET", one.broker.names.state, "version", "2")
+    with pytest.raises(ServerRefused, match=r"has form 2, .* run the same version on every node"):
         await Node(tmp_path, shared_server(), prefix, "one").start()
 
 

@@ -205,9 +205,11 @@ def test_environment_without_two_underscores_is_none_of_ours(tmp_path: Path, env
         ("[logging]\nlevel = 'warn'", "logging.level", 2,
          "must be debug, error, info or warning, got 'warn'; did you mean warning?"),
         ("[broker]\nurl = 'amqp://x'", "broker.url", 2,
-         "must be local, or a server like redis://10.0.0.5:6379/0 or unix:///run/redis.sock, got 'amqp://x'"),
+         "must be local, or a server like redis://10.0.0.5:6379/0, unix:///run/redis.sock or "
+         "redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster, got 'amqp://x'"),
         ("[broker]\nurl = 'redis://'", "broker.url", 2,
-         "must be local, or a server like redis://10.0.0.5:6379/0 or unix:///run/redis.sock, got 'redis://'"),
+         "must be local, or a server like redis://10.0.0.5:6379/0, unix:///run/redis.sock or "
+         "redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster, got 'redis://'"),
         ("sources = 3", "sources", 1,
          "must be a list, got 3"),
         ("sources = [3]", "sources[0]", 1,

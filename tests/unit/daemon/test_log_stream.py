@@ -103,9 +103,13 @@ def test_what_is_no_file_is_not_opened_again() -> None:
         stream.reopen()
         stream.write("a line\n")
         assert os.read(reading, 100) == b"a line\n"
+        assert stream.problem is None
     finally:
         os.close(reading)
-        os.close(writing)
+    assert stream.problem == "the program that read it has ended", "before a line is lost"
+    stream.write("another\n")
+    assert (stream.lost, stream.problem) == (1, "Broken pipe")
+    os.close(writing)
 
 
 def test_rotation_by_another_process_is_followed(stream: LogStream, path: Path, clock: VirtualClock) -> None:

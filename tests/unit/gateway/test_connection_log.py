@@ -17,6 +17,7 @@ def test_client_that_could_not_keep_up_is_remembered_with_its_owner(rig: Rig) ->
     assert log.slow_consumers == 1
     (eviction,) = log.evictions
     assert (eviction.key_id, eviction.owner, eviction.reason) == (1, "somebody", "too slow")
+    assert not log.cuts
 
 
 async def test_connection_that_breaks_is_logged_with_1006(rig: Rig) -> None:
@@ -26,3 +27,5 @@ async def test_connection_that_breaks_is_logged_with_1006(rig: Rig) -> None:
     await asyncio.sleep(0)
     (line,) = rig.log.of("disconnected")
     assert line["code"] == 1006
+    (cut,) = rig.context.log.cuts
+    assert cut.seconds == line["seconds"]

@@ -117,7 +117,8 @@ class RedisBroker:
         await self.copy.open(deliver)
         self._tail_task = asyncio.create_task(self.tail.run(), name="stream-tail")
         try:
-            await asyncio.wait_for(self._wait_until(self._has_started), OPEN_SECONDS)
+            async with asyncio.timeout(OPEN_SECONDS):
+                await self._wait_until(self._has_started)
             if self.tail.refusal is not None:
                 raise self.tail.refusal
             if self.tail.last_read_at is None and (await self.copy.look()).is_empty:
@@ -280,7 +281,8 @@ class RedisBroker:
         if self.copy.newest_id >= event_id:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wait_until(lambda: self.copy.newest_id >= event_id), OWN_TAIL_SECONDS)
+            async with asyncio.timeout(OWN_TAIL_SECONDS):
+                await self._wait_until(lambda: self.copy.newest_id >= event_id)
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         async with self.tail.changed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +13,8 @@ from swim_server.brokers.redis_stream.entries import encode_entry, message_bytes
 from swim_server.brokers.redis_stream.errors import EpochChanged, Fenced, OutcomeUnknown, ServerRefused, ServerTrouble
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import PUBLISH
-from swim_server.brokers.redis_stream.server import Server, Session
+from swim_server.brokers.redis_stream.server import Server
+from swim_server.brokers.redis_stream.session import Session
 from swim_server.brokers.redis_stream.tail import Tail
 from swim_server.brokers.retention import EVENT_ID_KEEP_MS, Retention
 from swim_server.concurrency.clock import Clock
@@ -27,7 +27,9 @@ TROUBLE_SECONDS = 2.0
 UNKNOWN_SECONDS = 15.0
 """How long it is tried to find out the outcome of a commit whose answer was lost."""
 PAUSE_SECONDS = 0.05
-COMMIT_SECONDS = 30.0
+COMMIT_SECONDS = 5.0
+"""How long an answer is waited for. Then the commit is repeated on another connection, which changes nothing if it was
+executed, so a short time is safe."""
 _ID_BYTES = 15
 
 
@@ -88,12 +90,15 @@ class Commits:
         self._now = now
         self._keep = retention.keep_ms, retention.keep_positions_ms
         self._session: Session | None = None
+        self._number = 0
+        """Of the last commit: the server executes none that an earlier connection delivers late."""
 
     async def store(self, calls: Sequence[Encoded], fence: Fence | None = None) -> list[list[Published] | InvalidEvent]:
         """Store the calls; answer each. Raises ServerTrouble, EpochChanged, Fenced: then nothing was stored.
 
         Only OutcomeUnknown leaves that open: events with an ``event_id`` can be sent again.
         """
+        self._number += 1
         words = self._words(calls, fence)
         started, is_unknown = self._clock.monotonic(), False
         while True:
@@ -113,6 +118,7 @@ class Commits:
                 if status == b"fenced":
                     assert fence is not None, "nothing else is fenced"
                     raise Fenced(f"source {fence.source} is run by another node by now")
+                assert status != b"late", "commits are made one after the other"
                 trouble = EpochChanged("another order of ids has begun on the server: this node looks at it first")
             await self.close()
             limit_seconds = UNKNOWN_SECONDS if is_unknown else TROUBLE_SECONDS
@@ -129,10 +135,13 @@ class Commits:
             await session.close()
 
     async def _try(self, keys: list[str], arguments: list[Any]) -> tuple[bytes, Any]:
+        is_new = self._session is None or self._session.is_broken
         if self._session is None or self._session.is_broken:
             self._session = await self._server.open(self._names.state)
         epoch = self._tail.epoch
         if epoch is None or self._tail.run_id != self._session.run.id:
+            if is_new:
+                self._tail.is_outdated()
             raise EpochChanged(self._tail.trouble or "this node does not follow the stream yet")
         answer = await self._session.script(PUBLISH, keys, epoch, self._now(), *arguments, timeout=COMMIT_SECONDS)
         return answer[0], answer[1]
@@ -143,7 +152,7 @@ class Commits:
         indexes: dict[str, int] = {}
         arguments: list[Any] = [
             *self._keep, EVENT_ID_KEEP_MS, fence.source if fence else "", fence.token if fence else "",
-            secrets.token_hex(12), len(calls),
+            self._number, len(calls),
         ]  # fmt: skip
         for call in calls:
             arguments.append(len(call.names))

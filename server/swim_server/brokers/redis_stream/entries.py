@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
 import msgspec
 
 from swim_server.protocol.control_characters import escape_json
@@ -10,6 +14,8 @@ from swim_server.protocol.events import Event, NewEvent
 from swim_server.protocol.positions import MAX_MESSAGE_BYTES
 from swim_server.protocol.timestamps import format_ms
 
+Entry = tuple[bytes, list[bytes]]
+"""An entry of a stream as the server returns it: its id and its fields."""
 FIELD = b"event"
 _FIXED_BYTES = len(b'{"type":,"timestamp":"2026-01-16T14:30:15.000Z","id":"","data":}')
 _encoder = msgspec.json.Encoder()
@@ -45,6 +51,13 @@ class EntryReader:
 
     def __init__(self) -> None:
         self._types: dict[bytes, tuple[str, bytes]] = {}
+        self._formatted = -1, b""
+        """The last time and its text: events of one commit have the same."""
+
+    def _timestamp(self, milliseconds: int) -> bytes:
+        if self._formatted[0] != milliseconds:
+            self._formatted = milliseconds, format_ms(milliseconds).encode()
+        return self._formatted[1]
 
     def event(self, raw_id: bytes, fields: list[bytes]) -> Event:
         """Return the event of an entry. Raises InvalidEntry."""
@@ -57,7 +70,7 @@ class EntryReader:
         event_id = read_id(raw_id)
         event_type, shown = self._types.get(raw_type) or self._type(raw_type)
         if not timestamp:
-            timestamp = format_ms(event_id.milliseconds).encode()
+            timestamp = self._timestamp(event_id.milliseconds)
         wire = b'{"type":%b,"timestamp":"%b","id":"%b","data":%b}' % (shown, timestamp, raw_id, data)
         return Event(event_id, event_type, wire)
 
@@ -78,5 +91,23 @@ def read_id(raw: bytes) -> EventId:
     return EventId(int(milliseconds), int(sequence))
 
 
+def merge(events: Sequence[Entry], positions: Sequence[Entry], limit: int) -> list[Any]:
+    """Merge two streams in the order of ids.
+
+    If the limit cut one of them short, only events up to its last id are known to be complete.
+    """
+    merged = [*events, *positions]
+    if events and positions:
+        merged.sort(key=lambda entry: read_id(entry[0]))
+    cuts = [read_id(entries[-1][0]) for entries in (events, positions) if len(entries) >= limit]
+    if not cuts:
+        return merged
+    cut = min(cuts)
+    while read_id(merged[-1][0]) > cut:
+        merged.pop()
+    return merged
+
+
+@lru_cache(maxsize=1000)
 def _shown_type(event_type: str) -> bytes:
     return escape_json(_encoder.encode(event_type.partition("#")[0]))

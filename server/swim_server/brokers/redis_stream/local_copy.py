@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
@@ -17,6 +18,7 @@ from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
 
 T = TypeVar("T")
+EPOCH_CHARACTERS = 8
 
 
 class LocalCopy(ServedHistory):
@@ -36,6 +38,15 @@ class LocalCopy(ServedHistory):
         super().__init__(path, clock=clock, retention=retention, options=options, intervals=intervals)
         self._is_delivering = False
         self._handed_on = ZERO
+        self._stream: str | None = None
+
+    @property
+    def epoch(self) -> str:
+        """Names the order of events, identically on every node: a client that resumes on another one has no gap.
+
+        It lasts as long as the installation: what the server loses is a hole in every copy, and its ids go on above.
+        """
+        return self._stream[:EPOCH_CHARACTERS] if self._stream is not None else super().epoch
 
     @property
     def newest_id(self) -> EventId:
@@ -51,6 +62,8 @@ class LocalCopy(ServedHistory):
 
         await super().open(pass_on)
         self._handed_on = self._newest
+        with contextlib.suppress(BrokerUnavailable):  # it opens later, and is looked at then
+            await self.look()
 
     def begin(self) -> None:
         """Deliver what is adopted from now on."""
@@ -80,11 +93,14 @@ class LocalCopy(ServedHistory):
 
     async def look(self) -> CopyState:
         """Return the state of the copy. Raises BrokerUnavailable."""
-        return await self._do(lambda copy: copy.look())
+        found = await self._do(lambda copy: copy.look())
+        self._stream = found.stream
+        return found
 
     async def follow(self, stream: str) -> None:
         """Record whose stream it copies. Raises BrokerUnavailable."""
         await self._do(lambda copy: copy.follow(stream))
+        self._stream = stream
 
     async def note_hole(self, hole: Hole) -> bool:
         """Record events that are lost; False if that was known. Raises BrokerUnavailable."""

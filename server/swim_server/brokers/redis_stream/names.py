@@ -45,6 +45,11 @@ class Names(msgspec.Struct, frozen=True):
         """The hash with each node's connections by tier and key."""
         return f"{{{self.prefix}}}:places"
 
+    @property
+    def beats(self) -> str:
+        """The hash with the number of each node's last report, and which process sent it."""
+        return f"{{{self.prefix}}}:beats"
+
     def event_id(self, digest: str) -> str:
         """Return the key under which a producer's event id is remembered for a day."""
         return f"{{{self.prefix}}}:event_id:{digest}"

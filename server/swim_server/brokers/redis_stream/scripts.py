@@ -38,10 +38,11 @@ PUBLISH = make_script(
     + """
 -- KEYS: state, events, positions, commit, then producers' names.
 -- ARGV: 1 epoch, 2 now or '', 3 keep, 4 keep of positions, 5 keep of names, 6 source or '', 7 its fencing token,
--- 8 token of this commit, 9 calls; of each call the number of its events; of each event the index of its name (0: none)
+-- 8 number of this commit, 9 calls; of each call the number of its events; of each event the index of its name or 0,
 -- and the number of its parts; of each part whether it is a position, the room for its id, and the entry.
-local answered = redis.call('HMGET', KEYS[4], 'token', 'answer')
+local answered = redis.call('HMGET', KEYS[4], 'number', 'answer')
 if answered[1] == ARGV[8] then return {'ok', cjson.decode(answered[2])} end
+if answered[1] and tonumber(answered[1]) > tonumber(ARGV[8]) then return {'late', answered[1]} end
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'last', 'trim_at')
 if not state[1] then return {'empty', ''} end
 if state[1] ~= ARGV[1] then return {'epoch', state[1]} end
@@ -107,7 +108,7 @@ if has_stored then
   local last = string.format('%d-%d', ms, seq)
   redis.call('HSET', KEYS[1], 'last', last, 'last_event', last)
 end
-redis.call('HSET', KEYS[4], 'token', ARGV[8], 'answer', cjson.encode(replies))
+redis.call('HSET', KEYS[4], 'number', ARGV[8], 'answer', cjson.encode(replies))
 redis.call('PEXPIRE', KEYS[4], 600000)
 if now >= tonumber(state[3] or '0') then
   for key, keep in pairs({[KEYS[2]] = ARGV[3], [KEYS[3]] = ARGV[4]}) do
@@ -126,7 +127,8 @@ return {'ok', replies}
 """Store the events of several calls.
 
 Answers ``ok`` with ``+id``, ``=id of the first`` or ``!`` and the place of each; or ``empty``, ``epoch``, ``fenced``
-with the value found.
+with the value found; or ``late``: a later commit of the same process was executed before this one, which arrived on a
+connection that was given up, and was repeated on another.
 """
 
 OPEN_EPOCH = make_script(

@@ -1,38 +1,41 @@
-"""Connections to the server: each is to one run of one server, is never reopened, and is closed at any trouble."""
+"""Finds the server that keeps our keys, and opens sessions to it: directly, behind Sentinel, or in a cluster."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from swim_server.brokers.redis_stream.errors import OutcomeUnknown, ServerRefused, ServerTrouble
+from swim_server.brokers.redis_stream.sentinel import Sentinels, read_sentinels
+from swim_server.brokers.redis_stream.session import (
+    ANSWER_SECONDS,
+    Session,
+    exchange,
+    first_line,
+    parse_info,
+    run_of,
+    translated,
+)
 from swim_server.config.redaction import url_without_secrets
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
-    from swim_server.brokers.redis_stream.scripts import Script
-
-OLDEST_VERSION = (6, 2)
 CONNECT_SECONDS = 3.0
-ANSWER_SECONDS = 5.0
+SENTINEL_SECONDS = 1.0
+HOPS = 3
 INSTALL = "pip install 'swimctl[redis]'"
-_REFUSALS = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid username-password", "called without any password")
-
-
-Word = str | bytes | int | float
-"""A word of a command."""
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
     """The address of the server, and the credentials."""
 
     url: str
-    """``redis://``, ``rediss://`` or ``unix://``."""
+    """``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://``, ``rediss+sentinel://``."""
     username: str | None = None
     password: str | None = None
 
@@ -42,136 +45,6 @@ class ServerAddress(msgspec.Struct, frozen=True):
         return url_without_secrets(self.url)
 
 
-class ServerRun(msgspec.Struct, frozen=True):
-    """The server, and the run of it, that a connection is to."""
-
-    id: str
-    version: str
-
-
-class Session:
-    """One connection. Once broken it stays broken; calls wait for each other."""
-
-    def __init__(self, connection: AbstractConnection, run: ServerRun, shown: str) -> None:
-        self.run = run
-        self._connection = connection
-        self._shown = shown
-        self._turn = asyncio.Lock()
-        self._is_broken = False
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether a new session is needed."""
-        return self._is_broken or not self._connection.is_connected
-
-    async def call(self, *words: Word, timeout: float = ANSWER_SECONDS) -> Any:
-        """Send a command and return the answer. Raises ServerTrouble, OutcomeUnknown, ServerRefused."""
-        from redis.exceptions import MovedError
-
-        async with self._turn:
-            if self.is_broken:
-                raise ServerTrouble(f"the connection to {self._shown} is broken")
-            try:
-                return await _exchange(self._connection, words, timeout, self._shown)
-            except OutcomeUnknown:
-                self._is_broken = True
-                raise
-            except MovedError:
-                self._is_broken = True
-                raise ServerTrouble(f"{self._shown}: another node of the cluster has our keys now") from None
-            except asyncio.CancelledError:
-                self._is_broken = True  # the answer is still to come, and must not be read as that of another command
-                raise
-
-    async def script(
-        self, script: Script, keys: Sequence[str], *arguments: Word, timeout: float = ANSWER_SECONDS
-    ) -> Any:
-        """Run a script, sending it first if the server doesn't have it."""
-        from redis.exceptions import NoScriptError
-
-        words = (len(keys), *keys, *arguments)
-        try:
-            return await self.call("EVALSHA", script.digest, *words, timeout=timeout)
-        except NoScriptError:
-            return await self.call("EVAL", script.text, *words, timeout=timeout)
-
-    async def close(self) -> None:
-        """Close it. Idempotent."""
-        self._is_broken = True
-        with contextlib.suppress(Exception):  # in any case the connection is not used again
-            await self._connection.disconnect(nowait=True)
-
-
-async def _exchange(connection: AbstractConnection, words: Sequence[Word], timeout: float, shown: str) -> Any:
-    from redis.exceptions import NoScriptError
-
-    try:
-        async with asyncio.timeout(timeout):
-            with _translated(shown):
-                await connection.send_packed_command(pack(words), check_health=False)
-                return await connection.read_response()
-    except NoScriptError:
-        raise
-    except TimeoutError:
-        raise OutcomeUnknown(f"{shown} does not answer within {timeout:g} s") from None
-
-
-def pack(words: Sequence[Word]) -> bytes:
-    """Encode a command. With a thousand events this is most of the cost of sending, so C does it."""
-    from hiredis import pack_command
-
-    packed: bytes = pack_command(tuple(words))  # type: ignore[arg-type]  # its stub takes a tuple of one alone
-    return packed
-
-
-@contextlib.contextmanager
-def _translated(shown: str) -> Iterator[None]:
-    """Translate the library's exceptions into ours."""
-    from redis import exceptions
-
-    try:
-        yield
-    except exceptions.NoScriptError:
-        raise
-    except (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError) as error:
-        raise ServerRefused(_refusal(shown, error)) from None
-    except exceptions.MovedError:
-        raise
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-        if any(word in str(error) for word in _REFUSALS):
-            raise ServerRefused(_refusal(shown, error)) from None
-        raise OutcomeUnknown(f"{shown} can't be reached: {_first_line(error)}") from None
-    except exceptions.ResponseError as error:
-        if any(word in str(error) for word in _REFUSALS):
-            raise ServerRefused(_refusal(shown, error)) from None
-        raise ServerTrouble(f"{shown} refuses: {_advice(str(error))}") from None
-    except exceptions.RedisError as error:
-        raise OutcomeUnknown(f"{shown} answers what can't be read: {_first_line(error)}") from None
-
-
-def _refusal(shown: str, error: Exception) -> str:
-    return (
-        f"{shown} turns us away ({_first_line(error)}): give [broker] username and password_file, "
-        "or SWIM_BROKER__PASSWORD in the environment"
-    )
-
-
-def _advice(said: str) -> str:
-    said = said.splitlines()[0][:200] if said else "no reason given"
-    if "maxmemory" in said:
-        return f"{said}; raise its maxmemory, or shorten [history] keep"
-    if "read only replica" in said:
-        return "it is a replica, which takes no events: give the address of the server that it follows"
-    if "MISCONF" in said or "persist" in said:
-        return f"{said}; free its disk"
-    return said
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
-
-
 class Server:
     """Opens sessions. Only this class imports the Redis library, and only when it is needed."""
 
@@ -179,17 +52,20 @@ class Server:
         self.address = address
         self._moved_to: tuple[str, int] | None = None
         """The node of a cluster that keeps our keys."""
+        self._others: list[tuple[str, int]] = []
+        """The nodes of a cluster, in case the configured one is gone."""
 
     async def open(self, key: str) -> Session:
         """Connect to the node that keeps ``key``. Raises ServerTrouble, or ServerRefused if retrying does not help."""
-        for _ in range(3):
-            connection = self._make_connection()
+        url = await self._find_url()
+        others = list(self._others)
+        for _ in range(HOPS + len(others)):
+            connection = self._make_connection(url, self._moved_to, self.address)
             try:
                 return await self._greet(connection, key)
             except BaseException as error:
-                with contextlib.suppress(Exception):  # it failed: how it is closed does not matter
-                    await connection.disconnect(nowait=True)
-                if not self._has_moved(error):
+                await _drop(connection)
+                if not self._has_moved(error, others):
                     raise
         raise ServerTrouble(f"{self.address.shown} sends us from one node of its cluster to the next")
 
@@ -199,10 +75,15 @@ class Server:
         shown = self.address.shown
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                with _translated(shown):
+                with translated(shown):
                     await connection.connect()  # type: ignore[no-untyped-call]  # the library has no annotations here
-            run = _run_of(_parse_info(await _exchange(connection, ("INFO",), ANSWER_SECONDS, shown)), shown)
-            await _exchange(connection, ("EXISTS", key), ANSWER_SECONDS, shown)
+            (answer,) = await exchange(connection, [("INFO",)], ANSWER_SECONDS, shown)
+            info = parse_info(answer)
+            run = run_of(info, shown)
+            if info.get("cluster_enabled") == "1":
+                (lines,) = await exchange(connection, [("CLUSTER", "NODES")], ANSWER_SECONDS, shown)
+                self._others = read_cluster_nodes(lines)
+            await exchange(connection, [("EXISTS", key)], ANSWER_SECONDS, shown)
         except MovedError:
             raise
         except TimeoutError:
@@ -211,7 +92,48 @@ class Server:
             raise ServerTrouble(error.reason) from None
         return Session(connection, run, shown)
 
-    def _make_connection(self) -> AbstractConnection:
+    # Sentinel.
+
+    async def _find_url(self) -> str:
+        """Return the server's URL: the configured one, or what a sentinel says at the moment."""
+        try:
+            sentinels = read_sentinels(self.address.url)
+        except ValueError as error:
+            raise ServerRefused(f"[broker] url {self.address.shown} can't be used: {error}") from None
+        if sentinels is None:
+            return self.address.url
+        troubles: list[str] = []
+        for url in sentinels.urls:
+            try:
+                found = await self._ask_sentinel(url, sentinels)
+            except ServerTrouble as error:
+                troubles.append(error.reason)
+            else:
+                if found is not None:
+                    return found
+                troubles.append(f"{url_without_secrets(url)} watches no master {sentinels.master!r}")
+        raise ServerTrouble(f"no sentinel names the server: {'; '.join(troubles)}")
+
+    async def _ask_sentinel(self, url: str, sentinels: Sentinels) -> str | None:
+        shown = url_without_secrets(url)
+        connection = self._make_connection(url, None, None)
+        try:
+            async with asyncio.timeout(SENTINEL_SECONDS):
+                with translated(shown):
+                    await connection.connect()  # type: ignore[no-untyped-call]  # as above
+                words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels.master)
+                (answer,) = await exchange(connection, [words], SENTINEL_SECONDS, shown)
+        except TimeoutError:
+            raise ServerTrouble(f"{shown} does not answer within {SENTINEL_SECONDS:g} s") from None
+        finally:
+            await _drop(connection)
+        return None if answer is None else sentinels.server_url(answer[0].decode(), int(answer[1]))
+
+    # Connections.
+
+    def _make_connection(
+        self, url: str, place: tuple[str, int] | None, login: ServerAddress | None
+    ) -> AbstractConnection:
         try:
             import hiredis  # noqa: F401  # whether it is there
             from redis.asyncio import ConnectionPool
@@ -221,35 +143,57 @@ class Server:
             "socket_timeout": None, "socket_connect_timeout": CONNECT_SECONDS, "retry": _no_retry(), "protocol": 2,
             "socket_keepalive": True, "health_check_interval": 0,
         }  # fmt: skip
-        address = self.address
-        if address.url.startswith("unix:"):
+        if url.startswith("unix:"):
             del options["socket_keepalive"]
         try:
-            pool = ConnectionPool.from_url(address.url, **options)
+            pool = ConnectionPool.from_url(url, **options)
         except ValueError as error:
-            raise ServerRefused(f"[broker] url {address.shown} can't be used: {_first_line(error)}") from None
-        given = {"username": address.username, "password": address.password}
-        pool.connection_kwargs |= {name: value for name, value in given.items() if value is not None}
-        if self._moved_to is not None:
-            pool.connection_kwargs |= {"host": self._moved_to[0], "port": self._moved_to[1]}
+            raise ServerRefused(f"[broker] url {self.address.shown} can't be used: {first_line(error)}") from None
+        if login is not None:
+            given = {"username": login.username, "password": login.password}
+            pool.connection_kwargs |= {name: value for name, value in given.items() if value is not None}
+        if place is not None:
+            pool.connection_kwargs |= {"host": place[0], "port": place[1]}
         made: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # as above
         return made
 
-    def _has_moved(self, error: BaseException) -> bool:
+    # A cluster.
+
+    def _has_moved(self, error: BaseException, others: list[tuple[str, int]]) -> bool:
+        """Decide where to go on after an error; False: nowhere."""
         from redis.exceptions import MovedError
 
         if isinstance(error, MovedError):
             self._moved_to = error.host or self._host(), error.port
             return True
-        if self._moved_to is not None and isinstance(error, ServerTrouble):
+        if not isinstance(error, ServerTrouble):
+            return False
+        if self._moved_to is not None and not others:
             self._moved_to = None  # the node that kept them is gone: ask the configured one
+            return True
+        if others:
+            self._moved_to = others.pop()
             return True
         return False
 
     def _host(self) -> str:
-        from urllib.parse import urlsplit
-
         return urlsplit(self.address.url).hostname or "localhost"
+
+
+async def _drop(connection: AbstractConnection) -> None:
+    with contextlib.suppress(Exception):  # it is not used again: how it is closed does not matter
+        await connection.disconnect(nowait=True)
+
+
+def read_cluster_nodes(lines: bytes) -> list[tuple[str, int]]:
+    """Read the addresses of nodes that are not known to have failed from ``CLUSTER NODES``."""
+    found = []
+    for line in lines.decode("utf-8", "replace").splitlines():
+        fields = line.split(" ")
+        host, colon, port = fields[1].partition("@")[0].rpartition(":") if len(fields) > 2 else ("", "", "")
+        if host and colon and port.isdecimal() and not {"fail", "noaddr", "handshake"} & set(fields[2].split(",")):
+            found.append((host, int(port)))
+    return found
 
 
 def _no_retry() -> Any:
@@ -257,22 +201,3 @@ def _no_retry() -> Any:
     from redis.backoff import NoBackoff
 
     return Retry(NoBackoff(), 0)
-
-
-def _parse_info(answer: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in answer.decode("utf-8", "replace").splitlines() if ":" in line)
-    return {name: value for name, _, value in lines}
-
-
-def _run_of(found: dict[str, str], shown: str) -> ServerRun:
-    """Return the server's run. Raises ServerRefused if the server is too old, ServerTrouble while it is loading."""
-    version = found.get("redis_version", "")
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers < OLDEST_VERSION:
-        needed = ".".join(map(str, OLDEST_VERSION))
-        raise ServerRefused(f"{shown} is Redis {version or 'of no known version'}; {needed} or later is needed")
-    if found.get("loading") == "1":
-        raise ServerTrouble(f"{shown} is loading its data")
-    if found.get("role") == "slave":
-        raise ServerTrouble(f"{shown} is a replica, which takes no events: give the address of the server it follows")
-    return ServerRun(found.get("run_id", ""), version)

@@ -10,7 +10,7 @@ from swim_server.brokers.redis_stream.entries import read_id
 from swim_server.brokers.redis_stream.errors import ServerRefused, ServerTrouble
 from swim_server.brokers.redis_stream.names import Names
 from swim_server.brokers.redis_stream.scripts import OPEN_EPOCH
-from swim_server.brokers.redis_stream.server import Session
+from swim_server.brokers.redis_stream.session import Session
 from swim_server.protocol.event_id import ZERO, EventId
 
 STORED_VERSION = "1"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.origin import BEGUN, Hole
-from swim_server.brokers.redis_stream.entries import EntryReader, InvalidEntry, read_id
+from swim_server.brokers.redis_stream.entries import Entry, EntryReader, InvalidEntry, merge, read_id
 from swim_server.brokers.redis_stream.errors import EpochChanged, ServerRefused
 from swim_server.brokers.redis_stream.history_copy import CopyEndsEarlier, CopyState
 from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
-from swim_server.brokers.redis_stream.server import Server, Session
+from swim_server.brokers.redis_stream.server import Server
+from swim_server.brokers.redis_stream.session import Session
 from swim_server.brokers.redis_stream.stream_state import (
     STORED_VERSION,
     StreamState,
@@ -36,9 +36,8 @@ from swim_server.protocol.events import Event
 READ_EVENTS = 1000
 BLOCK_MS = 1000
 BLOCK_GRACE_SECONDS = 3.0
-EPOCH_LOOK_SECONDS = 1.0
+LOOK_SECONDS = 1.0
 LOST, TRIMMED = "lost by the server", "let go of before it was copied"
-Entry = tuple[bytes, list[bytes]]
 
 _log = get_logger("broker")
 
@@ -70,6 +69,8 @@ class Tail:
         self.on_message: Callable[[Message], None] | None = None
         self.on_hole: Callable[[Hole], None] | None = None
         self.on_attached: Callable[[StreamState], None] | None = None
+        self.on_revision: Callable[[int], None] | None = None
+        """Called each second with the number of key changes that nodes have announced so far."""
         self._server = server
         self._names = names
         self._copy = copy
@@ -80,6 +81,7 @@ class Tail:
         self._cursor = ZERO
         self._adopted = ZERO
         self._looked_at = 0.0
+        self._is_outdated = False
 
     async def run(self) -> None:
         """Follow until cancelled; after trouble, continue from the last copied event."""
@@ -109,14 +111,20 @@ class Tail:
             self.trouble = error.reason
             _log.error("the stream can't be followed", reason=error.reason)
 
+    def is_outdated(self) -> None:
+        """Connect anew: the address leads to another server by now, although the connection to this one still works."""
+        self._is_outdated = True
+
     async def _notify(self) -> None:
         async with self.changed:
             self.changed.notify_all()
 
     async def _follow(self, backoff: Backoff) -> None:
         session = await self._server.open(self._names.state)
+        self._is_outdated = False
         try:
             await self._attach(session)
+            await self._find_messages(session)
             if self.trouble is not None and self.last_read_at is not None:
                 _log.info("the stream is followed again")
             self.trouble = self.refusal = None
@@ -167,7 +175,7 @@ class Tail:
         installation = state.installation if state else copied.stream
         continued = None
         if state is None and copied.stream is None and not copied.is_empty:  # one node's history becomes that of all
-            installation, continued = secrets.token_hex(16), copied.newest
+            installation, continued = f"{self._copy.epoch}{secrets.token_hex(12)}", copied.newest
             await self._copy.follow(installation)
         has_begun = await open_epoch(
             session, self._names, replaced=state, floor=copied.newest, lost_after=lost_after, now=self._now(),
@@ -219,19 +227,28 @@ class Tail:
 
     # Reading.
 
+    async def _find_messages(self, session: Session) -> None:
+        """Continue with the messages of other nodes; with new ones on a server that lost them, or has a slow clock.
+
+        What is missed concerns keys, which are all checked after a new connection.
+        """
+        last = await session.call("XREVRANGE", self._names.control, "+", "-", "COUNT", 1)
+        newest = last[0][0] if last else b"0-0"
+        if self._message_id == b"$" or read_id(self._message_id) > read_id(newest):
+            self._message_id = newest
+
     async def _read(self, session: Session) -> None:
         """Deliver what is there; if there is nothing, wait for a signal that there may be something."""
         names, cursor = self._names, str(self._cursor)
         words = ("STREAMS", names.events, names.positions, names.control, cursor, cursor, self._message_id)
-        answer = None
-        if self._message_id != b"$":  # the first read must not miss what arrives before it waits
-            answer = await session.call("XREAD", "COUNT", READ_EVENTS, *words)
-        else:
-            last = await session.call("XREVRANGE", names.control, "+", "-", "COUNT", 1)
-            self._message_id = last[0][0] if last else b"0-0"
-            return
-        if self._clock.monotonic() >= self._looked_at + EPOCH_LOOK_SECONDS:
-            await self._look_at_epoch(session)
+        # The epoch is read after the events: if it is still the one that this node follows, so were they.
+        answer, (epoch, revision) = await session.calls(
+            ("XREAD", "COUNT", READ_EVENTS, *words), ("HMGET", names.state, "epoch", "revision")
+        )
+        if epoch is None or epoch.decode() != self.epoch:
+            raise EpochChanged("another order of ids has begun")
+        if self._clock.monotonic() >= self._looked_at + LOOK_SECONDS:
+            await self._look_at_server(session, int(revision or 0))
         if answer:
             await self._take({stream.decode(): entries for stream, entries in answer})
             await self._notify()
@@ -242,11 +259,14 @@ class Tail:
         timeout = BLOCK_MS / 1000 + BLOCK_GRACE_SECONDS
         await session.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, *words, timeout=timeout)
 
-    async def _look_at_epoch(self, session: Session) -> None:
+    async def _look_at_server(self, session: Session, revision: int) -> None:
+        """Find out that the server was replaced, or is a replica by now: its stream may still grow."""
         self._looked_at = self._clock.monotonic()
-        epoch = await session.call("HGET", self._names.state, "epoch")
-        if epoch is None or epoch.decode() != self.epoch:
-            raise EpochChanged("another order of ids has begun")
+        if self._is_outdated:
+            raise EpochChanged("the address leads to another server")
+        await session.check_role()
+        if self.on_revision is not None:
+            self.on_revision(revision)
 
     async def _take(self, answer: dict[str, list[Entry]]) -> None:
         entries = merge(answer.get(self._names.events, []), answer.get(self._names.positions, []), READ_EVENTS)
@@ -270,16 +290,3 @@ class Tail:
             except (InvalidEntry, ValueError) as error:
                 _log.error("an entry of the stream is not an event: skipped", reason=str(error))
         return events
-
-
-def merge(events: Sequence[Entry], positions: Sequence[Entry], limit: int) -> list[Any]:
-    """Merge two streams in the order of ids.
-
-    If the limit cut one of them short, only events up to its last id are known to be complete.
-    """
-    merged = sorted([*events, *positions], key=lambda entry: read_id(entry[0]))
-    cuts = [read_id(entries[-1][0]) for entries in (events, positions) if len(entries) >= limit]
-    if not cuts:
-        return merged
-    cut = min(cuts)
-    return [entry for entry in merged if read_id(entry[0]) <= cut]

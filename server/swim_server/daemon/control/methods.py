@@ -26,7 +26,7 @@ from swim_server.daemon.handover.program import Program
 from swim_server.daemon.workers.adding import add_connections
 from swim_server.gateway.http.ops.connection_table import OTHER_ROWS, ConnectionPage
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
-from swim_server.keys.permissions import state_of
+from swim_server.keys.permissions import KeyState, state_of
 from swim_server.keys.write_behind.endings import Ending
 from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.events import NewEvent
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 RESTART_FAILED = -32001
 """The new process did not start serving: ``data`` has its exit code and the last lines of its log."""
 MISSING = "missing"
+ENDED = frozenset({MISSING, KeyState.REVOKED.value, KeyState.EXPIRED.value})
 MAX_EVENTS = 1000
 """Maximum number of events in one ``publish``."""
 
@@ -225,11 +226,10 @@ class Methods:
         try:
             closed = await self._process.key_changed(key_id, seconds=seconds)
             record = (await self._parts.authenticator.look_up([key_id])).get(key_id)
-            told = await tell_nodes(self._parts.cluster, key_id)
+            state = MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value
+            told = await tell_nodes(self._parts.cluster, key_id, ended=state if state in ENDED else None)
             return KeyChanged(
-                closed=closed + told.closed,
-                state=MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value,
-                silent_nodes=[*told.silent, *self._silent_workers()],
+                closed=closed + told.closed, state=state, silent_nodes=[*told.silent, *self._silent_workers()]
             )
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,6 +13,7 @@ from swim_server.daemon.control.documents.status import (
     HistoryDocument,
     KeysDocument,
     LogDocument,
+    OtherNode,
     Percentiles,
     SlowConsumers,
     SourceDocument,
@@ -73,6 +74,7 @@ async def build_status(process: ControlledProcess) -> Status:
         memory_settled_bytes=parts.memory.settled_bytes,
         metrics_read_age_seconds=_rounded(parts.metrics.read_age_seconds),
         metrics_pace_seconds=_rounded(parts.metrics.pace_seconds),
+        **await _nodes(parts),
     )
     if parts.workers is not None:
         await parts.workers.look()
@@ -80,10 +82,30 @@ async def build_status(process: ControlledProcess) -> Status:
     return status
 
 
+async def _nodes(parts: Components) -> dict[str, Any]:
+    """Return this node's name, and what the others have last reported."""
+    cluster = parts.cluster
+    if cluster is None:
+        return {}
+    found: dict[str, Any] = {"node": cluster.node, "nodes_problem": cluster.trouble}
+    try:
+        nodes = [each for each in await cluster.nodes() if each.name != cluster.node]
+    except BrokerUnavailable as error:
+        return found | {"nodes_problem": error.reason}
+    others = {each.name: OtherNode(state=each.state, connections=each.report.connections) for each in nodes}
+    return found | {"other_nodes": others}
+
+
 def _connection_counts(parts: Components) -> ConnectionCounts:
     admission = parts.admission
+    totals = None if parts.cluster is None else parts.cluster.admission.totals
     by_tier = {
-        str(tier): TierUse(current=admission.current(tier), limit=admission.limits[tier].connections) for tier in Tier
+        str(tier): TierUse(
+            current=admission.current(tier),
+            limit=admission.limits[tier].connections,
+            all_nodes=None if totals is None else totals.get(str(tier), 0),
+        )
+        for tier in Tier
     }
     return ConnectionCounts(total=parts.gateway.clients(), by_tier=by_tier)
 

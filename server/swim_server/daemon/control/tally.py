@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.documents.diagnostics import (
+    Cut,
     Eviction,
     KeyTally,
     Laggard,
@@ -78,6 +79,8 @@ async def build_tally(parts: TalliedParts, *, is_handing_over: bool, is_brief: b
     if not is_brief:
         await add_details(tally, clients)
         found = parts.endpoints.refusals.recent(REFUSED_WITHIN_SECONDS).most_common(MAX_LISTED)
+        now = time.monotonic()
+        tally.cuts = [Cut(seconds_ago=round(now - each.monotonic, 1), seconds=each.seconds) for each in log.cuts]
         tally.refused = [RecentRefusals(reason=reason, key_id=key_id, count=count) for (reason, key_id), count in found]
     return tally
 

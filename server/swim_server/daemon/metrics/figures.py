@@ -6,11 +6,12 @@ Names and labels are bounded: tiers, families, reasons, configured sources. No c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan
 from swim_server.daemon.latency import Histogram
+from swim_server.daemon.metrics.node_figures import node_figures, read_nodes_for_metrics
 from swim_server.daemon.running_sources import age
 from swim_server.keys.format import Tier
 from swim_server.protocol.channels import family_of
@@ -20,6 +21,7 @@ from swim_server.workers.report import Counted
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from swim_server.cluster.membership import Node
     from swim_server.daemon.components import Components
     from swim_server.daemon.control.controlled import ControlledProcess
     from swim_server.sources.source import SourceStatus
@@ -41,14 +43,15 @@ async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
         await workers.look()
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_Gathered(process, span))
+    nodes = await read_nodes_for_metrics(process.components.cluster)
+    registry.register(_Gathered(process, span, nodes))
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Gathered:
     """The metrics of one scrape."""
 
-    def __init__(self, process: ControlledProcess, span: HistorySpan | None) -> None:
+    def __init__(self, process: ControlledProcess, span: HistorySpan | None, nodes: Sequence[Node] | None) -> None:
         self._process = process
         self._parts: Components = process.components
         self._span = span
@@ -56,6 +59,7 @@ class _Gathered:
         self._reports = [] if workers is None else [worker.report for worker in workers.running.values()]
         self._counted = Counted() if workers is None else workers.counted()
         """What worker processes have counted."""
+        self._nodes = nodes
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
@@ -70,6 +74,8 @@ class _Gathered:
         yield from self._storage()
         yield from self._world()
         yield from self._workers()
+        if self._parts.cluster is not None:
+            yield from node_figures(self._parts.cluster, self._nodes)
 
     def _uptime(self) -> float:
         return self._parts.gateway.uptime_seconds()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.hub import Hub
 
+FIRST_KEYS = 20
+"""Among so many ids the first key is looked for, by which two key databases are told apart."""
 RETRY = "a stretch of history is missing: resume from your last id; retry_ms=200"
 
 
@@ -53,9 +55,11 @@ def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: H
 
 def describe_node(report: NodeReport, info: LockInfo, parts: Components) -> NodeReport:
     """Fill in what the other nodes show of this one: its program, its clients and its sources."""
+    from swim_server.cluster.membership import home_digest
+
     return msgspec.structs.replace(
         report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
-        started_at=info.started_at, connections=parts.gateway.clients(),
+        started_at=info.started_at, connections=parts.gateway.clients(), home=home_digest(parts.home.path),
         sources=[each.name for each in parts.sources.statuses() if each.state == "running"],
     )  # fmt: skip
 
@@ -70,10 +74,12 @@ def _give_up(hub: Hub, tier: str, number: int) -> None:
 def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWatch) -> None:
     """Close connections on this node too when another node changes their key."""
 
-    async def key_changed(key_id: int, ending: str | None) -> int:
+    async def key_changed(key_id: int, ending: str | None, ended: str | None) -> int:
         if ending is not None:
             await authenticator.recorder.end(msgspec.json.decode(ending, type=Ending))
         authenticator.forget(key_id)
+        if ended is not None:
+            return await key_watch.end_as_told(key_id, ended)
         try:
             return await key_watch.key_changed(key_id)
         except StoreError:
@@ -83,7 +89,16 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
         authenticator.forget_all()
         await key_watch.recheck_all()
 
-    cluster.on_key_changed, cluster.on_keys_unknown = key_changed, keys_unknown
+    async def whose_keys() -> str:
+        try:
+            found = await authenticator.look_up(range(1, FIRST_KEYS + 1))
+        except StoreError:
+            return ""
+        first = min(found.values(), key=lambda record: record.id, default=None)
+        return "" if first is None else hashlib.sha256(f"{first.id} {first.created_at}".encode()).hexdigest()[:12]
+
+    cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
+    cluster.identify_keys = whose_keys
 
 
 def _ask_to_resume(hub: Hub, hole: Hole) -> None:

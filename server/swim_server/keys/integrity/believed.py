@@ -28,9 +28,8 @@ Tell = Callable[[KeyRecord, str, str | None], None]
 """Told of a record that was refused or altered: what happened, and the next step if it is an unusual one."""
 
 
-def believed_record(row: Row, ended: EndedKeys | None, clock: Clock, tell: Tell | None = None) -> KeyRecord:
+def believed_record(row: Row, ended: EndedKeys | None, clock: Clock, tell: Tell) -> KeyRecord:
     """Return what a row says, refused if it was altered outside of our commands. ``ended``: when other keys ended."""
-    tell = tell or _tell_nobody
     record, found, now = record_of(row), row[ALTERATION], utc_now(clock)
     if found is Alteration.MISDIRECTED:
         record = msgspec.structs.replace(record, is_altered=True, is_active=False)
@@ -53,5 +52,9 @@ def _is_ended_elsewhere(ended: EndedKeys | None, record: KeyRecord, now: datetim
     return ended is not None and refusal(record, now) is None and ended.is_ended(record, now)
 
 
-def _tell_nobody(_record: KeyRecord, _what: str, _next_step: str | None) -> None:
-    """Do nothing: the record itself says that it was altered."""
+def log_altered(record: KeyRecord, what: str, next_step: str | None) -> None:
+    """Log it, with the next step."""
+    from swim_server.logs import get_logger  # slow to import, and seldom needed
+
+    step = next_step or f"swimctl keys accept {record.id}"
+    get_logger("keys").error(what, key_id=record.id, refused=not record.is_active, next_step=step)

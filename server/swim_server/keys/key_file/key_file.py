@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
 from swim_server.keys.audit import CONNECT_METHOD, KEYS_METHOD, entry_of
-from swim_server.keys.integrity.believed import ALTERATION, AUDIT, AUDITED_LINES, believed_record
+from swim_server.keys.integrity.believed import ALTERATION, AUDIT, AUDITED_LINES, believed_record, log_altered
 from swim_server.keys.integrity.ended_keys import EndedKeys
 from swim_server.keys.integrity.row_seal import ROWS_AT_ONCE, SEALED_COLUMNS, alteration
 from swim_server.keys.key_file import statements
@@ -70,7 +70,7 @@ class KeyFile:
         Raises SchemaMissing if no key could be judged.
         """
         rows = self.read(_rows)
-        records = [believed_record(row, self._ended, self._clock) for row in rows]
+        records = [believed_record(row, self._ended, self._clock, log_altered) for row in rows]
         return sorted(records, key=lambda record: record.id)
 
     def _connect(self, database: str, *, is_uri: bool = False) -> sqlite3.Connection:

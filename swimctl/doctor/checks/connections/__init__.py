@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swimctl.doctor.check import Check
-from swimctl.doctor.checks.connections.clients import current, keep_up, subscribed
+from swimctl.doctor.checks.connections.clients import current, keep_up, not_cut, subscribed
 from swimctl.doctor.checks.connections.counts import counted, expected
 from swimctl.doctor.checks.connections.keys import keys_hold, refused
 
@@ -37,6 +37,12 @@ CHECKS: tuple[Check, ...] = (
         ask=keep_up,
         needs=("process.answers",),
         timeout_seconds=TIMEOUT_SECONDS,
+    ),
+    Check(
+        id="connections.not-cut",
+        summary="Quiet connections live until the next heartbeat",
+        ask=not_cut,
+        needs=("process.answers",),
     ),
     Check(
         id="connections.current",

@@ -6,8 +6,9 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, ok, warn
+from swimctl.doctor.check import Answer, decide, inspect, ok, warn
 from swimctl.doctor.probes.daemon_facts import expecting
+from swimctl.doctor.probes.idle_connection import HEARTBEAT_SECONDS, longer_timeouts
 from swimctl.doctor.probes.tallies import tally
 from swimctl.text import plural
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 SECOND_LOOK_SECONDS = 0.5
 EVICTED_WITHIN_SECONDS = 600.0
+CUT_WITHIN_SECONDS = 600.0
+CUT_BEFORE, MANY_CUTS = 1.2, 8
+"""An idle timeout that matters is shorter than a heartbeat, with a little slack; so many cuts are no accident."""
+ALIKE_SECONDS, ALIKE_SHARE = 1.0, 0.15
 SHOWN = 5
 SDK_VERSION = "0.1.0"
 """The newest version of the Python SDK, which is a distribution of its own; a test holds it to ``sdk/python``."""
@@ -70,6 +75,31 @@ async def current(context: DoctorContext) -> Answer:
 def _version(agent: str) -> tuple[int, ...] | None:
     match = _SDK.search(agent)
     return tuple(int(part or 0) for part in match.groups()) if match is not None else None
+
+
+_NOT_CUT = "quiet connections live until the next heartbeat"
+
+
+@expecting(_NOT_CUT)
+async def not_cut(context: DoctorContext) -> Answer:
+    """Check that connections don't end without a close frame at the same age, as a proxy with an idle timeout does.
+
+    Those of a program that was killed end at one moment; those that a proxy cuts end one after the other.
+    """
+    running = await context.ask("config")
+    heartbeat = float(running.get("server", {}).get("heartbeat_seconds") or HEARTBEAT_SECONDS)
+    recent = [each for each in (await tally(context)).cuts if each.seconds_ago <= CUT_WITHIN_SECONDS]
+    young = sorted(each.seconds for each in recent if each.seconds < CUT_BEFORE * heartbeat)
+    usual = young[len(young) // 2] if young else 0.0
+    alike = [each for each in recent if abs(each.seconds - usual) <= max(ALIKE_SECONDS, ALIKE_SHARE * usual)]
+    moments = {round(each.seconds_ago) for each in alike}
+    if min(len(alike), len(moments)) < MANY_CUTS or 2 * len(alike) < len(recent):
+        return ok(_NOT_CUT, f"{plural(len(recent), 'connection')} ended without a close frame in ten minutes")
+    seen = f"{len(alike)} of the last {len(recent)} connections that ended without a close frame lasted {usual:.0f} s"
+    why = f"heartbeats come every {heartbeat:g} s: a proxy cuts what is quiet before that, or a program ends like this"
+    look = inspect("swimctl doctor --deep --only front.idle", "watches one quiet connection through the proxy")
+    longer = decide(longer_timeouts(4 * heartbeat), "a line of the proxy's configuration")
+    return warn(_NOT_CUT, f"{seen}; {why}", advice=[look, longer])
 
 
 _SUBSCRIBED = "every connected client has subscribed to something"

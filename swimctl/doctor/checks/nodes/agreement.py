@@ -27,7 +27,7 @@ async def versions(context: DoctorContext) -> Answer:
     if found is None:
         return alone(_VERSIONS)
     alive = [node for node in found.nodes if node.state == "alive"]
-    groups = _grouped((f"{node.version} {node.fingerprint}", node.name) for node in alive)
+    groups = grouped((f"{node.version} {node.fingerprint}", node.name) for node in alive)
     if len(groups) > 1:
         return warn(_VERSIONS, groups_text(groups), fix="swimctl status")
     return ok(_VERSIONS, groups_text(groups))
@@ -39,7 +39,7 @@ async def configuration(context: DoctorContext) -> Answer:
     found = await shared_nodes(context)
     if found is None:
         return alone(_CONFIGURATION)
-    groups = _grouped((node.configuration, node.name) for node in found.nodes if node.state == "alive")
+    groups = grouped((node.configuration, node.name) for node in found.nodes if node.state == "alive")
     if len(groups) > 1:
         return warn(_CONFIGURATION, groups_text(groups), fix="swimctl config show")
     return ok(_CONFIGURATION, groups_text(groups))
@@ -59,7 +59,8 @@ async def clocks(context: DoctorContext) -> Answer:
     return warn(_CLOCKS, shown, fix="timedatectl status") if off else ok(_CLOCKS, shown)
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return which nodes have which value."""
     groups: dict[str, list[str]] = defaultdict(list)
     for value, name in pairs:
         groups[value].append(name)

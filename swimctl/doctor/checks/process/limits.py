@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from swimctl.doctor.check import Advice, Answer, Check, decide, fail, inspect, ok, skip, warn
+from swimctl.doctor.facts import NotSaved
+from swimctl.doctor.probes.launching import stop_and_start
 from swimctl.text import duration, plural, size
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import Status
 
     from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.procfs import AddressSpace
 
 MUCH_MEMORY, TOO_MUCH_MEMORY = 0.8, 0.95
 OWN_SHARE = 0.25
@@ -29,6 +35,11 @@ async def has_memory(context: DoctorContext) -> Answer:
     limit = await asyncio.to_thread(context.groups.memory_bytes, status.pid)
     if not limit:
         return skip(expected, "the machine does not tell how much there is")
+    space = await _address_space(context, status.pid)
+    if space is not None and space.used > TOO_MUCH_MEMORY * space.limit:
+        seen = f"its address space is {size(space.used)} of {size(space.limit)} that its limit (ulimit -v) allows"
+        wider = await _widened(context, status, "as", space.limit * 2)
+        return fail(expected, seen, advice=[wider, inspect(f"cat /proc/{status.pid}/limits")])
     group = await asyncio.to_thread(context.groups.memory_group, status.pid)
     used, evidence = status.memory_bytes, _growth_told(status)
     if group is not None:
@@ -50,6 +61,25 @@ async def has_memory(context: DoctorContext) -> Answer:
         grown = f"{observed}: {size(unexplained)} more than at its start, clients and their buffers apart"
         return warn(expected, grown, *evidence, advice=_about_memory(status.pid, is_its_own=True))
     return ok(expected, observed, *evidence)
+
+
+async def _widened(context: DoctorContext, status: Status, name: str, wanted: int) -> Advice:
+    """Advise how to raise a limit: of the running process if its hard limit or our rights allow it, or of a new one."""
+    hard = await asyncio.to_thread(context.procfs.hard_limit, status.pid, f"RLIMIT_{name.upper()}")
+    good = f"for good: Limit{name.upper()}= of the unit, or ulimit in what starts it"
+    if hard is None or await asyncio.to_thread(context.procfs.may_raise_limits):
+        return decide(f"prlimit --pid {status.pid} --{name}=unlimited", good)
+    if hard >= wanted:
+        return decide(f"prlimit --pid {status.pid} --{name}={hard}:{hard}", good)
+    clients = status.connections.total
+    again = await asyncio.to_thread(stop_and_start, context, status.arguments, status.supervisor, clients)
+    return msgspec.structs.replace(again, requires=f"its hard limit is {size(hard)}; {again.requires}")
+
+
+async def _address_space(context: DoctorContext, pid: int) -> AddressSpace | None:
+    with contextlib.suppress(NotSaved):  # facts of an earlier version
+        return await asyncio.to_thread(context.procfs.address_space, pid)
+    return None
 
 
 def _growth(status: Status) -> int:
@@ -106,9 +136,8 @@ async def may_write_files(context: DoctorContext) -> Answer:
     if limit is None or not isinstance(wanted, int) or limit >= wanted:
         return ok(expected, "no limit on their length" if limit is None else f"up to {size(limit)}")
     observed = f"no file of pid {status.pid} may be longer than {size(limit)}, history.max_bytes is {size(wanted)}"
-    raised = f"prlimit --pid {status.pid} --fsize=unlimited"
+    wider = await _widened(context, status, "fsize", wanted)
     look = inspect(f"cat /proc/{status.pid}/limits")
-    wider = decide(raised, "as the daemon's user where its hard limit allows it, else as root; for good: LimitFSIZE=")
     if limit <= status.history.size_bytes:
         return fail(expected, f"{observed}, and it has {size(status.history.size_bytes)}", advice=[wider, look])
     return warn(expected, observed, advice=[wider, look])

@@ -85,7 +85,7 @@ async def has_its_files(context: DoctorContext) -> Answer:
             return warn(_FILES, told, advice=[inspect(f"ls -l /proc/{found.pid}/cwd")])
         return ok(_FILES, "they are")
     look = inspect(f"ls -l /proc/{found.pid}/fd")
-    return fail(_FILES, lines[0], *lines, advice=[*_put_back(context, gone), *_open_anew(home, gone), look])
+    return fail(_FILES, lines[0], *lines, advice=[*_put_back(context, gone), *_open_anew(home, gone, look)])
 
 
 def _put_back(context: DoctorContext, gone: Mapping[Path, str]) -> list[Advice]:
@@ -100,13 +100,16 @@ def _put_back(context: DoctorContext, gone: Mapping[Path, str]) -> list[Advice]:
     return found
 
 
-def _open_anew(home: Home, gone: Mapping[Path, str]) -> list[Advice]:
-    """Advise a restart, which opens the file that has the name now: what is in the old one is lost to clients."""
+def _open_anew(home: Home, gone: Mapping[Path, str], look: Advice) -> list[Advice]:
+    """Advise about files that are gone: a restart opens what is there now, which may be nothing.
+
+    Without the keys that it still has open, every client would be refused: then no restart is advised.
+    """
     if home.database in gone:
-        lost = "keys that are only in the old file are refused: put that back first"
-    else:
-        lost = "it begins a history, or opens the one that is there now: clients are told of a gap"
-    return [decide("swimctl restart", lost)]
+        back = "of the newest backup, while the daemon is stopped; until then it knows the keys that it has open"
+        return [look, decide("swimctl restore BACKUP.tar.gz --only keys", back)]
+    lost = "it begins a history, or opens the one that is there now: clients are told of a gap"
+    return [decide("swimctl restart", lost), look]
 
 
 def _fate(path: Path, links: Sequence[str], aside: Sequence[str]) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.fake_context import FakeContext, status_document
 from swim_server.config import Config, ConfigError, DatabaseConfig, LoggingConfig, Origin, Problem
+from swim_server.config.files import LOCAL_NAME
 from swim_server.daemon.control.documents.process import ChangedSetting
 
 from swimctl.doctor.checks.config import (
@@ -156,8 +158,6 @@ async def test_other_file_of_the_process_is_never_taken_from_it(context: FakeCon
 
 
 async def test_other_files_warn_only_when_they_say_something_else(context: FakeContext) -> None:
-    import msgspec
-
     assert (await is_same(context)).status == "ok"
     context.answers["status"] = status_document(config_files=["/etc/swim/swim.toml"])
     context.answers["config"] = msgspec.to_builtins(Config())
@@ -166,3 +166,15 @@ async def test_other_files_warn_only_when_they_say_something_else(context: FakeC
     answer = await is_same(context)
     assert (answer.status, answer.command) == ("warn", "export SWIM_CONFIG=/etc/swim/swim.toml")
     assert answer.evidence == ("logging.format",)
+
+
+async def test_local_file_that_is_new_is_none_of_another_configuration(context: FakeContext, tmp_path: Path) -> None:
+    main = tmp_path / "swim.toml"
+    local = main.with_name(LOCAL_NAME)
+    context.answers["status"] = status_document(config_files=[str(main)])
+    context.answers["config"] = msgspec.to_builtins(Config(logging=LoggingConfig(format="json")))
+    context.config_files = (main, local)
+    answer = await is_same(context)
+    assert (answer.status, LOCAL_NAME in answer.observed) == ("ok", True)
+    context.config_files = (tmp_path / "other" / "swim.toml", local)
+    assert (await is_same(context)).status == "warn"

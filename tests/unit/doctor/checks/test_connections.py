@@ -190,6 +190,36 @@ async def test_client_closed_lately_for_being_slow_is_told(service: ServiceConte
     assert (await clients.keep_up(service)).status == status
 
 
+def cuts(count: int, seconds: float, every: float) -> list[dict[str, float]]:
+    return [{"seconds_ago": number * every, "seconds": seconds} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"),
+    [
+        ([], "ok"),
+        (cuts(7, 10.0, 20.0), "ok"),
+        (cuts(20, 10.0, 20.0), "warn"),
+        (cuts(20, 10.0, 0.01), "ok"),
+        (cuts(20, 300.0, 20.0), "ok"),
+        (cuts(20, 10.0, 20.0) + cuts(30, 400.0, 15.0), "ok"),
+        (cuts(20, 10.0, 700.0), "ok"),
+        ([{"seconds_ago": 20.0 * each, "seconds": 1.4**each} for each in range(10)], "ok"),
+    ],
+    ids=["none", "few", "a proxy", "a program killed", "longer than a heartbeat", "one of many", "long ago", "clients"],
+)
+async def test_connections_cut_at_one_age_one_after_the_other_are_a_proxys(
+    service: ServiceContext, ended: list[dict[str, float]], status: str
+) -> None:
+    service.answers["config"] = {"server": {"heartbeat_seconds": 30.0}}
+    service.answers["tally"] = tally(cuts=ended)
+    answer = await clients.not_cut(service)
+    assert answer.status == status, answer
+    if status == "warn":
+        assert "lasted 10 s; heartbeats come every 30 s" in answer.observed
+        assert [each.kind for each in answer.advice] == ["inspect", "decide"]
+
+
 @pytest.mark.parametrize(
     ("agent", "status"),
     [

@@ -20,7 +20,8 @@ from swimctl.doctor.checks.database import in_process, server, store
 from swimctl.doctor.checks.host.storage import endings_are_stored
 from swimctl.doctor.probes.database import key_database
 from swimctl.doctor.probes.database.database_address import DatabaseAddress, address_of
-from swimctl.doctor.probes.database.key_database import Login, Marked
+from swimctl.doctor.probes.database.key_database import Login
+from swimctl.doctor.probes.database.marker import Marked
 from swimctl.doctor.probes.trial_client import TrialClient, _frame
 from swimctl.doctor.probes.wire import Target
 

@@ -17,7 +17,7 @@ from swimctl.doctor.checks.front.endpoint import CHECKS
 from swimctl.doctor.checks.front.proxy import LINES, judge_oldest, judge_processes
 from swimctl.doctor.probes import public_endpoint
 from swimctl.doctor.probes.forged_visit import FORGED_ADDRESS, ForgedVisit
-from swimctl.doctor.probes.idle_connection import _longer_timeouts
+from swimctl.doctor.probes.idle_connection import longer_timeouts
 from swimctl.doctor.probes.kernel_sockets import ProxyProcess
 from swimctl.doctor.probes.plain_http import proxy_in
 from swimctl.doctor.probes.public_endpoint import Certificate, Visit
@@ -372,7 +372,7 @@ async def test_without_connections_through_a_proxy_there_is_no_room_to_judge(ser
 
 
 def test_hint_about_quiet_connections_names_each_proxy_s_setting() -> None:
-    settings = dict(each.split(": ", 1) for each in _longer_timeouts(120).split("; ") if ": " in each)
+    settings = dict(each.split(": ", 1) for each in longer_timeouts(120).split("; ") if ": " in each)
     assert settings.keys() == {"nginx", "Apache", "HAProxy", "lighttpd", "Varnish"}
     assert all("120" in each for each in settings.values()), settings
 

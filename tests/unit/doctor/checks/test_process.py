@@ -24,7 +24,7 @@ from swimctl.doctor.checks.process.running import (
     stays_up,
 )
 from swimctl.doctor.probes.control_groups import MemoryGroup, ProcessorLimit
-from swimctl.doctor.probes.procfs import DescriptorUse, Listener
+from swimctl.doctor.probes.procfs import AddressSpace, DescriptorUse, Listener
 from swimctl.errors import CommandFailed
 
 
@@ -301,6 +301,14 @@ async def test_loop_is_judged_by_most_ticks(
     assert (await loop_is_free(context)).status == status
 
 
+async def test_loop_of_a_machine_with_more_work_than_cores_may_be_later(context: FakeContext) -> None:
+    context.load_factor = 4.0
+    context.answers["status"] = status_document(loop_lag_ms={"p50": 300.0, "p99": 3000.0, "max": 9000.0})
+    assert (await loop_is_free(context)).status == "ok"
+    context.answers["status"] = status_document(loop_lag_ms={"p50": 600.0, "p99": 3000.0, "max": 9000.0})
+    assert (await loop_is_free(context)).status == "fail", "clients notice that, whatever the reason"
+
+
 def note(path: Path, how: How, *ages: float) -> None:
     for age in ages:
         record_start(path, Start(time.time() - age, 1, how))
@@ -338,6 +346,24 @@ async def test_memory_of_what_shares_the_limit_counts_too(context: FakeContext) 
     assert "with what shares its limit" in answer.observed
     assert "the kernel has ended 2 processes of it for want of memory" in answer.evidence
     assert "swimctl restart" not in [each.command for each in answer.advice], "it would free nothing"
+
+
+async def test_address_space_that_is_used_up_is_told_with_its_limit(context: FakeContext) -> None:
+    context.fakes.spaces[42] = AddressSpace(used=99, limit=100)
+    answer = await has_memory(context)
+    assert (answer.status, answer.fix) == ("fail", None)
+    assert "(ulimit -v)" in answer.observed
+    assert answer.advice[0].command == "prlimit --pid 42 --as=unlimited"
+    context.fakes.hard_limits["RLIMIT_AS"], context.fakes.raises_limits = 100, False
+    (again, _) = (await has_memory(context)).advice
+    assert again.command == "swimctl stop && swimctl serve --detach", "nobody may raise a hard limit but root"
+    assert again.requires is not None
+    assert again.requires.startswith("its hard limit is 100 B; ")
+    context.fakes.hard_limits["RLIMIT_AS"] = 10_000
+    (wider, _) = (await has_memory(context)).advice
+    assert wider.command == "prlimit --pid 42 --as=10000:10000"
+    context.fakes.spaces[42] = AddressSpace(used=9, limit=100)
+    assert (await has_memory(context)).status == "ok"
 
 
 GIB = 2**30

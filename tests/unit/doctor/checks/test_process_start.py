@@ -22,6 +22,7 @@ async def test_renamed_file_is_to_be_put_back_unless_its_name_is_taken(context: 
     context.fakes.opened[42] = [f"{home.database}.old", f"{home.database}-wal"]
     answer = await has_its_files(context)
     assert answer.fix is None
+    assert not [each for each in answer.advice if "restart" in each.command], "it would begin without keys"
     back = f"mv -n {home.database}.old {home.database}"
     assert [each.command for each in answer.advice if each.command.startswith("mv")] == ([] if is_taken else [back])
 

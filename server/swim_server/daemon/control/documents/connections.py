@@ -28,6 +28,8 @@ class ConnectionDocument(msgspec.Struct, kw_only=True):
     lagging: bool = False
     catching_up: bool = False
     """Whether it is being sent history."""
+    node: str | None = None
+    """The node that it is connected to, where there are several and several were asked."""
 
 
 class Connections(msgspec.Struct, kw_only=True):

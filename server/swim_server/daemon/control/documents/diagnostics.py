@@ -91,6 +91,14 @@ class Laggard(msgspec.Struct, kw_only=True):
     buffered_bytes: int
 
 
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection that ended without a close frame."""
+
+    seconds_ago: float
+    seconds: float
+    """How long it lasted."""
+
+
 class RecentRefusals(msgspec.Struct, frozen=True, kw_only=True):
     """Connections refused within the last ten minutes, for one reason, with one key."""
 
@@ -122,6 +130,8 @@ class Tally(msgspec.Struct, kw_only=True):
     """Clients connected for a minute without a subscription, by the owner of their key."""
     peers: list[PeerTally] = []
     """The addresses with the most connections, the busiest first."""
+    cuts: list[Cut] = []
+    """The most recent connections that ended without a close frame."""
 
 
 class ToldOf(msgspec.Struct, frozen=True, kw_only=True):

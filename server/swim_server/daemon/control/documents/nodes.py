@@ -2,6 +2,8 @@
 
 # Annotations are values here, not text that msgspec would have to compile and evaluate at each start.
 
+from typing import Any
+
 import msgspec
 
 
@@ -34,6 +36,10 @@ class NodeDocument(msgspec.Struct, kw_only=True):
     sources: list[str] = []
     """The sources that it runs."""
     trouble: str | None = None
+    has_namesake: bool = False
+    """Whether another process reports under its name."""
+    keys: str = ""
+    """A digest of the first key of the database that it reads; empty: none is known."""
 
 
 class EngineDocument(msgspec.Struct, kw_only=True):
@@ -73,3 +79,18 @@ class Nodes(msgspec.Struct, kw_only=True):
     """Of all nodes together, by tier."""
     problem: str | None = None
     """Why the other nodes can't be queried."""
+
+
+class NodeAnswers(msgspec.Struct, kw_only=True):
+    """The answer to ``on_nodes``: what each node answers."""
+
+    is_shared: bool = False
+    """False: this process is alone."""
+    node: str | None = None
+    """The node that was asked first."""
+    answers: dict[str, msgspec.Raw] = {}
+    errors: dict[str, dict[str, Any]] = {}
+    silent: list[str] = []
+    """Live nodes that have not answered in time."""
+    problem: str | None = None
+    """Why the others can't be asked."""

@@ -12,6 +12,8 @@ class TierUse(msgspec.Struct, kw_only=True):
 
     current: int = 0
     limit: int = 0
+    all_nodes: int | None = None
+    """Of all nodes that share the limit; None: there is only this one."""
 
 
 class ConnectionCounts(msgspec.Struct, kw_only=True):
@@ -144,6 +146,14 @@ class WorkerDocument(msgspec.Struct, kw_only=True):
     loop_lag_p99_ms: float = 0.0
 
 
+class OtherNode(msgspec.Struct, kw_only=True):
+    """Another node, as of its last report."""
+
+    state: str = "alive"
+    """``alive``, ``silent`` or ``gone``; more by ``swimctl nodes``."""
+    connections: int = 0
+
+
 class Status(msgspec.Struct, kw_only=True):
     """The whole document."""
 
@@ -194,3 +204,8 @@ class Status(msgspec.Struct, kw_only=True):
     """The interval of the last few reads; None: there were too few."""
     workers: list[WorkerDocument] = []
     """The processes that serve the clients; empty: this one does."""
+    node: str | None = None
+    """This node's name among several; None: it is the only one."""
+    other_nodes: dict[str, OtherNode] = {}
+    nodes_problem: str | None = None
+    """Why the other nodes can't be seen at the moment: this one admits no more than its last share."""
