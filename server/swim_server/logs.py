@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -58,14 +58,19 @@ def configure(
     level: Literal["debug", "info", "warning", "error"],
     format: Literal["text", "json"],
     stream: Stream | None = None,
+    fields: Mapping[str, object] | None = None,
 ) -> None:
-    """Send this process's log, and what libraries log through ``logging``, to one stream (standard error)."""
+    """Send this process's log, and what libraries log through ``logging``, to one stream (standard error).
+
+    ``fields``: added to each line.
+    """
     out: Any = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         _one_line,
         structlog.stdlib.add_log_level,
         _Stamper(),
+        *([] if fields is None else [_adder(fields)]),
     ]
     renderer: Any = plain_line
     if format == "json":
@@ -117,6 +122,14 @@ class _Stamper:
             self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         entry["timestamp"] = f"{self._text}.{nanoseconds // 1000:06d}Z"
         return entry
+
+
+def _adder(fields: Mapping[str, object]) -> Callable[..., MutableMapping[str, Any]]:
+    def add(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        entry.update(fields)
+        return entry
+
+    return add
 
 
 def _one_line(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

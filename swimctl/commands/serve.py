@@ -33,6 +33,10 @@ def serve(
     tls_key: Annotated[
         Path | None, typer.Option("--tls-key", metavar="FILE", help="TLS: its private key, PEM.")
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", metavar="N", help="Processes that serve clients; auto: one per processor."),
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,13 +60,16 @@ def serve(
       swimctl serve
       swimctl serve --detach --port 0 --source simulator
       swimctl serve --source "recording:snapshots?speed=30&loop=false"
+      swimctl serve --workers auto
       swimctl serve --host 0.0.0.0 --source file:/var/spool/swim/events.json
       swimctl serve --debug
     """
     invocation = invocation_of(context)
     overrides = serve_overrides(invocation, host, port, source) | tls_overrides(tls_cert, tls_key)
+    overrides |= worker_overrides(workers)
     if detach:
         words = serve_arguments(invocation, host, port, source) + tls_arguments(tls_cert, tls_key)
+        words += ["--workers", workers] if workers is not None else []
         _serve_detached(invocation, overrides, words, as_json)
     else:
         _serve_here(invocation, overrides)
@@ -106,6 +113,12 @@ def tls_arguments(certificate: Path | None, key: Path | None) -> list[str]:
     """Convert the TLS options back to arguments."""
     words = ["--tls-cert", str(certificate.absolute())] if certificate is not None else []
     return words + (["--tls-key", str(key.absolute())] if key is not None else [])
+
+
+def worker_overrides(workers: str | None) -> dict[str, object]:
+    """Convert the number of workers to a setting."""
+    number = int(workers) if workers is not None and workers.isascii() and workers.isdecimal() else workers
+    return {"server.workers": number}
 
 
 def _serve_here(invocation: Invocation, overrides: dict[str, object]) -> None:

@@ -7,7 +7,7 @@ from swimctl.doctor.checks import code, config, connections, install, keys, node
 from swimctl.doctor.checks.database import store
 from swimctl.doctor.checks.front import endpoint
 from swimctl.doctor.checks.host import machine, ownership, storage
-from swimctl.doctor.checks.process import environment, limits, metrics, running, start
+from swimctl.doctor.checks.process import environment, limits, metrics, running, start, workers
 from swimctl.doctor.checks.stream import delivery, state
 
 AREAS = (
@@ -34,6 +34,7 @@ def all_checks() -> tuple[Check, ...]:
         *running.CHECKS,
         *environment.CHECKS,
         *limits.CHECKS,
+        *workers.CHECKS,
         *metrics.CHECKS,
         *start.CHECKS,
         *code.CHECKS,

@@ -82,6 +82,7 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
         "process.port",
     ),
     "process.restarts": ("process.memory", "host.disk"),
+    "process.workers": ("process.memory", "process.throttled", "code.process-is-disk"),
     "process.user": ("host.ownership",),
     "process.loop": ("process.throttled", "process.memory"),
     "code.process-is-disk": ("install.files", "code.compiles"),

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swimctl.table import details
-from swimctl.text import cell, clean, count, duration, rate, size
+from swimctl.text import cell, clean, count, duration, plural, rate, size
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.status import (
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Percentiles,
         SourceDocument,
         Status,
+        WorkerDocument,
     )
 
 STATE_STYLES = {
@@ -61,6 +62,7 @@ def _facts(document: Status, now: datetime, disk_fingerprint: str | None) -> lis
         ("history", _history(document.history, now)),
         ("process", f"{size(document.memory_bytes)} of memory, loop lag {_times(document.loop_lag_ms)}"),
     ]
+    facts += [(f"worker {each.number}", _worker(each)) for each in document.workers]
     if document.latency_ms is not None:
         facts.append(("latency", f"{_times(document.latency_ms)} from an event's id to its last client"))
     if slow.lagging or slow.closed:
@@ -70,6 +72,19 @@ def _facts(document: Status, now: datetime, disk_fingerprint: str | None) -> lis
     if document.history.problem:
         facts.append(("history", Text(clean(f"can't be used at the moment: {document.history.problem}"), style="red")))
     return facts + _key_facts(document.keys)
+
+
+def _worker(worker: WorkerDocument) -> Text:
+    if worker.pid is None:
+        return Text(clean(f"not running; it ended: {worker.last_end or 'unknown'}"), style="red")
+    text = Text(f"pid {worker.pid}, {count(worker.connections)} connections, {size(worker.memory_bytes)} of memory")
+    if worker.state != "ready":
+        text.append(f"; {worker.state}", style="yellow")
+    if worker.lag_events:
+        text.append(f"; {count(worker.lag_events)} events behind")
+    if worker.restarts:
+        text.append(clean(f"; started again {plural(worker.restarts, 'time')}, last ended: {worker.last_end}"))
+    return text
 
 
 def _key_facts(keys: KeysDocument) -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from support.followed_broker import FollowedBroker
 from support.redis_server import RedisServer, redis_server
 from support.virtual_clock import VirtualClock
 from swim_server.brokers.broker import Broker, Page, Published
@@ -110,7 +111,14 @@ def shared_server() -> RedisServer:
     return server.enter_context(redis_server())
 
 
-RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig, "redis": RedisRig}
+class WorkerRig(LocalRig):
+    """A worker's broker that follows a local one, as a worker process follows its primary."""
+
+    def broker(self, **settings: Any) -> FollowedBroker:  # type: ignore[override]  # another broker on the same storage
+        return FollowedBroker(super().broker(**settings))
+
+
+RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig, "redis": RedisRig, "worker": WorkerRig}
 """Every implementation of Broker. A new one joins the suite with a line here."""
 
 

@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 CALL_SECONDS = 60.0
+WORKERS = "TEST_WORKERS"
+"""Environment variable: how many worker processes every daemon has that is started for a test."""
 
 
 def measuring() -> dict[str, str]:
@@ -58,6 +60,7 @@ class Daemon:
             "SWIM_CONFIG": str(self.config_path),
             "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "server", ROOT / "sdk" / "python"))),
             "PYTHONWARNINGS": "",
+            **({"SWIM_SERVER__WORKERS": workers} if (workers := os.environ.get(WORKERS)) is not None else {}),
             **(environ or {}),
         }
 

@@ -32,6 +32,7 @@ LAYERS: Mapping[str, int] = {
     "swim_server.sources": 6,
     "swim_server.gateway": 6,
     "swim_server.cluster": 6,
+    "swim_server.workers": 6,
     "swim_server.daemon": 7,
     "swim_client": 0,
     "swim_conformance": 0,

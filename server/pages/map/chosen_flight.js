@@ -5,7 +5,7 @@ import { exactClock } from '../common/format.js';
 import { areSet, hiddenBy, noFilters, readWords } from './filters.js';
 import { showFlight } from './flight_card.js';
 import { sayWhyNot } from './forms.js';
-import { flightHistory, lastSeen, pastTrails } from './history.js';
+import { flightHistory, lastSeen, pastTrails } from './past.js';
 import { flat } from './motion.js';
 
 /** @typedef {import('./live_map.js').Key} Key */

@@ -11,7 +11,7 @@ import { Feed } from './feed.js';
 import { areSet, passes } from './filters.js';
 import { askForKey } from './forms.js';
 import { Hands, KEPT_KEY } from './hands.js';
-import { pastTrails } from './history.js';
+import { pastTrails } from './past.js';
 import { Land } from './land.js';
 import { airportsOf, isStop } from './lists.js';
 import { toX, toY } from './mercator.js';

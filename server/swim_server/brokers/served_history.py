@@ -82,12 +82,12 @@ class ServedHistory:
             interval_seconds=FULL_CHECKPOINT_SECONDS if options.synchronous == "full" else 0.0,
             on_end=self._note_checkpoint,
         )
-        self._readers = ReaderPool(path, self._generation)
+        self._readers = ReaderPool(path, self.generation)
         self._event_count = EventCount(self._read, self.counters)
-        self._check = BackgroundCheck(
+        self.check = BackgroundCheck(
             path,
-            self._generation,
-            Findings(self._note_rotten, self._note_damage, self._note_rotten_names, self._note_types),
+            self.generation,
+            Findings(self.note_rotten, self._note_damage, self._note_rotten_names, self._note_types),
             first_seconds=intervals.check_after_seconds,
         )
         self._check_task: asyncio.Task[None] | None = None
@@ -106,7 +106,8 @@ class ServedHistory:
         self._run_task: asyncio.Task[None] | None = None
         self._closing_task: asyncio.Task[None] | None = None
 
-    def _generation(self) -> int:
+    def generation(self) -> int:
+        """Return which file is the current one: a damaged one is replaced."""
         return self._history.generation
 
     @property
@@ -122,7 +123,7 @@ class ServedHistory:
     @property
     def check_status(self) -> CheckStatus:
         """How far the check in the background has come."""
-        return self._check.status
+        return self.check.status
 
     async def open(self, deliver: Deliver) -> None:
         """Open history, or create it. A damaged file is set aside; raises BrokerUnavailable if none can be created.
@@ -137,14 +138,14 @@ class ServedHistory:
         else:
             self._is_open = True
         self._newest = self._history.newest_shown
-        self._check_task = asyncio.create_task(self._check.run(), name="history-check")
+        self._check_task = asyncio.create_task(self.check.run(), name="history-check")
         self._run_task = asyncio.create_task(self._run(), name="history-committer")
         self._set_timer()
 
     async def state(self) -> StorageState:
         """Return the state of the storage."""
         files = await asyncio.get_running_loop().run_in_executor(None, history_file.damaged_files, self.path)
-        counters, check = self.counters, self._check.status
+        counters, check = self.counters, self.check.status
         return StorageState(
             writing_problem=counters.last_error or counters.checkpoint_error or check.trouble,
             failures=counters.failures,
@@ -166,7 +167,7 @@ class ServedHistory:
         """Read a page: at most ``limit`` events, and about 4 MiB."""
         page, rotten = await self._read(lambda reader: reader.page(after, until, types, max(limit, 1)))
         if rotten:
-            await self._note_rotten(rotten)
+            await self.note_rotten(rotten)
         return page
 
     async def read_last(
@@ -175,7 +176,7 @@ class ServedHistory:
         """Read the newest ``count`` events, all of them into memory."""
         events, rotten = await self._read(lambda reader: reader.last(max(count, 0), types, before))
         if rotten:
-            await self._note_rotten(rotten)
+            await self.note_rotten(rotten)
         return events
 
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
@@ -200,11 +201,12 @@ class ServedHistory:
         finally:
             if self._readers.is_suspect:
                 self._readers.is_suspect = False
-                self._check.look_now()
+                self.check.look_now()
 
     # What reading and checking find.
 
-    async def _note_rotten(self, rotten: Rotten) -> None:
+    async def note_rotten(self, rotten: Rotten) -> None:
+        """Record ranges found damaged while reading."""
         try:
             new = await self._unreadable.record(rotten)
         except BrokerUnavailable as error:

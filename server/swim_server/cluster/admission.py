@@ -5,73 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from swim_server.streaming.admission import Admission, LimitReached, TierLimit
-
-
-class Take(NamedTuple):
-    """A connection that waits for its slot."""
-
-    tier: str
-    key_id: int
-    waiter: asyncio.Future[bool]
-    """Whether it got one."""
+from swim_server.streaming.admission import LimitReached, TierLimit
+from swim_server.streaming.claimed_admission import ClaimedAdmission, Take
 
 
-class SharedAdmission(Admission):
-    """Counts this node's connections, and knows the totals of all nodes. Lives on the loop's thread.
-
-    ``claim`` takes a slot; ``admit`` uses it, or ``abandon`` gives it back.
-    """
-
-    is_shared = True
+class SharedAdmission(ClaimedAdmission):
+    """Counts this node's connections, and knows the totals of all nodes. Lives on the loop's thread."""
 
     def __init__(self, limits: Mapping[str, TierLimit]) -> None:
         super().__init__(limits)
-        self.totals: dict[str, int] = {}
-        """Connections of all nodes, by tier, as of the server's last answer."""
         self.takes: list[Take] = []
         """Connections that wait, in the order of their arrival."""
         self.wake = asyncio.Event()
         """Set when there is something to send to the server."""
-        self._refusals: dict[tuple[str, int], LimitReached] = {}
-        """Why the last claim without success was refused."""
-        self._claimed: Counter[tuple[str, int]] = Counter()
         self._share: dict[str, int] = {}
         """This node's connections as the server knows them, by tier: the limit while the server is unavailable."""
 
-    async def claim(self, tier: str, key_id: int) -> None:
-        """Take a slot, if there is one. A claimed slot is admitted or abandoned, once."""
-        take = Take(tier, key_id, asyncio.get_running_loop().create_future())
+    def _ask(self, take: Take) -> None:
         self.takes.append(take)
         self.wake.set()
-        try:
-            await take.waiter
-        except asyncio.CancelledError:
-            if take.waiter.done() and not take.waiter.cancelled() and take.waiter.result():
-                self.abandon(tier, key_id)
-            raise
 
-    def abandon(self, tier: str, key_id: int) -> None:
-        """Give back a claimed slot."""
-        if self._claimed[tier, key_id] > 0:
-            self._claimed[tier, key_id] -= 1
-            self.wake.set()
-
-    def admit(self, tier: str, key_id: int) -> LimitReached | None:
-        """Count a connection with a claimed slot; without one, return which limit is reached."""
-        if self._claimed[tier, key_id] <= 0:
-            reached = self._refusals.pop((tier, key_id), None)
-            total = max(self.totals.get(tier, 0), self.current(tier))
-            return reached or LimitReached(tier, total, self.limits[tier].connections)
-        self._claimed[tier, key_id] -= 1
-        self.reserve(tier, key_id)
-        return None
-
-    def release(self, tier: str, key_id: int) -> None:
-        """Stop counting a connection; others can have its slot as soon as the server knows."""
-        super().release(tier, key_id)
+    def _freed(self, tier: str, key_id: int) -> None:
         self.wake.set()
 
     # Exchange with the server.
@@ -123,18 +78,6 @@ class SharedAdmission(Admission):
         """Remember what the server knows now."""
         self.totals = {name.removeprefix("t:"): count for name, count in totals.items() if name.startswith("t:")}
         self._share = {tier: self._own(tier) for tier in self.limits}
-
-    def _grant(self, take: Take) -> None:
-        if take.waiter.done():
-            return
-        self._claimed[take.tier, take.key_id] += 1
-        take.waiter.set_result(True)
-
-    def _refuse(self, take: Take, reached: LimitReached) -> None:
-        if take.waiter.done():
-            return
-        self._refusals[take.tier, take.key_id] = reached
-        take.waiter.set_result(False)
 
     def _own(self, tier: str) -> int:
         return self.current(tier) + sum(count for (each, _), count in self._claimed.items() if each == tier)

@@ -129,8 +129,21 @@ def _check_union(value: Any, kind: inspect.UnionType, path: Path) -> Iterator[Fi
     if tagged:
         yield from _check_tagged(value, tagged, path)
     elif value is not None:
-        (real,) = (one for one in kind.types if not isinstance(one, inspect.NoneType))
-        yield from check(value, real, path)
+        kinds = [one for one in kind.types if not isinstance(one, inspect.NoneType)]
+        found = [list(check(value, each, path)) for each in kinds]
+        if len(kinds) == 1:
+            yield from found[0]
+        elif all(found):
+            yield path, f"must be {' or '.join(_allowed(each) for each in kinds)}, got {show(value)}"
+
+
+def _allowed(kind: inspect.Type) -> str:
+    """Describe one of several kinds of values."""
+    _, kind = unwrap(kind)
+    if isinstance(kind, inspect.LiteralType):
+        return " or ".join(str(each) for each in kind.values)
+    assert isinstance(kind, inspect.IntType), "only numbers have names beside them"
+    return f"a whole number from {kind.ge} to {kind.le}"
 
 
 def _check_tagged(value: Any, tagged: Mapping[str, inspect.StructType], path: Path) -> Iterator[Finding]:

@@ -46,7 +46,8 @@ def parse_value(text: str, kind: inspect.Type) -> Any:
     if isinstance(kind, inspect.UnionType):
         if text == "":
             return None
-        _, kind = unwrap(next(one for one in kind.types if not isinstance(one, inspect.NoneType)))
+        kinds = [unwrap(one)[1] for one in kind.types if not isinstance(one, inspect.NoneType)]
+        kind = next((one for one in kinds if isinstance(one, inspect.IntType)), kinds[0])  # else its text stays
     written = text.strip()
     if isinstance(kind, inspect.BoolType):
         return True if written.lower() in _TRUE else False if written.lower() in _FALSE else text

@@ -11,6 +11,8 @@ from swim_server.config.database_settings import AdlConfig, DatabaseConfig
 from swim_server.config.setting_types import Count, Duration, FilePath, Port, SourceName
 from swim_server.config.source_settings import SourceConfig
 
+MAX_WORKERS = 64
+
 
 class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """``[server]``: where clients connect."""
@@ -52,6 +54,8 @@ class ServerConfig(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """File descriptors kept free for everything but connections; at most a quarter of all."""
     max_connection_hours: Annotated[float, Meta(ge=0)] = 0
     """Clients connected for longer are asked to reconnect, spread over a tenth of this time; 0: never."""
+    workers: Annotated[int, Meta(ge=1, le=MAX_WORKERS)] | Literal["auto"] = 1
+    """Processes that serve WebSocket clients; 1: the only process does. ``auto``: as many as there are processors."""
     tls_certificate: FilePath | None = None
     """TLS without a proxy: a PEM file with the certificate and its chain. Reloaded when it changes."""
     tls_key: FilePath | None = None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from swim_server.daemon.running_config import RunningConfig
     from swim_server.daemon.running_sources import RunningSources
     from swim_server.daemon.upkeep.state_keeper import StateKeeper
+    from swim_server.daemon.workers.keeper import Keeper
+    from swim_server.daemon.workers.workers import Workers
     from swim_server.gateway.context import EndpointContext
     from swim_server.gateway.http.ops.sessions import OperatorSessions
     from swim_server.gateway.http.readiness import Readiness
@@ -85,3 +87,7 @@ class Components(Core):
     listeners: Listeners
     tls: TlsCertificate | None
     """The certificate shown to clients; None: they connect without TLS, or a proxy terminates it."""
+    workers: Workers | None
+    """The processes that serve the clients; None: this one does."""
+    worker_keeper: Keeper | None
+    """Starts and ends them."""

@@ -27,17 +27,18 @@ def retry_ms(number: int) -> int:
     return RETRY_FIRST_MS + number * RETRY_STEP_MS % RETRY_SPREAD_MS
 
 
-async def drain(gateway: Gateway, skip_pacing: asyncio.Event, *, close_timeout_seconds: float) -> None:
+async def drain(gateway: Gateway, skip_pacing: asyncio.Event, *, close_timeout_seconds: float, first: int = 0) -> None:
     """Close every client with 1012, those still waiting to be admitted first; drop those that don't answer in time.
 
     The closes are paced until ``skip_pacing`` is set. No client may be admitted any more (``gateway.is_draining``).
+    ``first``: how many clients of the same service others drain.
     """
     assert gateway.is_draining, "else new clients would never be asked to go"
     endpoints = sorted(gateway.peers, key=lambda endpoint: endpoint.is_open)
     spread_seconds = min(len(endpoints) / MOVES_PER_SECOND, MAX_SPREAD_SECONDS)
     started = time.monotonic()
     for number, endpoint in enumerate(endpoints):
-        pause_ms = retry_ms(number)
+        pause_ms = retry_ms(first + number)
         text = f"the service restarts; retry_ms={pause_ms}"
         endpoint.close(CloseCode.SERVICE_RESTART, text, retry_ms=pause_ms)
         if number % CLOSES_PER_TURN == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -16,8 +16,8 @@ from swim_server.keys.permissions import KeyState, still_holds
 
 if TYPE_CHECKING:
     from swim_server.gateway.registry import Gateway
-    from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.records import KeyRecord, Refused
+    from swim_server.keys.write_behind.endings import Ending
     from swim_server.logs import Logger
     from swim_server.streaming.connection import Connection
 
@@ -35,13 +35,26 @@ class _Ending(msgspec.Struct):
     """Connections closed so far, each counted once."""
 
 
+class WatchedKeys(Protocol):
+    """What knows the rows of keys."""
+
+    async def check(self, key_ids: Collection[int]) -> dict[int, KeyRecord | None]:
+        """Read the rows of keys that hold connections; None: the key is gone. Raises StoreError."""
+
+    def forget(self, key_id: int) -> None:
+        """Forget the decision about this key."""
+
+    def as_ended(self, record: KeyRecord) -> KeyRecord:
+        """Apply an ending that the database has not stored yet."""
+
+
 class KeyWatch:
     """Checks the keys of all live connections: the clock twice a second, the table at intervals."""
 
     def __init__(
         self,
         gateway: Gateway,
-        authenticator: Authenticator,
+        authenticator: WatchedKeys,
         *,
         recheck_seconds: float,
         log: Logger,
@@ -115,8 +128,11 @@ class KeyWatch:
         await self.recheck([key_id])
         return sum(ending.closed for ending in self._endings if ending.key_id == key_id and ending.at >= since)
 
-    async def end_in_memory(self, key_id: int) -> int:
-        """Close the connections of a key that was ended while the table can't be read; return how many."""
+    async def end_in_memory(self, key_id: int, ending: Ending | None = None) -> int:
+        """Close the connections of a key that was ended while the table can't be read; return how many.
+
+        ``ending``: for processes that don't know it yet.
+        """
         connections = self._gateway.connections_of(key_id)
         key = connections[-1].key if connections else None
         return 0 if key is None else await self._judge(key_id, self._authenticator.as_ended(key))

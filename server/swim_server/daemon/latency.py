@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
-from itertools import accumulate
+from collections.abc import Callable, Sequence
+from itertools import accumulate, zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +32,21 @@ class Histogram:
         """Count one latency."""
         self.sum_seconds += seconds
         self._counts[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+
+    @property
+    def latency_seconds(self) -> float:
+        """Their sum."""
+        return self.sum_seconds
+
+    @property
+    def latency_counts(self) -> list[int]:
+        """The number of latencies by size."""
+        return list(self._counts)
+
+    def include(self, sum_seconds: float, counts: Sequence[int]) -> None:
+        """Add the latencies that other processes have counted."""
+        self.sum_seconds += sum_seconds
+        self._counts = [mine + theirs for mine, theirs in zip_longest(self._counts, counts, fillvalue=0)]
 
     def cumulative(self) -> list[tuple[float, int]]:
         """Return each bound, and how many latencies were at most that."""

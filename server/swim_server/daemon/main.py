@@ -13,6 +13,7 @@ from pathlib import Path
 
 from swim_server import logs
 from swim_server.concurrency.clock import SYSTEM_CLOCK
+from swim_server.concurrency.event_loop import THREAD_TURN_SECONDS, loop_factory
 from swim_server.config import LoadedConfig, LoggingConfig
 from swim_server.daemon.control.methods import Methods
 from swim_server.daemon.control.reload import Reloader
@@ -31,9 +32,6 @@ from swim_server.daemon.start_log import How, Start, record_start
 from swim_server.daemon.upkeep.other_holder import refuse_second_process
 from swim_server.daemon.wiring import build_components, log_failure
 from swim_server.gateway.rpc import Rpc
-
-THREAD_TURN_SECONDS = 0.0005
-"""Python's switch interval: how long the loop waits for the GIL while a thread reads history or keys; default 5 ms."""
 
 
 def serve(
@@ -68,7 +66,7 @@ def serve(
         record_start(home.starts, note)
     stream = open_log(loaded.config.logging, home)
     logs.configure(loaded.config.logging.level, loaded.config.logging.format, stream)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_run(loaded, home, lockfile, offer, ready or _nobody_waits, reload_config, stream, launch))
 
 
@@ -120,15 +118,6 @@ def open_log(config: LoggingConfig, home: Home) -> LogStream:
     if config.file is not None:
         return LogStream.open(Path(config.file), **limits)
     return LogStream.standard_error(home.log, **limits)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # no wheel for this interpreter: the standard loop works too, but slower
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _nobody_waits(info: LockInfo) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.daemon import process
-from swim_server.daemon.drain import drain
+from swim_server.daemon.drain import MAX_SPREAD_SECONDS, drain
 from swim_server.daemon.handover.channel import Offer
 from swim_server.daemon.handover.predecessor import HandoverFailed, serve_successor
 from swim_server.daemon.handover.restarter import Restarter
@@ -101,6 +101,8 @@ class Service:
         parts = self.components
         process.warn_of_root(self.log)
         process.prepare_descriptors(sum(each.connections for each in self.admission.limits.values()), self.log)
+        if parts.worker_keeper is not None:
+            parts.worker_keeper.spawn(self.fingerprint.digest)
         await parts.broker.open(self._deliver)
         parts.hub.begin_after(parts.broker.newest_id)
         with contextlib.suppress(BrokerUnavailable):  # then each client that resumes reads history
@@ -110,6 +112,8 @@ class Service:
         claiming = parts.tasks.start(self._key_file.claim())
         parts.sources.build()
         await asyncio.wait({claiming}, timeout=CLAIM_SECONDS)
+        if parts.worker_keeper is not None:
+            await parts.worker_keeper.begin()
         left = await self._await_go()
         for tier, key_id in left:
             self.admission.reserve(tier, key_id)
@@ -167,6 +171,8 @@ class Service:
         )
 
     def _deliver(self, events: Sequence[Event]) -> None:
+        if self.components.workers is not None:
+            self.components.workers.feed.deliver(events)
         self.components.hub.deliver(events)
         self.components.latency.delivered(events[-1].id.milliseconds)
 
@@ -179,6 +185,7 @@ class Service:
             asyncio.create_task(work)
             for work in (
                 *([parts.cluster.run()] if parts.cluster is not None else []),
+                *([parts.worker_keeper.run()] if parts.worker_keeper is not None else []),
                 parts.loop_lag.run(),
                 parts.key_watch.run(),
                 parts.authenticator.recorder.run(),
@@ -213,11 +220,11 @@ class Service:
             await parts.sources.stop()
         else:
             parts.tasks.start(serve_successor(self, self._restarter.successor))
-        await drain(
-            parts.gateway,
-            self.skip_pacing,
-            close_timeout_seconds=parts.config.values.server.close_timeout_seconds,
-        )
+        seconds = parts.config.values.server.close_timeout_seconds
+        leaving = [drain(parts.gateway, self.skip_pacing, close_timeout_seconds=seconds)]
+        if parts.workers is not None:
+            leaving.append(parts.workers.leave(self.skip_pacing, seconds=MAX_SPREAD_SECONDS + seconds))
+        await asyncio.gather(*leaving)
         if self._restarter.successor is not None and self._follow_task is not None:
             await asyncio.wait([self._follow_task], timeout=FOLLOW_SECONDS)
 
@@ -233,6 +240,8 @@ class Service:
             except OSError as error:  # the disk has become read-only, say: everything else is still to be closed
                 self.log.warning("the control socket can't be removed", reason=str(error))
         await parts.tasks.close()
+        if parts.worker_keeper is not None:
+            await parts.worker_keeper.close()
         await parts.state_keeper.save()
         if parts.cluster is not None:
             await parts.cluster.close(is_leaving=self._has_home)
@@ -247,6 +256,8 @@ class Service:
     def _abort_clients(self) -> None:
         for peer in list(self.components.gateway.peers):
             peer.abort()
+        if self.components.worker_keeper is not None:
+            self.components.worker_keeper.abort()
 
     # Called from outside.
 
@@ -335,6 +346,8 @@ class Service:
         parts.listeners.pause()
         await parts.gateway.handshakes_done(SETTLE_SECONDS)
         parts.gateway.pause_admission()
+        if parts.workers is not None:
+            await parts.workers.pause()
         if parts.cluster is not None:
             parts.cluster.pause()
 
@@ -347,5 +360,7 @@ class Service:
         if parts.cluster is not None:
             parts.cluster.resume()
         parts.gateway.resume_admission()
+        if parts.workers is not None:
+            parts.workers.resume()
         if not parts.sources.is_running:
             parts.sources.start()

@@ -16,7 +16,6 @@ from swim_server.concurrency.timer_wheel import TimerWheel
 from swim_server.config import parse_duration
 from swim_server.daemon.components import Components, Core
 from swim_server.daemon.http_wiring import HttpWiring
-from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
 from swim_server.daemon.metrics.memory_baseline import MemoryBaseline
@@ -26,6 +25,7 @@ from swim_server.daemon.rules import publishing_rules
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.running_sources import RunningSources
 from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
+from swim_server.daemon.workers.choice import build_key_watch, build_workers, worker_count
 from swim_server.gateway.context import EndpointContext, Shared, build_context
 from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
     from swim_server.daemon.log_stream import LogStream
     from swim_server.daemon.notifier import Notifier
+    from swim_server.daemon.workers.spread import Spread
     from swim_server.gateway.http.protocols import HttpProtocols
     from swim_server.gateway.rpc import Rpc
+    from swim_server.logs import Logger
     from swim_server.state.kinds import Kind
 
 
@@ -63,16 +65,16 @@ def build_components(
     log_stream: LogStream | None = None,
 ) -> Components:
     """Build all parts and connect them. The service opens the broker and tells the hub where it stands."""
+    worker_count(loaded.config)
     core = build_core(loaded, home, loop)
     config, hub = loaded.config, core.hub
     kinds = state_kinds(config.state)
     http = HttpWiring(core, rpc, [kind.name for kind in kinds])
     endpoints = build_endpoints(core, loop, rpc, http=http.build)
-    key_watch = KeyWatch(
-        endpoints.gateway, core.authenticator, recheck_seconds=config.auth.recheck_seconds, log=get_logger("keys")
-    )
-    tls = build_tls(config)
-    listeners = build_listeners(endpoints, tls)
+    tls = build_tls(config, get_logger("gateway"))
+    side = build_workers(core, endpoints, tls, log_stream, log_failure)
+    key_watch = build_key_watch(core, endpoints, side)
+    listeners = build_listeners(endpoints, tls, side.spread if side is not None else None)
     guard = DescriptorGuard(listeners, core.tasks, get_logger("gateway"), reserve=config.server.descriptor_reserve)
     endpoints.gateway.on_count = guard.counted
     if core.cluster is not None:
@@ -87,6 +89,7 @@ def build_components(
         throughput=Throughput(hub, clock=SYSTEM_CLOCK), metrics=http.metrics, sessions=http.sessions,
         readiness=http.readiness, request_counts=http.request_counts, rpc=rpc, endpoints=endpoints,
         gateway=endpoints.gateway, key_watch=key_watch, listeners=listeners, tls=tls,
+        workers=side.workers if side is not None else None, worker_keeper=side.keeper if side is not None else None,
     )  # fmt: skip
 
 
@@ -192,18 +195,21 @@ def build_endpoints(
     )
 
 
-def build_tls(config: Config) -> TlsCertificate | None:
+def build_tls(config: Config, log: Logger | None) -> TlsCertificate | None:
     """Read the certificate of ``[server]``. Raises CertificateUnusable or CertificateIncomplete."""
     certificate, key = config.server.tls_certificate, config.server.tls_key
     if certificate is None and key is None:
         return None
     if certificate is None or key is None:
         raise CertificateIncomplete
-    return TlsCertificate(Path(certificate), Path(key), get_logger("gateway"))
+    return TlsCertificate(Path(certificate), Path(key), log)
 
 
-def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> Listeners:
-    """Build both listeners: each connection gets an endpoint of its own, after its TLS handshake if there is one."""
+def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None, spread: Spread | None) -> Listeners:
+    """Build both listeners: each connection gets an endpoint of its own, after its TLS handshake if there is one.
+
+    With workers, they get the public connections.
+    """
 
     def public() -> Endpoint:
         return Endpoint(endpoints, endpoints.public_kind)
@@ -212,7 +218,7 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None) -> L
         assert tls is not None, "else nobody is asked for TLS"
         return TlsServer(listener, endpoints, tls.context, public)
 
-    serve = plain_server(public) if tls is None else serve_tls
+    serve = spread.serve if spread is not None else plain_server(public) if tls is None else serve_tls
     return Listeners(serve, lambda: Endpoint(endpoints, endpoints.local_kind))
 
 

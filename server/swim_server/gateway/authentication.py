@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -14,7 +14,6 @@ from swim_server.protocol.codes import CloseCode, ErrorCode
 if TYPE_CHECKING:
     from swim_server.gateway.refusals import Refusals
     from swim_server.gateway.registry import Gateway
-    from swim_server.keys.authenticator import Authenticator
     from swim_server.streaming.admission import Admission, LimitReached
 
 
@@ -27,12 +26,46 @@ class TurnedAway(msgspec.Struct, frozen=True):
     details: dict[str, Any] | None = None
 
 
+class AnnouncedKeys(Protocol):
+    """The doctor's temporary keys."""
+
+    def __len__(self) -> int: ...
+
+    def is_announced(self, api_key: str | None) -> bool:
+        """Tell whether this key is announced as bad."""
+
+
+class KeyDecisions(Protocol):
+    """What decides whether keys are valid."""
+
+    @property
+    def probes(self) -> AnnouncedKeys:
+        """The doctor's temporary keys."""
+
+    @property
+    def changes(self) -> int:
+        """Counts changed keys: a decision made before the last one may be outdated."""
+
+    def cached(self, api_key: str, address: str) -> Decision | None:
+        """Decide without asking; None if it must be asked."""
+
+    def is_remembered(self, api_key: str, address: str | None) -> bool:
+        """Tell whether a key was valid not long ago."""
+
+    async def authenticate(self, api_key: str, address: str) -> Decision:
+        """Decide about a key. Never raises."""
+
+    def touch(self, key_id: int) -> None:
+        """Note that a key is in use."""
+
+    def note_refusal(self, refused: Refused, address: str | None) -> None:
+        """Record that a connection was refused for a reason other than its key."""
+
+
 class Authentication:
     """Looks up keys, slows down guessing, and counts admitted clients."""
 
-    def __init__(
-        self, authenticator: Authenticator, admission: Admission, refusals: Refusals, gateway: Gateway
-    ) -> None:
+    def __init__(self, authenticator: KeyDecisions, admission: Admission, refusals: Refusals, gateway: Gateway) -> None:
         self._authenticator = authenticator
         self._admission = admission
         self._refusals = refusals
@@ -95,9 +128,14 @@ class Authentication:
         """Tell whether a slot must be claimed before a client is admitted: other nodes count too."""
         return self._admission.is_shared
 
-    async def claim(self, key: KeyRecord) -> None:
-        """Claim a slot. A claimed slot is admitted or abandoned, once."""
-        await self._admission.claim(key.tier, key.id)
+    @property
+    def changes(self) -> int:
+        """Counts changed keys: a decision made before the last one may be outdated."""
+        return self._authenticator.changes
+
+    async def claim(self, key: KeyRecord) -> bool:
+        """Claim a slot; tell whether there was one. A claimed slot is admitted or abandoned, once."""
+        return await self._admission.claim(key.tier, key.id)
 
     def abandon(self, key: KeyRecord) -> None:
         """Give back a claimed slot."""
@@ -110,7 +148,7 @@ class Authentication:
     def _evict_probe_client(self, key: KeyRecord, reached: LimitReached) -> bool:
         if reached.is_per_key or is_probe_id(key.id) or not self._authenticator.probes:
             return False
-        return self._gateway.evict_probe_client(key)
+        return self._gateway.evict_probe_client(key.tier)
 
     def _note_limit(self, address: str, reached: LimitReached, key_id: int) -> None:
         """Note that a client with a valid key found its tier or key full."""

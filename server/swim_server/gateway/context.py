@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.concurrency.timer_wheel import TimerWheel
     from swim_server.config import ServerConfig
-    from swim_server.gateway.http.protocols import HttpProtocols
+    from swim_server.gateway.authentication import KeyDecisions
+    from swim_server.gateway.handshake import TicketOffice
+    from swim_server.gateway.http.protocols import Elsewhere, HttpProtocols
     from swim_server.gateway.rpc import Rpc
-    from swim_server.keys.authenticator import Authenticator
     from swim_server.logs import Logger
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.conversation import Conversation
@@ -67,6 +68,8 @@ class EndpointContext:
     arrivals: Arrivals
     http: HttpProtocols | None
     """Answers requests that are not for a WebSocket."""
+    elsewhere: Elsewhere | None
+    """Another process that answers them; None: this one does."""
     handshake_queue: WorkQueue
     reading_queues: ReadingQueues
     authentication: Authentication
@@ -76,6 +79,8 @@ class EndpointContext:
     hub: Hub
     log: ConnectionLog
     refusals: Refusals
+    tickets: Tickets
+    """What this process has issued."""
     wheel: TimerWheel
     tasks: Tasks
     clock: Clock
@@ -86,7 +91,7 @@ def build_context(
     *,
     hub: Hub,
     admission: Admission,
-    authenticator: Authenticator,
+    authenticator: KeyDecisions,
     conversation: Conversation,
     rpc: Rpc,
     wheel: TimerWheel,
@@ -96,6 +101,8 @@ def build_context(
     clock: Clock,
     log: Logger,
     http: Callable[[Shared], HttpProtocols] | None = None,
+    elsewhere: Elsewhere | None = None,
+    tickets: TicketOffice | None = None,
 ) -> EndpointContext:
     """Build everything that stands between the sockets and the hub."""
     gateway = Gateway(hub, admission, clock=clock)
@@ -107,16 +114,17 @@ def build_context(
         tickets=Tickets(clock=clock),
         log=ConnectionLog(log, session_log=hub.session_log, clock=clock),
     )
-    hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
+    serves_http, office = not (http is None and elsewhere is None), tickets or shared.tickets
     return EndpointContext(
-        public_kind=ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions()),
+        public_kind=_public_kind(config),
         local_kind=ListenerKind(True, LOCAL_LIMIT_BYTES, LOCAL_LIMIT_BYTES),
         settings=config,
         high_water_bytes=min(HIGH_WATER_BYTES, config.max_buffer_bytes),
         gateway=gateway,
-        handshake_rules=_handshake_rules(config, shared, authenticator, clock, serves_http=http is not None),
+        handshake_rules=_handshake_rules(config, shared, authenticator, clock, serves_http=serves_http, tickets=office),
         arrivals=Arrivals(config, config.trusted_proxies, clock=clock),
         http=http(shared) if http is not None else None,
+        elsewhere=elsewhere,
         handshake_queue=WorkQueue(call_soon=call_soon, clock=clock),
         reading_queues=ReadingQueues(
             light=WorkQueue(call_soon=call_soon, clock=clock),
@@ -130,14 +138,26 @@ def build_context(
         hub=hub,
         log=shared.log,
         refusals=refusals,
+        tickets=shared.tickets,
         wheel=wheel,
         tasks=tasks,
         clock=clock,
     )
 
 
+def _public_kind(config: ServerConfig) -> ListenerKind:
+    hard_limit_bytes = max(HARD_LIMIT_BYTES, 2 * config.max_message_bytes)
+    return ListenerKind(False, config.max_message_bytes, hard_limit_bytes, compression.extensions())
+
+
 def _handshake_rules(
-    config: ServerConfig, shared: Shared, authenticator: Authenticator, clock: Clock, *, serves_http: bool
+    config: ServerConfig,
+    shared: Shared,
+    authenticator: KeyDecisions,
+    clock: Clock,
+    *,
+    serves_http: bool,
+    tickets: TicketOffice,
 ) -> HandshakeRules:
     origins: list[Origin | None] | None = None
     if config.allowed_origins:  # programs send no Origin: only browsers can be recognised by it
@@ -147,7 +167,7 @@ def _handshake_rules(
         origins=origins,
         is_draining=lambda: shared.gateway.is_draining,
         is_good=authenticator.is_remembered,
-        tickets=shared.tickets,
+        tickets=tickets,
         clock=clock,
         max_head_bytes=config.max_head_bytes,
         serves_http=serves_http,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from swim_server.gateway.authentication import TurnedAway
     from swim_server.gateway.context import EndpointContext
     from swim_server.gateway.handshake import Accepted
+    from swim_server.gateway.http.protocols import PlainReceiver
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.keys.records import KeyRecord
 
@@ -78,7 +79,7 @@ class Endpoint(asyncio.Protocol):
         self._phase = Phase.ARRIVING
         self._entry: Entry | None = None
         """Handles the connection from its first byte until the client is admitted or refused."""
-        self._plain: PlainConnection | None = None
+        self._plain: PlainReceiver | None = None
         """Set if its request is not for a WebSocket."""
         self._move_at = math.inf
         """``monotonic`` when the client is asked to reconnect."""
@@ -160,8 +161,9 @@ class Endpoint(asyncio.Protocol):
             return self._plain.receive_eof()
         if self._is_upgraded:
             self.ws.receive_eof()
-            self.flush()
         self._release()
+        if self._is_upgraded:
+            self.flush()
         if self._phase is not Phase.CLOSING:
             self._begin_closing()
         return False
@@ -298,15 +300,20 @@ class Endpoint(asyncio.Protocol):
 
     def serve_http(self, data: bytes) -> None:
         """Have a request that is not for a WebSocket answered, and those that follow on its connection."""
-        assert self._context.http is not None, "requests are handed on only where plain HTTP is served"
-        self._entry = None
+        context, self._entry = self._context, None
         self._phase, self.is_plain = Phase.HTTP, True
-        self._plain = PlainConnection(
-            self, self._transport, max_head_bytes=self._context.settings.max_head_bytes, monotonic=self._monotonic
-        )
         self._gate.add(Hold.UNADMITTED)
+        if context.elsewhere is not None:
+            context.arrivals.remove(self)
+            self._plain = context.elsewhere.connection(self, self._transport)
+            self._receive_plain(data)
+            return
+        assert context.http is not None, "requests are handed on only where plain HTTP is served"
+        self._plain = plain = PlainConnection(
+            self, self._transport, max_head_bytes=context.settings.max_head_bytes, monotonic=self._monotonic
+        )
         self._receive_plain(data)
-        self._plain.serve(self._context.http, self._context.tasks)
+        plain.serve(context.http, context.tasks)
 
     def _receive_plain(self, data: bytes) -> None:
         self._context.wheel.schedule(self, HTTP_IDLE_SECONDS)
@@ -316,6 +323,10 @@ class Endpoint(asyncio.Protocol):
     def read_plain(self) -> None:
         """Resume reading: the HTTP protocol is ready."""
         self._gate.remove(Hold.UNADMITTED)
+
+    def hold_plain(self) -> None:
+        """Stop reading until ``read_plain``."""
+        self._gate.add(Hold.UNADMITTED)
 
     def stay_plain(self) -> None:
         """Extend the deadline: the client is being sent something and sends nothing itself."""
@@ -349,8 +360,8 @@ class Endpoint(asyncio.Protocol):
         sent = self.ws.close_sent if self.ws.close_rcvd is None else None
         if sent is not None and sent.code == LibraryCloseCode.MESSAGE_TOO_BIG and self.connection is not None:
             self.connection.answer(self._context.dispatcher.too_large(self.kind))
+        self._release()  # before the client can know that it has left: others may count its place
         self.flush()
-        self._release()
         self._begin_closing()
 
     def rest_until_next_second(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from swim_server.concurrency.timer_wheel import Timed
 from swim_server.gateway.authentication import TurnedAway
@@ -27,6 +27,13 @@ MAX_EARLY_BYTES = 64 * 1024
 """Beyond this many bytes sent before admission, the connection is not read."""
 PATIENCE = 3
 """How many times ``handshake_timeout_seconds`` a client waits for the decision about its key."""
+
+
+class Claim(NamedTuple):
+    """The result of claiming a slot."""
+
+    key: KeyRecord
+    has_slot: bool
 
 
 class EntryOwner(Peer, Timed, Protocol):
@@ -79,8 +86,8 @@ class Entry:
         """The request, once it is upgraded."""
         self._early = bytearray()
         self._auth_task: asyncio.Task[None] | None = None
-        self._claimed: KeyRecord | None = None
-        """The key for which a slot was claimed, if other nodes count too."""
+        self._claimed: Claim | None = None
+        """Set once it is decided whether there is a slot, if others count too."""
         self._is_over = False
 
     @property
@@ -164,13 +171,13 @@ class Entry:
     def _decided(self, decision: Decision) -> None:
         assert self._accepted is not None, "only of an upgrade it is decided whose it is"
         if isinstance(decision, Granted) and self._context.gateway.hold(self._authenticate_again):
-            if self._claimed is not None:
-                self._context.authentication.abandon(self._claimed)
-                self._claimed = None
+            if self._claimed is not None and self._claimed.has_slot:
+                self._context.authentication.abandon(self._claimed.key)
+            self._claimed = None
             return
         if isinstance(decision, Granted) and self._claimed is None and self._context.authentication.must_claim:
             self._context.wheel.schedule(self._owner, self._context.settings.handshake_timeout_seconds * PATIENCE)
-            self._auth_task = self._context.tasks.start(self._claim(decision))
+            self._auth_task = self._context.tasks.start(self._claim(decision, self._context.authentication.changes))
             return
         self._gate.remove(Hold.UNADMITTED)
         place = self._accepted.credential.place
@@ -180,14 +187,20 @@ class Entry:
         else:
             self._owner.admit(self._accepted, admitted)
 
-    async def _claim(self, decision: Granted) -> None:
-        """Claim a slot, as other nodes count too; then decide without an await in between."""
-        await self._context.authentication.claim(decision.key)
+    async def _claim(self, decision: Granted, changes: int) -> None:
+        """Claim a slot, as others count too; then decide without an await in between.
+
+        A key that was changed meanwhile is decided about again: its connections have been closed already.
+        """
+        authentication = self._context.authentication
+        has_slot = await authentication.claim(decision.key)
         self._auth_task = None
-        if self._is_over:
-            self._context.authentication.abandon(decision.key)
+        if self._is_over or changes != authentication.changes:
+            if has_slot:
+                authentication.abandon(decision.key)
+            self._authenticate_again()
             return
-        self._claimed = decision.key
+        self._claimed = Claim(decision.key, has_slot)
         self._decided(decision)
 
     def _authenticate_again(self) -> None:

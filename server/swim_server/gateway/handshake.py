@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from websockets.datastructures import Headers
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.gateway.refusals import Refusals
-    from swim_server.gateway.tickets import Tickets
 
 EXTENSIONS = "Sec-WebSocket-Extensions"
 END_OF_HEAD = b"\r\n\r\n"
@@ -74,6 +73,13 @@ class PlainRequest(msgspec.Struct):
     address: str | None = None
 
 
+class TicketOffice(Protocol):
+    """Redeems tickets."""
+
+    def redeem(self, ticket: str) -> str:
+        """Return the key that a ticket stands for, or what stands for the ticket until it is decided about."""
+
+
 class HandshakeRules:
     """The rules for all handshakes: which requests are accepted, before any key is checked."""
 
@@ -84,7 +90,7 @@ class HandshakeRules:
         origins: Sequence[Origin | None] | None,
         is_draining: Callable[[], bool],
         is_good: Callable[[str, str | None], bool],
-        tickets: Tickets,
+        tickets: TicketOffice,
         clock: Clock,
         max_head_bytes: int,
         serves_http: bool = False,

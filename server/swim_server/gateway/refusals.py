@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from swim_server.keys.permissions import is_within
@@ -40,6 +40,8 @@ class Refusals:
         self._log = log
         self._logged: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """By address or network: when a line was last written, and how many refusals there were since."""
+        self.on_bad_key: Callable[[str, bytes], None] | None = None
+        """Called with the address and a mark of each bad key, for other processes that serve the same addresses."""
         self._window_began = -LOG_EVERY_SECONDS
         self._lines = 0
         self._unlogged = 0
@@ -64,10 +66,17 @@ class Refusals:
     def failed(self, address: str, api_key: str, refused: Refused) -> float:
         """Count a refused key; return for how many seconds its answer must be delayed."""
         now = self._monotonic()
-        guess = refused.reason if refused.reason in NO_GUESSES else hashlib.sha256(api_key.encode()).digest()
-        self._attempts.failed(address, now, guess)
+        is_guess = refused.reason not in NO_GUESSES
+        mark = hashlib.sha256(api_key.encode()).digest() if is_guess else refused.reason.encode()
+        self._attempts.failed(address, now, mark)
+        if self.on_bad_key is not None:
+            self.on_bad_key(address, mark)
         self.note(refused.reason, address, key_id=refused.key_id)
         return self._attempts.penalty_seconds(address, now)
+
+    def failed_elsewhere(self, address: str, mark: bytes) -> None:
+        """Count a bad key that another process has refused."""
+        self._attempts.failed(address, self._monotonic(), mark)
 
     def note(self, reason: str, address: str, **details: Any) -> None:
         """Count and log one refused connection."""

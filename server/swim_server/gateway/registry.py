@@ -15,7 +15,7 @@ from swim_server.protocol.timestamps import format_ms
 if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
     from swim_server.gateway.listener_kind import ListenerKind
-    from swim_server.keys.records import KeyRecord, Refused
+    from swim_server.keys.records import Refused
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.connection import Connection
     from swim_server.streaming.hub import Hub
@@ -69,6 +69,8 @@ class Gateway:
         self._held: list[Callable[[], None]] | None = None
         """While admission is paused: the clients with a valid key that wait for ``resume_admission``."""
         self._gone_waiter: asyncio.Future[None] | None = None
+        self.count_clients: Callable[[], int] | None = None
+        """Returns the number of admitted clients if other processes have some of them."""
 
     @property
     def is_closed(self) -> bool:
@@ -81,6 +83,8 @@ class Gateway:
 
     def clients(self) -> int:
         """Return the number of admitted clients, excluding those of the control socket."""
+        if self.count_clients is not None:
+            return self.count_clients()
         return sum(self._admission.current(tier) for tier in self._admission.limits)
 
     def add(self, peer: Peer) -> None:
@@ -107,11 +111,11 @@ class Gateway:
             self._gone_waiter = asyncio.get_running_loop().create_future()
             await self._gone_waiter
 
-    def evict_probe_client(self, key: KeyRecord) -> bool:
+    def evict_probe_client(self, tier: str) -> bool:
         """Close one of the doctor's connections, which fill a tier to test its limit. True if there was one."""
         for peer in self.peers:
             holder = peer.connection.key if peer.connection is not None and peer.is_open else None
-            if holder is not None and is_probe_id(holder.id) and holder.tier is key.tier:
+            if holder is not None and is_probe_id(holder.id) and holder.tier == tier:
                 peer.yield_slot()
                 return True
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,10 @@ class CertificateIncomplete(OperatorError):
 class TlsCertificate:
     """One certificate, for all names in it. The context stays the same; the certificate may change."""
 
-    def __init__(self, certificate: Path, key: Path, log: Logger) -> None:
-        """Load the certificate. Raises CertificateUnusable."""
+    def __init__(self, certificate: Path, key: Path, log: Logger | None) -> None:
+        """Load the certificate; ``log``: None where another process tells of changes. Raises CertificateUnusable."""
+        self.on_reload: Callable[[], None] | None = None
+        """Called in the thread that reloads, before the change is told: other processes show it too by then."""
         self._certificate = certificate
         self._key = key
         self._log = log
@@ -63,13 +66,16 @@ class TlsCertificate:
             self._load(_new_context())  # files that don't match may be in the middle of being replaced
             self._load(self.context)
         except CertificateUnusable as unusable:
-            if str(unusable) != self._problem:
+            if str(unusable) != self._problem and self._log is not None:
                 self._problem = str(unusable)
                 text = "the changed certificate can't be used; the previous one stays in use"
                 self._log.error(text, reason=str(unusable))
             return False
         self._seen, self._problem = seen, None
-        self._log.info("certificate reloaded", certificate=str(self._certificate))
+        if self.on_reload is not None:
+            self.on_reload()
+        if self._log is not None:
+            self._log.info("certificate reloaded", certificate=str(self._certificate))
         return True
 
     async def run(self) -> None:

@@ -79,6 +79,11 @@ class Authenticator:
         """Whether it has been logged that the database is unavailable."""
         self._log = get_logger("keys")
 
+    @property
+    def changes(self) -> int:
+        """Counts changed keys: a decision made before the last one may be outdated."""
+        return self._changes
+
     # Decisions
 
     def cached(self, api_key: str | None, address: str | None) -> Decision | None:

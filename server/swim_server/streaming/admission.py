@@ -58,8 +58,9 @@ class Admission:
         self.reserve(tier, key_id)
         return None
 
-    async def claim(self, tier: str, key_id: int) -> None:
+    async def claim(self, tier: str, key_id: int) -> bool:
         """Reserve a slot where others count too. A claimed slot is admitted or abandoned, once."""
+        return True
 
     def abandon(self, tier: str, key_id: int) -> None:
         """Give back a claimed slot that is not admitted."""

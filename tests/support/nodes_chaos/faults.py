@@ -7,7 +7,9 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
+from support.daemon import NotAnswering
 from support.live_daemon import comes_true
 from support.nodes import Nodes
 from support.nodes_chaos.ledger import Ledger
@@ -77,7 +79,10 @@ class Faults:
 
     async def restart_node(self) -> None:
         number = self._any_node()
-        await asyncio.to_thread(self.nodes[number].call, "restart", {})
+        daemon, before = self.nodes[number], self.nodes[number].info.pid
+        with suppress(NotAnswering):  # on a busy machine it takes longer than a call waits
+            await asyncio.to_thread(daemon.call, "restart", {})
+        await comes_true(lambda: daemon.info.pid != before, seconds=END_SECONDS, what="the restart of a node")
 
     async def _end(self, number: int, how: signal.Signals) -> None:
         """End the process that serves now, which may have taken over from the one that was started."""

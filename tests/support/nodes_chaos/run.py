@@ -98,7 +98,7 @@ class NodesChaos:
             self.done[name] += 1
             await self._settled()
             await self._limit_is_used(crowd)
-        except AssertionError as error:
+        except (AssertionError, NotAnswering, RpcFailed, OSError) as error:
             self.failures.append(f"round {number}, {name}: {error}")
             self._say(f"FAILED: {error}")
         if not self.faults.is_lossy(name):

@@ -30,6 +30,7 @@ def lend(rig: Rig, tier: Tier = Tier.DEVELOPER) -> tuple[int, str]:
 
 def diagnostics(rig: Rig) -> Any:
     components = SimpleNamespace(
+        workers=None,
         gateway=rig.gateway, hub=rig.hub, broker=rig.broker, authenticator=rig.authenticator, admission=rig.admission,
         endpoints=rig.context,
     )  # fmt: skip

@@ -181,7 +181,7 @@ def test_trail_is_long_and_bounded_however_long_the_page_is_open() -> None:
 def test_trail_of_history_is_put_before_what_the_page_saw_and_told_once() -> None:
     code = """
     const { Motion } = await load('map/motion.js');
-    const { readTrails } = await load('map/history.js');
+    const { readTrails } = await load('map/past.js');
     const { toLongitude } = await load('map/mercator.js');
     const motion = new Motion();
     const report = { latitude: 0, groundspeed_kts: 480, heading_deg: 90, altitude_ft: 35000 };

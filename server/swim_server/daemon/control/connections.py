@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from swim_server.daemon.control.documents.connections import ConnectionDocument, Connections
+from swim_server.daemon.control.documents.process import ConnectionClosed
+from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.timestamps import format_ms
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ def build_connections(hub: Hub, tier: object = None, key_id: object = None) -> C
             and (key_id is None or (connection.key is not None and connection.key.id == key_id))
         ]
     )
+
+
+def close_connection(hub: Hub, connection_id: object) -> ConnectionClosed:
+    """Ask one client to reconnect and resume."""
+    connection = hub.connections.get(str(connection_id))
+    if connection is None:
+        return ConnectionClosed(closed=False)
+    connection.transport.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
+    return ConnectionClosed(closed=True)
 
 
 def connection_fields(connection: Connection) -> dict[str, Any]:

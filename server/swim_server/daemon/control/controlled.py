@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from swim_server.brokers.broker import Broker
     from swim_server.daemon.components import Components
     from swim_server.daemon.fingerprint import Fingerprint
     from swim_server.daemon.handover.program import Program
     from swim_server.daemon.launch import Launch
     from swim_server.daemon.lockfile import LockInfo
+    from swim_server.daemon.running_config import RunningConfig
     from swim_server.keys.records import KeyRecord
+    from swim_server.protocol.channels import Catalogue
+    from swim_server.streaming.hub import Hub
 
 
 class ControlledProcess(Protocol):
@@ -36,3 +40,23 @@ class ControlledProcess(Protocol):
 
     async def key_changed(self, key_id: int, *, seconds: float = 0.0) -> int:
         """Read a key again that was changed ``seconds`` ago; return how many connections were closed for it."""
+
+
+class ExplainedParts(Protocol):
+    """The parts of a process that serves clients."""
+
+    @property
+    def config(self) -> RunningConfig:
+        """The settings in force."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All channels."""
+
+    @property
+    def hub(self) -> Hub:
+        """Knows its connections."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where events are read."""

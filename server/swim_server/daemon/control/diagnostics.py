@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING
 
 from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.documents.diagnostics import (
     ProbeAnnounced,
     ProbeConnection,
@@ -23,23 +22,23 @@ from swim_server.daemon.control.documents.diagnostics import (
     StateSample,
     Tally,
 )
+from swim_server.daemon.control.probe_clients import Listening, end_probes, let_receive_probes, locate
 from swim_server.daemon.control.promises import build_promises
 from swim_server.daemon.control.state_sample import build_state_sample
-from swim_server.daemon.control.tally import build_tally
+from swim_server.daemon.control.tally import MAX_LISTED, build_tally
 from swim_server.daemon.database_name import describe_database
+from swim_server.daemon.workers.adding import add_tally
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.format import Tier
 from swim_server.keys.probes import MAX_SECONDS, is_probe_id
 from swim_server.protocol.channels import PROBE
 from swim_server.protocol.events import NewEvent
 from swim_server.sql.errors import StoreError
-from swim_server.streaming.subscription import Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swim_server.daemon.control.controlled import ControlledProcess
-    from swim_server.streaming.connection import Connection
 
 MAX_TOKEN_CHARACTERS = 100
 
@@ -77,17 +76,12 @@ class Diagnostics:
         ids = params.get("ids")
         if not isinstance(ids, list) or not all(isinstance(key_id, int) and is_probe_id(key_id) for key_id in ids):
             raise RpcError(INVALID_PARAMS, "ids must be those of temporary keys")
-        wanted = set(ids)
-        self._parts.authenticator.probes.end(wanted)
-        left = [
-            peer
-            for peer in self._parts.gateway.peers
-            if peer.connection is not None and peer.connection.key is not None and peer.connection.key.id in wanted
-        ]
-        async for peer in yielding(left):
-            peer.yield_slot()
-            peer.abort()
-        return ProbeKeysEnded(closed=len(left))
+        self._parts.authenticator.probes.end(set(ids))
+        ended = await end_probes(self._parts.gateway, set(ids))
+        if self._parts.workers is not None:
+            others, _ = await self._parts.workers.ask("probe_keys_end", {"ids": ids}, ProbeKeysEnded)
+            ended.closed += sum(each.closed for each in others)
+        return ended
 
     async def probe_refusal(self, params: Mapping[str, object]) -> ProbeAnnounced:
         """Announce a bad key by its SHA-256: its refusal counts against no address."""
@@ -119,12 +113,10 @@ class Diagnostics:
 
     async def probe_connection(self, params: Mapping[str, object]) -> ProbeConnection:
         """Tell whether a client is connected to this process, and from where."""
-        connection = self._parts.hub.connections.get(str(params.get("id")))
-        if connection is None:
-            return ProbeConnection(found=False)
-        peer = connection.transport.peer()
-        where = f"{peer[0]} {peer[1]}" if peer is not None else None
-        return ProbeConnection(found=True, remote=connection.remote, tier=connection.tier, peer=where)
+        found = [locate(self._parts.hub, params.get("id"))]
+        if self._parts.workers is not None:
+            found += (await self._parts.workers.ask("probe_connection", params, ProbeConnection))[0]
+        return next((each for each in found if each.found), found[0])
 
     async def probe_event(self, params: Mapping[str, object]) -> ProbeStored:
         """Publish a ``system.notice`` that only the named connection, one of a temporary key, receives, or nobody."""
@@ -132,7 +124,7 @@ class Diagnostics:
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARACTERS:
             raise RpcError(INVALID_PARAMS, f"token must be a string of 1 to {MAX_TOKEN_CHARACTERS} characters")
         if connection_id is not None:
-            self._let_receive_probes(self._parts.hub.connections.get(str(connection_id)))
+            await self._let_receive_probes(connection_id)
         data = {"probe": token, "text": "swimctl doctor looks whether events come out"}
         try:
             (published,) = await self._parts.broker.publish([NewEvent(type=PROBE, data=data)])
@@ -140,13 +132,14 @@ class Diagnostics:
             raise RpcError(UNAVAILABLE, str(error)) from None
         return ProbeStored(id=published.id, now_ms=time.time_ns() // 1_000_000)
 
-    def _let_receive_probes(self, connection: Connection | None) -> None:
-        if connection is None or connection.key is None or not is_probe_id(connection.key.id):
-            raise RpcError(INVALID_PARAMS, "connection must be one that a temporary key has opened")
-        subscription = connection.subscription
-        if PROBE not in subscription.channels:
-            wanted = Subscription(subscription.channels | {PROBE}, subscription.filters)
-            self._parts.hub.subscribe(connection, wanted)
+    async def _let_receive_probes(self, connection_id: object) -> None:
+        """Send probe events to a connection of a temporary key, in whichever process it is. Raises RpcError."""
+        try:
+            let_receive_probes(self._parts.hub, connection_id)
+        except RpcError:
+            workers = self._parts.workers
+            if workers is None or not (await workers.ask("probe_listen", {"connection": connection_id}, Listening))[0]:
+                raise
 
     # What is promised, and what exists.
 
@@ -163,4 +156,8 @@ class Diagnostics:
 
     async def tally(self, params: Mapping[str, object]) -> Tally:
         """Count the connections; ``brief``: only the numbers."""
-        return await build_tally(self._process, is_brief=params.get("brief") is True)
+        is_brief = params.get("brief") is True
+        found = await build_tally(self._parts, is_handing_over=self._process.is_handing_over, is_brief=is_brief)
+        if self._parts.workers is not None:
+            found = add_tally(found, (await self._parts.workers.ask("tally", params, Tally))[0], most=MAX_LISTED)
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ from swim_server.streaming.subscription import NOTHING, Subscription
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from swim_server.daemon.components import Components
+    from swim_server.daemon.control.controlled import ExplainedParts
     from swim_server.keys.audit import AuditEntry
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.events import Event
@@ -65,11 +66,11 @@ class _Consumer:
     """Why the key's row can't be read at the moment."""
 
 
-class Explainer:
-    """Answers questions one after the other."""
+class Explainer(ABC):
+    """Answers questions one after the other, with what one process remembers."""
 
-    def __init__(self, components: Components) -> None:
-        self._parts = components
+    def __init__(self, parts: ExplainedParts) -> None:
+        self._parts = parts
         self._turn = asyncio.Semaphore(1)
 
     async def explain(self, params: Mapping[str, object]) -> EventExplained | ChannelExplained:
@@ -116,16 +117,18 @@ class Explainer:
         return _Consumer(subscription=subscription)
 
     async def _key(self, key_id: int) -> _Consumer:
-        store, sessions = self._parts.store, self._session_log.of_key(key_id)
+        sessions = self._session_log.of_key(key_id)
         try:
-            record, audit = await self._parts.authenticator.consult(
-                lambda: (store.records([key_id]).get(key_id), store.audit(key_id))
-            )
+            record, audit = await self._look_up(key_id)
         except StoreError as error:
             return _Consumer(sessions=sessions, key_problem=str(error))
         if record is None and not sessions:
             raise RpcError(NOT_FOUND, f"no key has the id {key_id}", {"what": "key"})
         return _Consumer(sessions=sessions, key=record, audit=audit)
+
+    @abstractmethod
+    async def _look_up(self, key_id: int) -> tuple[KeyRecord | None, Sequence[AuditEntry]]:
+        """Read a key's row and its audit trail. Raises StoreError."""
 
     @property
     def _session_log(self) -> SessionLog:

@@ -11,21 +11,24 @@ from swim_server.brokers.broker import BrokerUnavailable, InvalidEvent
 from swim_server.concurrency.clock import SYSTEM_CLOCK, utc_now
 from swim_server.config import ConfigError
 from swim_server.config.database_identity import database_identity
-from swim_server.daemon.control.connections import build_connections
+from swim_server.daemon.control.connections import build_connections, close_connection
 from swim_server.daemon.control.diagnostics import Diagnostics
+from swim_server.daemon.control.documents.connections import Connections
 from swim_server.daemon.control.documents.keys import ListedKeys
 from swim_server.daemon.control.documents.process import ConnectionClosed, KeyChanged, KeyEnded, Restarted, Version
-from swim_server.daemon.control.explain import Explainer
 from swim_server.daemon.control.node_methods import NodeMethods, tell_nodes
+from swim_server.daemon.control.service_explainer import ServiceExplainer
 from swim_server.daemon.control.status import build_status
 from swim_server.daemon.control.top import MAX_COUNT, build_top
 from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.handover.program import Program
+from swim_server.daemon.workers.adding import add_connections
+from swim_server.gateway.http.ops.connection_table import OTHER_ROWS, ConnectionPage
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
 from swim_server.keys.permissions import KeyState, state_of
 from swim_server.keys.write_behind.endings import Ending
-from swim_server.protocol.codes import BadMessage, CloseCode, ErrorCode
+from swim_server.protocol.codes import BadMessage, ErrorCode
 from swim_server.protocol.events import NewEvent
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
 from swim_server.sql.errors import StoreError
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swim_server.daemon.control.controlled import ControlledProcess
-    from swim_server.daemon.control.documents.connections import Connections, Top
+    from swim_server.daemon.control.documents.connections import Top
     from swim_server.daemon.control.documents.explain import ChannelExplained, EventExplained
     from swim_server.daemon.control.documents.process import ConfigChanges, Reloaded
     from swim_server.daemon.control.documents.status import Status
@@ -55,7 +58,7 @@ class Methods:
         self._process = process
         self._parts = process.components
         self._reloader = reloader
-        self._explainer = Explainer(process.components)
+        self._explainer = ServiceExplainer(process.components)
 
     def register(self, rpc: Rpc) -> None:
         """Register the methods."""
@@ -64,6 +67,8 @@ class Methods:
             "live_keys", "keys", "config", "config_changes", "version", "restart", "explain", "top",
         ):  # fmt: skip
             rpc.methods[name] = getattr(self, name)
+        if self._parts.workers is not None:
+            rpc.methods[OTHER_ROWS] = self.connection_rows
         Diagnostics(self._process).register(rpc)
         NodeMethods(self._parts).register(rpc)
 
@@ -160,15 +165,23 @@ class Methods:
 
     async def connections(self, params: Mapping[str, object]) -> Connections:
         """List the live connections, or those of a ``tier`` or ``key_id``."""
-        return build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
+        found = build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
+        if self._parts.workers is not None:
+            found = add_connections(found, (await self._parts.workers.ask("connections", params, Connections))[0])
+        return found
+
+    async def connection_rows(self, params: Mapping[str, object]) -> list[ConnectionPage]:
+        """Return the first rows of the operator's table in each worker."""
+        assert self._parts.workers is not None, "else it is not registered"
+        return (await self._parts.workers.ask(OTHER_ROWS, params, ConnectionPage))[0]
 
     async def connection_close(self, params: Mapping[str, object]) -> ConnectionClosed:
         """Ask one client to reconnect and resume."""
-        connection = self._parts.hub.connections.get(str(params.get("id")))
-        if connection is None:
-            return ConnectionClosed(closed=False)
-        connection.transport.close(CloseCode.SERVICE_RESTART, "closed by the operator; retry_ms=1000")
-        return ConnectionClosed(closed=True)
+        found = close_connection(self._parts.hub, params.get("id"))
+        if found.closed or self._parts.workers is None:
+            return found
+        others, _ = await self._parts.workers.ask("connection_close", params, ConnectionClosed)
+        return ConnectionClosed(closed=any(each.closed for each in others))
 
     async def explain(self, params: Mapping[str, object]) -> EventExplained | ChannelExplained:
         """Explain why a consumer got an event or didn't, or what a subscription would have received recently."""
@@ -215,7 +228,9 @@ class Methods:
             record = (await self._parts.authenticator.look_up([key_id])).get(key_id)
             state = MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value
             told = await tell_nodes(self._parts.cluster, key_id, ended=state if state in ENDED else None)
-            return KeyChanged(closed=closed + told.closed, state=state, silent_nodes=told.silent)
+            return KeyChanged(
+                closed=closed + told.closed, state=state, silent_nodes=[*told.silent, *self._silent_workers()]
+            )
         except StoreError as error:
             raise RpcError(UNAVAILABLE, str(error)) from None
 
@@ -229,9 +244,14 @@ class Methods:
         try:
             closed = await self._process.key_changed(ending.key_id, seconds=0.0)
         except StoreError:
-            closed = await self._parts.key_watch.end_in_memory(ending.key_id)
+            closed = await self._parts.key_watch.end_in_memory(ending.key_id, ending)
         told = await tell_nodes(self._parts.cluster, ending.key_id, ending)
-        return KeyEnded(is_stored=is_stored, closed=closed + told.closed, silent_nodes=told.silent)
+        silent = [*told.silent, *self._silent_workers()]
+        return KeyEnded(is_stored=is_stored, closed=closed + told.closed, silent_nodes=silent)
+
+    def _silent_workers(self) -> list[str]:
+        """Return the workers that have not confirmed the last change of a key."""
+        return self._parts.workers.silent if self._parts.workers is not None else []
 
 
 def _read_restart(params: Mapping[str, object]) -> tuple[Program | None, dict[str, str] | None]:

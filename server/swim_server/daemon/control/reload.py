@@ -103,6 +103,8 @@ class Reloader:
         if any(name.startswith(SOURCES) for name in applied):
             await parts.sources.replace(after)
         parts.config.values = _merged(before, after)
+        if parts.workers is not None:
+            await parts.workers.reload()
         parts.log.info("configuration reloaded", changed=applied, needs_restart=waiting)
         return Reloaded(changed=applied, needs_restart=waiting)
 

@@ -22,6 +22,7 @@ from swim_server.daemon.control.documents.status import (
 )
 from swim_server.daemon.process import memory_bytes
 from swim_server.daemon.running_sources import age
+from swim_server.daemon.workers.adding import add_workers
 from swim_server.keys.format import Tier
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ async def build_status(process: ControlledProcess) -> Status:
     parts, info, launch = process.components, process.info, process.launch
     hub, gateway = parts.hub, parts.gateway
     lagging = sum(connection.is_lagging for connection in hub.connections.values())
-    return Status(
+    status = Status(
         pid=info.pid,
         version=info.version,
         fingerprint=info.fingerprint,
@@ -75,6 +76,10 @@ async def build_status(process: ControlledProcess) -> Status:
         metrics_pace_seconds=_rounded(parts.metrics.pace_seconds),
         **await _nodes(parts),
     )
+    if parts.workers is not None:
+        await parts.workers.look()
+        add_workers(status, parts.workers)
+    return status
 
 
 async def _nodes(parts: Components) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.documents.diagnostics import (
@@ -22,8 +22,10 @@ from swim_server.keys.probes import is_probe_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from swim_server.daemon.control.controlled import ControlledProcess
+    from swim_server.gateway.context import EndpointContext
+    from swim_server.streaming.admission import Admission
     from swim_server.streaming.connection import Connection
+    from swim_server.streaming.hub import Hub
 
 MAX_LISTED = 100
 MAX_AGENTS = 200
@@ -33,10 +35,25 @@ SUBSCRIBED_WITHIN_SECONDS = 60.0
 """Clients without a subscription after this time are reported."""
 
 
-async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
+class TalliedParts(Protocol):
+    """The parts of a process that serves clients."""
+
+    @property
+    def endpoints(self) -> EndpointContext:
+        """What all endpoints share."""
+
+    @property
+    def hub(self) -> Hub:
+        """Knows the connections."""
+
+    @property
+    def admission(self) -> Admission:
+        """Counts connections."""
+
+
+async def build_tally(parts: TalliedParts, *, is_handing_over: bool, is_brief: bool) -> Tally:
     """Count the connections; unless ``brief``, also by key and program, and list slow clients."""
-    parts = process.components
-    gateway, hub, log = parts.gateway, parts.hub, parts.endpoints.log
+    gateway, hub, log = parts.endpoints.gateway, parts.hub, parts.endpoints.log
     public = [peer for peer in gateway.peers if not (peer.kind.is_local or peer.is_plain)]
     clients = [connection for connection in hub.connections.values() if connection.key is not None]
     tally = Tally(
@@ -46,7 +63,7 @@ async def build_tally(process: ControlledProcess, *, is_brief: bool) -> Tally:
         closing=sum(not (peer.is_open or peer.is_arriving) for peer in public),
         admitted={str(tier): parts.admission.current(tier) for tier in Tier},
         listed=dict(Counter(connection.tier for connection in clients)),
-        is_handing_over=process.is_handing_over,
+        is_handing_over=is_handing_over,
         slow_consumers=log.slow_consumers,
         evictions=[
             Eviction(

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from heapq import nlargest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from swim_server.concurrency.yielding import yielding
 from swim_server.daemon.control.connections import connection_fields
 from swim_server.daemon.control.documents.connections import BusyConnection, ChannelCount, Top, TypeRate
 from swim_server.daemon.control.status import build_status
+from swim_server.daemon.workers.adding import TopPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,9 +25,36 @@ SECOND = 1.0
 MAX_COUNT = 100
 
 
+class Measured(NamedTuple):
+    """What one process has measured."""
+
+    seconds: float
+    types: list[TypeRate]
+    part: TopPart
+
+
 async def build_top(process: ControlledProcess, count: int) -> Top:
     """Measure for a second; return the ``count`` busiest connections, channels and event types, and slow consumers."""
-    hub = process.components.hub
+    parts = process.components
+    if parts.workers is None:
+        measured = await measure_top(parts.hub, count)
+    else:
+        asking = parts.workers.ask("top", {"count": count}, TopPart)
+        measured, (others, _) = await asyncio.gather(measure_top(parts.hub, count), asking)
+        measured.part.include(others, count)
+    part = measured.part
+    return Top(
+        at_seconds=round(measured.seconds, 3),
+        status=await build_status(process),
+        types=measured.types,
+        channels=part.channels,
+        busiest=part.busiest,
+        slow=part.slow,
+    )
+
+
+async def measure_top(hub: Hub, count: int) -> Measured:
+    """Measure one process for a second."""
     began = time.monotonic()
     types, sent = Counter(hub.events_by_type), await _sent(hub)
     await asyncio.sleep(SECOND)
@@ -37,14 +65,12 @@ async def build_top(process: ControlledProcess, count: int) -> Top:
     slow = nlargest(
         count, (each for each in connections if each.is_lagging), key=lambda connection: connection.buffered_bytes
     )
-    return Top(
-        at_seconds=round(seconds, 3),
-        status=await build_status(process),
-        types=_types(hub.events_by_type, types, seconds, count),
+    part = TopPart(
         channels=_channels(hub, count),
         busiest=_busy((each for each in busiest if rates[each.id]), rates, seconds),
         slow=_busy(slow, rates, seconds),
     )
+    return Measured(seconds, _types(hub.events_by_type, types, seconds, count), part)
 
 
 async def _sent(hub: Hub) -> dict[str, int]:

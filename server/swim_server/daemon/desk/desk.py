@@ -151,6 +151,13 @@ class Desk:
             facts.catching_up += connection.catch_up is not None
             facts.lagging += connection.is_lagging
             facts.not_resuming += not (connection.wants_notices or connection.resumed_after is not None)
+        if self._parts.workers is not None:
+            await self._parts.workers.look()
+            for report in (worker.report for worker in self._parts.workers.running.values()):
+                facts.connections += report.clients
+                facts.catching_up += report.catching_up
+                facts.lagging += report.lagging
+                facts.not_resuming += report.not_resuming
         return facts
 
     async def desk_keys(self, params: Mapping[str, object]) -> KeyPage:

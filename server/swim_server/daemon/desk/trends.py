@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from swim_server.daemon.workers.adding import slowest
+
 if TYPE_CHECKING:
     from swim_server.concurrency.clock import Clock
     from swim_server.daemon.components import Components
@@ -49,15 +51,21 @@ class Trends:
     def take(self) -> Sample:
         """Take one sample."""
         parts = self._parts
-        latency = parts.latency.summary_ms() or {}
+        reports = [] if parts.workers is None else [worker.report for worker in parts.workers.running.values()]
+        found = slowest([parts.latency.summary_ms()] if parts.workers is None else [r.latency_ms for r in reports])
+        latency = {} if found is None else msgspec.to_builtins(found)
+        refused = sum(parts.endpoints.refusals.counts.values())
+        lags = [parts.loop_lag.lag_ms(), *(each.loop_lag_ms for each in reports)]
         return Sample(
             at=self._now_ms() // 1000,
             connections=parts.gateway.clients(),
             events_per_second=parts.throughput.events.per_second(),
-            deliveries_per_second=parts.throughput.deliveries.per_second(),
+            deliveries_per_second=round(
+                parts.throughput.deliveries.per_second() + sum(each.deliveries_per_second for each in reports), 2
+            ),
             latency_p50_ms=latency.get("p50"),
             latency_p99_ms=latency.get("p99"),
             latency_max_ms=latency.get("max"),
-            loop_lag_p99_ms=parts.loop_lag.lag_ms()["p99"],
-            refused=sum(parts.endpoints.refusals.counts.values()),
+            loop_lag_p99_ms=max(each.get("p99", 0.0) for each in lags),
+            refused=refused + (0 if parts.workers is None else sum(parts.workers.counted().refused.values())),
         )

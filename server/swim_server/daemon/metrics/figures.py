@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan
+from swim_server.daemon.latency import Histogram
 from swim_server.daemon.metrics.node_figures import node_figures, read_nodes_for_metrics
 from swim_server.daemon.running_sources import age
 from swim_server.keys.format import Tier
 from swim_server.protocol.channels import family_of
 from swim_server.sources.source import State
+from swim_server.workers.report import Counted
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -36,6 +38,9 @@ async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
         span = await process.components.broker.span()
     except BrokerUnavailable:
         span = None
+    workers = process.components.workers
+    if workers is not None:
+        await workers.look()
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     nodes = await read_nodes_for_metrics(process.components.cluster)
@@ -50,6 +55,10 @@ class _Gathered:
         self._process = process
         self._parts: Components = process.components
         self._span = span
+        workers = self._parts.workers
+        self._reports = [] if workers is None else [worker.report for worker in workers.running.values()]
+        self._counted = Counted() if workers is None else workers.counted()
+        """What worker processes have counted."""
         self._nodes = nodes
 
     def collect(self) -> Iterator[Metric]:
@@ -64,6 +73,7 @@ class _Gathered:
         yield from self._sources()
         yield from self._storage()
         yield from self._world()
+        yield from self._workers()
         if self._parts.cluster is not None:
             yield from node_figures(self._parts.cluster, self._nodes)
 
@@ -77,20 +87,22 @@ class _Gathered:
         limits = (({"tier": t}, admission.limits[t].connections) for t in tiers)
         yield _gauge("swim_connections_limit", "Maximum number of connected clients of a tier.", limits)
         lagging = sum(connection.is_lagging for connection in hub.connections.values())
+        lagging += sum(report.lagging for report in self._reports)
         yield _gauge("swim_slow_consumers", "Connected clients that lag behind.", [({}, lagging)])
         log, refusals = self._parts.endpoints.log, self._parts.endpoints.refusals
         yield _counter(
             "swim_slow_consumers_closed",
             "Clients closed with code 4008 because they read too slowly.",
-            [({}, log.slow_consumers)],
+            [({}, log.slow_consumers + self._counted.slow_consumers)],
         )
-        refused = (({"reason": reason}, count) for reason, count in sorted(refusals.counts.items()))
+        reasons = Counter(refusals.counts) + Counter(self._counted.refused)
+        refused = (({"reason": reason}, count) for reason, count in sorted(reasons.items()))
         yield _counter("swim_refused", "Refused connections and requests, by reason.", refused)
-        errors = (({"code": str(code)}, count) for code, count in sorted(self._parts.conversation.errors.items()))
+        sent = Counter({str(code): number for code, number in self._parts.conversation.errors.items()})
+        errors = (({"code": code}, count) for code, count in sorted((sent + Counter(self._counted.errors)).items()))
         yield _counter("swim_errors", "Error messages sent to clients, by code.", errors)
-        yield _gauge(
-            "swim_subscription_groups", "Groups of clients with the same subscription.", [({}, len(hub.groups))]
-        )
+        groups = len(hub.groups) + sum(report.groups for report in self._reports)
+        yield _gauge("swim_subscription_groups", "Groups of clients with the same subscription.", [({}, groups)])
 
     def _requests(self) -> Iterator[Metric]:
         counts = self._parts.request_counts
@@ -110,10 +122,11 @@ class _Gathered:
         yield _counter(
             "swim_deliveries",
             "Events sent to clients, by family; an event for two clients counts twice.",
-            _by_family(hub.deliveries_by_type),
+            _by_family(hub.deliveries_by_type + Counter(self._counted.deliveries_by_type)),
         )
         yield from self._latency()
-        lag = self._parts.loop_lag.lag_ms()
+        lags = [self._parts.loop_lag.lag_ms(), *(report.loop_lag_ms for report in self._reports)]
+        lag = {key: max(each.get(key, 0.0) for each in lags) for _, key in QUANTILES}
         values = (
             ({"quantile": name}, lag[key] / 1000) for name, key in (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
         )
@@ -122,7 +135,10 @@ class _Gathered:
     def _latency(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily
 
-        histogram = self._parts.latency.histogram
+        histogram = Histogram()
+        own = self._parts.latency.histogram
+        for each in [own] if self._parts.workers is None else [self._counted]:  # they write to the clients
+            histogram.include(each.latency_seconds, each.latency_counts)
         yield HistogramMetricFamily(
             "swim_delivery_latency_seconds",
             "Time from an event's id to its last write to a client, sampled ten times a second.",
@@ -185,6 +201,33 @@ class _Gathered:
         yield _gauge("swim_ready", "1 if /readyz reports ready, else 0.", [({}, int(ready))])
         values = (({"check": name}, int(said == "ok")) for name, said in checks.items())
         yield _gauge("swim_ready_check", "1 if a check of /readyz passes, else 0.", values)
+
+    def _workers(self) -> Iterator[Metric]:
+        """Yield what tells the workers apart; nothing if there are none."""
+        workers = self._parts.workers
+        if workers is None:
+            return
+        every = [({"worker": str(number)}, workers.running.get(number)) for number in workers.restarts]
+        yield _gauge(
+            "swim_worker_up", "1 if a worker process serves clients, else 0.",
+            ((name, int(each is not None and each.state == "ready" and not each.is_silent)) for name, each in every),
+        )  # fmt: skip
+        known = [(name, each) for name, each in every if each is not None]
+        yield _gauge("swim_worker_connections", "Open connections of a worker.", ((n, each.open) for n, each in known))
+        yield _gauge(
+            "swim_worker_lag_events", "Events that a worker has not received.",
+            ((name, workers.lag_events(each)) for name, each in known),
+        )  # fmt: skip
+        yield _gauge(
+            "swim_worker_memory_bytes", "Resident memory of a worker.",
+            ((name, each.report.memory_bytes) for name, each in known),
+        )  # fmt: skip
+        yield _gauge(
+            "swim_worker_cpu_seconds", "Processor time of a worker since it was started.",
+            ((name, each.report.cpu_seconds) for name, each in known),
+        )  # fmt: skip
+        restarts = (({"worker": str(number)}, count) for number, count in workers.restarts.items())
+        yield _counter("swim_worker_restarts", "How often a worker was started again.", restarts)
 
     def _aged(self) -> int:
         return self._parts.state_keeper.aged

@@ -7,6 +7,52 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from swim_server.gateway.http.stream_connection import StreamConnection, StreamTransport
+    from swim_server.protocol.codes import CloseCode
+
+
+class PlainReceiver(Protocol):
+    """Takes the bytes of one connection whose request is not for a WebSocket."""
+
+    def receive(self, data: bytes) -> None:
+        """Process received bytes."""
+
+    def receive_eof(self) -> bool:
+        """Tell whether the connection stays open for answers after the client's end of file."""
+
+    def is_taken(self) -> bool:
+        """Tell whether it may stay open although the client sends nothing."""
+
+    def pause_writing(self) -> None:
+        """Stop writing to a client that reads too slowly."""
+
+    def resume_writing(self) -> None:
+        """Write again to a client that reads again."""
+
+    def lost(self, error: Exception | None) -> None:
+        """Release a connection that is gone."""
+
+    def close(self, code: CloseCode, reason: str, *, retry_ms: int) -> bool:
+        """End a stream with an event that gives the reason; False: there is no stream."""
+
+
+class PassedOwner(Protocol):
+    """The endpoint of a connection that another process serves."""
+
+    def read_plain(self) -> None:
+        """Read on."""
+
+    def hold_plain(self) -> None:
+        """Stop reading until ``read_plain``."""
+
+    def abort(self) -> None:
+        """Drop the connection without an answer."""
+
+
+class Elsewhere(Protocol):
+    """Another process, which answers requests that are not for a WebSocket."""
+
+    def connection(self, owner: PassedOwner, transport: asyncio.Transport) -> PlainReceiver:
+        """Return what takes the bytes of one connection."""
 
 
 class HttpConnection(Protocol):

@@ -34,10 +34,11 @@ _COUNTED = "tiers, client list and kernel count the same connections"
 @expecting(_COUNTED)
 async def counted(context: DoctorContext) -> Answer:
     """Check that process and kernel count the same connections; retry on a difference, as clients come and go."""
-    pid = (await status(context)).pid
+    running = await status(context)
+    pid, pids = running.pid, [running.pid, *(each.pid for each in running.workers if each.pid is not None)]
     port = Target.parse(await service_url(context)).port
     where = f"the process's counts and the kernel's sockets of pid {pid}"
-    counts = await context.fact("process.counts", lambda: _count(context, pid, port), where, shape=list[Count])
+    counts = await context.fact("process.counts", lambda: _count(context, pids, port), where, shape=list[Count])
     last = counts[-1]
     if last.kernel is None:
         return skip(_COUNTED, "the kernel doesn't show that process's sockets to this user")
@@ -71,14 +72,15 @@ class Count(msgspec.Struct, frozen=True):
         return None if self.kernel is None else _miscount(self.before, self.kernel, self.after)
 
 
-async def _count(context: DoctorContext, pid: int, port: int) -> list[Count]:
+async def _count(context: DoctorContext, pids: list[int], port: int) -> list[Count]:
     """Count until the numbers agree, up to a few times."""
     found: list[Count] = []
     while len(found) < COUNTS:
         if found:
             await asyncio.sleep(COUNT_PAUSE_SECONDS)
         before = await brief_tally(context)
-        kernel = await asyncio.to_thread(count_connections, pid, port)
+        counted = [await asyncio.to_thread(count_connections, pid, port) for pid in pids]
+        kernel = None if None in counted else sum(each for each in counted if each is not None)
         found.append(Count(before, kernel, await brief_tally(context)))
         if kernel is None or found[-1].is_handing_over or found[-1].miscount is None:
             break

@@ -36,6 +36,7 @@ class RunningProcess:
 
     def __init__(self, rig: Rig) -> None:
         self.components: Any = SimpleNamespace(
+            workers=None,
             gateway=rig.gateway,
             hub=rig.hub,
             broker=rig.broker,

@@ -74,6 +74,7 @@ class RunningParts:
         self.log_stream = io.StringIO()
         self.sources = Sources()
         self.tls = None
+        self.workers = None
 
 
 def _changed(config: Config, **sections: dict[str, Any]) -> Config:

@@ -119,6 +119,33 @@ class LogDocument(msgspec.Struct, kw_only=True):
     """SIGUSR2 opens it again by its name."""
 
 
+class WorkerDocument(msgspec.Struct, kw_only=True):
+    """A process that serves clients for the one that answers."""
+
+    number: int
+    pid: int | None = None
+    """None: it is not running at the moment."""
+    state: str = "gone"
+    """``starting``, ``ready``, ``leaving``; ``silent``: its reports are overdue; ``gone``: it is not running."""
+    connections: int = 0
+    """Open connections, admitted or not, and those on their way to it."""
+    lag_events: int = 0
+    """Events that it had not received when it last reported."""
+    waiting_bytes: int = 0
+    """Bytes that it has not taken yet."""
+    report_age_seconds: float = 0.0
+    uptime_seconds: float = 0.0
+    restarts: int = 0
+    """How often it was started again since the start of the service."""
+    recent_restarts: int = 0
+    """The same within the last ten minutes."""
+    last_end: str | None = None
+    """Why it last ended."""
+    memory_bytes: int = 0
+    cpu_seconds: float = 0.0
+    loop_lag_p99_ms: float = 0.0
+
+
 class OtherNode(msgspec.Struct, kw_only=True):
     """Another node, as of its last report."""
 
@@ -175,6 +202,8 @@ class Status(msgspec.Struct, kw_only=True):
     """How long ago ``/metrics`` was last read; None: not since the start."""
     metrics_pace_seconds: float | None = None
     """The interval of the last few reads; None: there were too few."""
+    workers: list[WorkerDocument] = []
+    """The processes that serve the clients; empty: this one does."""
     node: str | None = None
     """This node's name among several; None: it is the only one."""
     other_nodes: dict[str, OtherNode] = {}

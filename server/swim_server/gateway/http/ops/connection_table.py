@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.hub import Hub
 
 PAGE_ROWS = 25
+OTHER_ROWS = "connection_rows"
+"""The method that asks the other processes which have connections; there is none if there are no others."""
 CHUNK = 1_000
 """Number of connections looked at in one turn of the loop: less than two milliseconds."""
 SAMPLE_SECONDS = 5.0
@@ -56,6 +58,41 @@ class ConnectionPage(msgspec.Struct, kw_only=True):
     rows: list[ConnectionRow]
 
 
+class WantedRows(msgspec.Struct, frozen=True):
+    """The first rows of the table: how they are sorted and chosen, and how many."""
+
+    sort: str
+    is_ascending: bool
+    count: int
+    search: str
+    tier: str
+
+
+_ROW_KEYS: Mapping[str, Callable[[ConnectionRow], Any]] = {
+    "lag": lambda row: (row.lag_seconds, row.buffered_bytes),
+    "rate": lambda row: row.per_second,
+    "sent": lambda row: row.sent,
+    "buffered": lambda row: row.buffered_bytes,
+    "since": lambda row: row.connected_at,
+    "owner": lambda row: (row.owner or "").lower(),
+    "tier": lambda row: row.tier,
+    "remote": lambda row: row.remote,
+}
+
+
+def cut(found: Sequence[ConnectionPage], wanted: WantedRows, number: int) -> ConnectionPage:
+    """Return one page of what several processes have found."""
+    total = sum(each.total for each in found)
+    pages = max(1, -(-total // PAGE_ROWS))
+    number = min(max(number, 1), pages)
+    rows = [row for each in found for row in each.rows]
+    if len(found) > 1:
+        key = _ROW_KEYS.get(wanted.sort, _ROW_KEYS["lag"])
+        rows.sort(key=lambda row: (key(row), row.id), reverse=not wanted.is_ascending)
+    shown = rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
+    return ConnectionPage(total=total, pages=pages, page=number, rows=shown)
+
+
 class ConnectionTable:
     """Remembers how much each connection had been sent some seconds ago, for rates. Idle while no page is open."""
 
@@ -68,20 +105,23 @@ class ConnectionTable:
 
     async def page(self, sort: str, *, is_ascending: bool, number: int, search: str, tier: str) -> ConnectionPage:
         """Return one page of the connections that the search matches."""
+        wanted = WantedRows(sort, is_ascending, number * PAGE_ROWS, search, tier)
+        return cut([await self.first(wanted)], wanted, number)
+
+    async def first(self, wanted: WantedRows) -> ConnectionPage:
+        """Return the first rows of this process's connections, in order."""
         await self._sample()
-        words, key = search.lower().split(), self._key(sort)
+        words, key = wanted.search.lower().split(), self._key(wanted.sort)
         found: list[tuple[Any, str, Connection]] = []
         async for chunk in self._chunks():
             found += [
                 (key(each), each.id, each)
                 for each in chunk
-                if each.tier != LOCAL_TIER and tier in ("", each.tier) and (not words or _is_found(each, words))
+                if each.tier != LOCAL_TIER and wanted.tier in ("", each.tier) and (not words or _is_found(each, words))
             ]
-        pages = max(1, -(-len(found) // PAGE_ROWS))
-        number = min(max(number, 1), pages)
-        choose = nsmallest if is_ascending else nlargest
-        chosen = choose(number * PAGE_ROWS, found)[(number - 1) * PAGE_ROWS :]
-        return ConnectionPage(total=len(found), pages=pages, page=number, rows=[self._row(each) for *_, each in chosen])
+        choose = nsmallest if wanted.is_ascending else nlargest
+        chosen = choose(max(wanted.count, PAGE_ROWS), found)
+        return ConnectionPage(total=len(found), pages=1, page=1, rows=[self._row(each) for *_, each in chosen])
 
     async def _chunks(self) -> AsyncIterator[list[Connection]]:
         """Yield all connections, a part in each turn of the loop."""

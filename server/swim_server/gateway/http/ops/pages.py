@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from swim_server.gateway.http.errors import HttpError, bad_request
-from swim_server.gateway.http.ops.connection_table import ConnectionTable
+from swim_server.gateway.http.ops.connection_table import OTHER_ROWS, PAGE_ROWS, ConnectionTable, WantedRows, cut
 from swim_server.gateway.http.ops.sessions import SESSION_SECONDS, Session
 from swim_server.gateway.http.query import one, read_number
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, RpcError
@@ -136,14 +136,20 @@ class OpsPages:
         """Answer with a page of the connections."""
         self._session(request)
         query = request.query
-        page = await self._table.page(
-            one(query, "sort") or "lag",
+        number = read_number(query, "page", 1, 1_000_000) or 1
+        wanted = WantedRows(
+            sort=one(query, "sort") or "lag",
             is_ascending=one(query, "order") == "up",
-            number=read_number(query, "page", 1, 1_000_000),
+            count=number * PAGE_ROWS,
             search=(one(query, "search") or "")[:100],
             tier=one(query, "tier") or "",
         )
-        return _json(page)
+        found = [await self._table.first(wanted)]
+        if OTHER_ROWS in self._parts.rpc.methods:
+            others = await self._parts.rpc.methods[OTHER_ROWS](msgspec.to_builtins(wanted))
+            assert isinstance(others, list), "the method answers pages"
+            found += others
+        return _json(cut(found, wanted, number))
 
     async def _call(self, method: str, params: Mapping[str, object]) -> object:
         try:

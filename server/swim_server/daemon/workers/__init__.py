@@ -1,0 +1,1 @@
+"""Worker processes: how the primary starts, feeds and asks them, and the life of one."""
