@@ -232,9 +232,9 @@ def stopped(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def loop_blocked(patient: Patient) -> Iterator[None]:
-    """Block the loop for a quarter of a second whenever a task gets its turn."""
+    """Block the loop for three quarters of a second whenever a task gets its turn."""
     begin = "        garbage.begin()\n"
-    block = "        def block() -> None:\n            __import__('time').sleep(0.25)\n"
+    block = "        def block() -> None:\n            __import__('time').sleep(0.75)\n"
     block += "            loop.call_later(0.001, block)\n\n        block()\n"
     patient.edit("swim_server/daemon/metrics/loop_lag.py", begin, begin + block)
     patient.start(port=0)
@@ -245,7 +245,7 @@ def loop_blocked(patient: Patient) -> Iterator[None]:
 def is_late(patient: Patient) -> bool:
     """Wait until it is late, and has been up long enough to be judged."""
     status = patient.status()
-    return bool(status["loop_lag_ms"]["p50"] > 110 and status["uptime_seconds"] > 12)
+    return bool(status["loop_lag_ms"]["p50"] > 550 and status["uptime_seconds"] > 12)
 
 
 @contextmanager
@@ -468,8 +468,8 @@ FAULTS: tuple[Fault, ...] = (
         produce=loop_blocked,
         has_own_code=True,
         fires=frozenset({"process.loop"}),
-        follows=frozenset({"stream.event-comes-out"}),
-        exit_code=0,
+        follows=frozenset({"process.answers"}),
+        words=("--only", "process"),  # whether others get their answers in time depends on the machine
         is_mended_by_paste=False,
     ),
     Fault(

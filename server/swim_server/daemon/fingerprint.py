@@ -16,6 +16,7 @@ from swim_server import __version__
 from swim_server.daemon.requirements import installed_versions
 
 _READ_BYTES = 1 << 18
+_BINARY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)  # Windows has only the second
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
@@ -114,7 +115,7 @@ def digests_below(roots: Mapping[str, str]) -> dict[str, str]:
 
 def _content(path: str) -> bytes:
     """Read a file with as few calls as possible: there are hundreds."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | _BINARY)
     try:
         parts = []
         while part := os.read(descriptor, _READ_BYTES):

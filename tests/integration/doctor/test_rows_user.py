@@ -18,7 +18,10 @@ from support.packages import missing
 
 NOBODY = "nobody"
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a daemon as another user")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a daemon as another user"),
+    pytest.mark.unmeasured,  # nobody may not write the files of coverage
+]
 
 
 @pytest.fixture

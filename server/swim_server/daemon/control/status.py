@@ -103,7 +103,7 @@ def _connection_counts(parts: Components) -> ConnectionCounts:
         str(tier): TierUse(
             current=admission.current(tier),
             limit=admission.limits[tier].connections,
-            all_nodes=None if totals is None else totals.get(str(tier), 0),
+            all_nodes=msgspec.UNSET if totals is None else totals.get(str(tier), 0),
         )
         for tier in Tier
     }

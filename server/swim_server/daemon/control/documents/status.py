@@ -12,8 +12,8 @@ class TierUse(msgspec.Struct, kw_only=True):
 
     current: int = 0
     limit: int = 0
-    all_nodes: int | None = None
-    """Of all nodes that share the limit; None: there is only this one."""
+    all_nodes: int | msgspec.UnsetType = msgspec.UNSET
+    """Of all nodes that share the limit; left out where there is only this one."""
 
 
 class ConnectionCounts(msgspec.Struct, kw_only=True):
