@@ -232,7 +232,7 @@ class Service:
         """Store what is pending and release all resources, in order."""
         parts = self.components
         parts.listeners.close()
-        self._abort_clients()
+        self._abort_own_clients()
         await parts.sources.stop()
         if self._has_home:
             try:
@@ -253,11 +253,9 @@ class Service:
         if self.info.url is not None:
             self.log.info("stopped")
 
-    def _abort_clients(self) -> None:
+    def _abort_own_clients(self) -> None:
         for peer in list(self.components.gateway.peers):
             peer.abort()
-        if self.components.worker_keeper is not None:
-            self.components.worker_keeper.abort()
 
     # Called from outside.
 
@@ -270,7 +268,9 @@ class Service:
     def request_stop(self) -> None:
         """Make ``run`` end; a second call ends it at once. Safe from a signal handler of the loop."""
         if self._stop_requested.is_set():
-            self._abort_clients()
+            self._abort_own_clients()
+            if self.components.worker_keeper is not None:
+                self.components.worker_keeper.abort()
         self._stop_requested.set()
 
     async def list_keys(self) -> list[KeyRecord]:
