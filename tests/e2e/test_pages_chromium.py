@@ -153,6 +153,8 @@ def test_map_goes_on_over_a_restart_without_a_hole(map_tab: Tab, daemon: LiveDae
     tab.call("Page.bringToFront")
     tab.evaluate("location.hash = ''")
     tab.wait_for(f"{SHOWN} === '3'")
+    tab.evaluate("document.querySelector('#notice button')?.click()")  # what earlier tests brought up
+    tab.wait_for("document.querySelector('#notice').hidden")
     daemon.call("restart")
     daemon.put(("flight.created", {**FLIGHTS[1], "flight_uid": 20, "callsign": "AFR20"}))
     tab.wait_for(f"{SHOWN} === '4'", seconds=60)
