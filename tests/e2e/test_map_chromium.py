@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import os
 import signal
 import socket
 import subprocess
@@ -320,7 +321,9 @@ def test_map_of_a_demo_shows_its_traffic_and_goes_on_with_the_next_demo(
         began = time.monotonic()
         tab.press("Enter")
         tab.wait_for(f"{LIVE} && Number({SHOWN}) > 0 && performance.getEntriesByName('traffic').length")
-        print(f"the traffic was there after {time.monotonic() - began:.2f} s")
+        took = time.monotonic() - began
+        print(f"the traffic was there after {took:.2f} s")
+        assert took <= 3 * (1 + os.getloadavg()[0]), "3 s, longer where the machine has other work"
         process.send_signal(signal.SIGINT)
         tab.wait_for("document.querySelector('#stage-text').textContent.includes('The service has stopped')")
         assert tab.evaluate("document.querySelector('#stage').dataset.stage") == "stopped"
