@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -41,8 +40,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packed = next(folder.glob("*.tgz"))
     installed = folder / "node_modules" / "swim-client"
     installed.mkdir(parents=True)
-    shutil.unpack_archive(packed, folder / "unpacked", filter="data")
-    shutil.copytree(folder / "unpacked" / "package", installed, dirs_exist_ok=True)
+    run(["tar", "-xzf", str(packed), "--strip-components=1", "-C", str(installed)], folder)
     return folder
 
 
