@@ -113,6 +113,7 @@ class SessionLog:
         self._past.add(session, session.end)
         for change in session.changes:
             self._let_go(change)
+        session.changes = []  # which refer to it: the garbage collector examines old objects only once a day
         self._tidy()
 
     def find(self, connection_id: str) -> Session | None:
