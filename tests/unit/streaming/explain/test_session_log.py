@@ -175,7 +175,9 @@ def test_same_subscription_again_is_no_change(watched: StreamingRig) -> None:
     assert session is not None and len(session.changes) == 2
 
 
-async def test_archived_session_is_the_same_when_it_is_asked_for(watched: StreamingRig, session_log: SessionLog) -> None:
+async def test_archived_session_is_the_same_when_it_is_asked_for(
+    watched: StreamingRig, session_log: SessionLog
+) -> None:
     client = watched.connect(capacity=1)
     watched.say(client, "subscribe", channels=["flight.*", "tmi.*"], filters={
         "airports": ["KJFK"], "phase": ["enroute"], "callsign_prefix": ["DAL"], "artccs": ["ZNY"],
