@@ -2,7 +2,8 @@
 
     python tests/load/churn.py [--seconds 3600] [--clients 60] [--stay 10] [--every 60]
 
-Prints the daemon's memory at each step (``--every`` seconds), how many connections there have been, and how many events came.
+Prints the daemon's memory at each step (``--every`` seconds), how many connections there have been, and how many
+events came.
 Exits 1 if the last step has more than ``--at-most`` MiB.
 """
 
