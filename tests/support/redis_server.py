@@ -17,6 +17,7 @@ from typing import Any
 from support.packages import require_program
 
 START_SECONDS = 20.0
+HIGHEST_PORT = 55_535
 
 
 class RedisServer:
@@ -155,6 +156,10 @@ def _offset(replication: bytes) -> int:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free port which leaves room for a cluster's own, 10,000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port <= HIGHEST_PORT:
+            return port

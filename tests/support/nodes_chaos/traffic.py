@@ -111,6 +111,7 @@ async def watch_silence(subscribers: list[Subscriber], ledger: Ledger, fault: Ca
         if now_count != count:
             silence = time.monotonic() - last
             ledger.longest_silence = max(ledger.longest_silence, silence)
+            ledger.longest_silence_now = max(ledger.longest_silence_now, silence)
             ledger.silences[fault()] = max(ledger.silences.get(fault(), 0.0), silence)
             last, count = time.monotonic(), now_count
         await asyncio.sleep(0.05)

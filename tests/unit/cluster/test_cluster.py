@@ -239,9 +239,10 @@ async def test_messages_go_on_where_a_server_has_lost_those_before(members: Memb
     one, two = await members.start("one"), await members.start("two")
     await comes(lambda: two.cluster.probe_age_seconds is not None)
     ahead = f"{int(time.time() * 1000) + HOUR_MS}-0"
-    two.broker.tail._message_id = ahead.encode()
+    two.broker.tail._message_id = two.cluster.messages._position = ahead.encode()
     two.broker.tail.is_outdated()
-    await comes(lambda: two.broker.tail._message_id != ahead.encode())
+    await hset(one, one.broker.names.state, "epoch", "another")
+    await comes(lambda: ahead.encode() not in (two.broker.tail._message_id, two.cluster.messages._position))
     two.checked.clear()
     assert (await one.cluster.keys.tell(8)).silent == []
     assert 8 in two.checked
