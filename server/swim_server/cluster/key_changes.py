@@ -53,7 +53,6 @@ class KeyChanges:
         self._clock = clock
         self._untold: dict[int, str | None] = {}
         """Changes made here that the other nodes could not be told of yet."""
-        self._was_attached = False
         self._revision: int | None = None
         """The number of changes announced so far, as far as this node has heard of them."""
 
@@ -120,12 +119,11 @@ class KeyChanges:
         await self._clock.sleep(UNDER_WAY_SECONDS)
         self.look(revision)
 
-    def attached(self, revision: int) -> None:
+    def attached(self, revision: int, was_away: bool) -> None:
         """Check all keys after an absence: what was announced meanwhile, or could not be, is not known here."""
-        if self._was_attached or self._revision is None:
+        if was_away or self._revision is None:
             self._look_at_all()
             self._revision = revision
-        self._was_attached = True
 
     async def watch_alone(self, is_deaf: Callable[[], bool]) -> None:
         """Check keys without announcements while this node is deaf to them, until cancelled."""

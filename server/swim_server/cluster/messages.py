@@ -22,10 +22,10 @@ READ_MESSAGES = 1000
 LOOK_MS = 500
 OVERDUE_SECONDS = 0.5
 """How much later than that an answer may come before the connection is opened anew."""
-CONNECT_SECONDS = 0.75
+CONNECT_SECONDS = 0.5
 """How long connecting may take: what was sent while the network was cut is not sent again for seconds."""
 PATIENT_ATTEMPT = 4
-"""Each such attempt takes the usual time, for a server whose greeting takes long."""
+"""With TLS, whose greeting takes long on a busy machine, each such attempt may take the usual time."""
 DEAF_SECONDS = 2.0
 FRESH_SECONDS = 3.0
 """A message is new if this node had read everything so short a time ago; else it was away, and may be late."""
@@ -39,8 +39,8 @@ class MessageTail:
     def __init__(self, server: Server, names: Names, clock: Clock) -> None:
         self.on_message: Callable[[Message, bool], None] | None = None
         """Called with each message, and whether it is new."""
-        self.on_attached: Callable[[int], None] | None = None
-        """Called after each new connection, with the number of key changes that nodes have announced so far."""
+        self.on_attached: Callable[[int, bool], None] | None = None
+        """Called with the number of key changes that nodes have announced so far, and whether this node was away."""
         self.on_revision: Callable[[int], None] | None = None
         """Called twice a second with that number, after all messages that belong to it."""
         self.trouble: str | None = None
@@ -48,6 +48,7 @@ class MessageTail:
         self._server = server
         self._names = names
         self._clock = clock
+        self._was_away = False
         self._position: bytes | None = None
         self._read_at: float | None = None
         """When it last had every message, by the monotonic clock."""
@@ -65,16 +66,16 @@ class MessageTail:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        backoff = Backoff(0.05, 0.5, clock=self._clock)
+        backoff = Backoff(0.05, 0.2, clock=self._clock)
         while True:
             try:
                 await self._follow(backoff)
-                continue
             except BrokerUnavailable as error:
                 self._tell(error.reason)
             except Exception as error:  # noqa: BLE001 - it must go on whatever happened; the log has it
                 _log.exception("following the messages of other nodes failed")
                 self._tell(repr(error))
+            self._was_away = True
             await self._clock.sleep(backoff.fail())
 
     def _tell(self, reason: str) -> None:
@@ -84,7 +85,8 @@ class MessageTail:
 
     async def _follow(self, backoff: Backoff) -> None:
         """Read from one connection, until the server has begun anew."""
-        is_patient = backoff.failures % PATIENT_ATTEMPT == PATIENT_ATTEMPT - 1
+        is_tls = self._server.address.url.startswith("rediss")
+        is_patient = is_tls and backoff.failures % PATIENT_ATTEMPT == PATIENT_ATTEMPT - 1
         session = await self._server.open(self._names.state, connect_seconds=None if is_patient else CONNECT_SECONDS)
         try:
             epoch = await self._attach(session)
@@ -105,7 +107,7 @@ class MessageTail:
         if self._position is None or read_id(self._position) > read_id(newest):
             self._position = newest
         if self.on_attached is not None:
-            self.on_attached(int(revision or 0))
+            self.on_attached(int(revision or 0), self._was_away)
         found: bytes | None = epoch
         return found
 

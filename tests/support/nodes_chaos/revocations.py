@@ -36,6 +36,8 @@ class Revocations:
         self.held_up_most = 0.0
         self.last = ""
         """What there is to tell of the last revocation."""
+        self.away = ""
+        """What there is to tell of a revocation while a node was away."""
         self._chance = chance
 
     async def watch_own_delay(self) -> None:
@@ -73,12 +75,10 @@ class Revocations:
             return
         found = ledger.revoked_late if late - kept > REVOKED_SECONDS else ledger.revoked_late_by_machine
         found.append(round(seconds, 2))
-        each = ", ".join(
-            f"{node.home.name} {after:.2f} s" for node, after in zip(self.nodes.daemons, closed, strict=True)
-        )
+        each = ", ".join(f"node{number} {after:.2f} s" for number, after in enumerate(closed))
         self.last += (
-            f" LATE: {each}; silent: {', '.join(silent) or 'nobody'}; the processes waited {kept:.2f} s for a processor,"
-            f" this program was held up for {self.held_up:.2f} s"
+            f" LATE: {each}; silent: {', '.join(silent) or 'nobody'}; the processes waited {kept:.2f} s for a "
+            f"processor, this program was held up for {self.held_up:.2f} s"
         )
 
     @asynccontextmanager
@@ -98,13 +98,14 @@ class Revocations:
         seconds, kept_seconds = max(after, 0.0), kept.seconds()
         async with asyncio.timeout(CLIENT_SECONDS):
             await client.closed()
-        self.ledger.closed_after_return.append(seconds)
-        self.ledger.closed_while_away += after < 0
+        ledger = self.ledger
+        ledger.closed_after_return.append(seconds)
+        ledger.closed_while_away += after < 0
+        self.away = f"revoked meanwhile, closed {after:+.2f} s after the return, "
         if seconds > REVOKED_SECONDS:
-            late = (
-                self.ledger.back_late if seconds - kept_seconds > REVOKED_SECONDS else self.ledger.back_late_by_machine
-            )
-            late.append(round(seconds, 2))
+            is_late = seconds - kept_seconds > REVOKED_SECONDS
+            (ledger.back_late if is_late else ledger.back_late_by_machine).append(round(seconds, 2))
+            self.away += f"LATE: the processes waited {kept_seconds:.2f} s for a processor, "
 
     async def _revoke_without(self, issued: IssuedKey, number: int) -> None:
         await asyncio.sleep(0.5)

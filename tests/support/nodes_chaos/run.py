@@ -35,6 +35,8 @@ SLOTS_SECONDS = 60.0
 """How long a lease, the waits of clients and a busy machine may keep slots empty after a fault."""
 TELL_SECONDS = 30.0
 JUDGED_ROUNDS = 20
+LEFT_SECONDS = 30.0
+"""How long a round may go on that is under way when the run is to end."""
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PUBLISHERS = 3
 CONFIG = "[auth]\nrecheck_seconds = 600\n"
@@ -65,11 +67,11 @@ class NodesChaos:
         self._round_task: asyncio.Task[None] | None = None
 
     def end(self) -> None:
-        """Begin no more rounds, leave the one under way, and report."""
-        self._say("ended by a signal: the report follows")
+        """Begin no more rounds, leave the one under way if it takes long, and report."""
+        self._say("to end: the report follows")
         self._is_ending = True
         if self._round_task is not None:
-            self._round_task.cancel()
+            asyncio.get_running_loop().call_later(LEFT_SECONDS, self._round_task.cancel)
 
     async def run(self, rounds: int, subscribers: int, only: list[str], deadline: float | None) -> dict[str, Any]:
         await self.front.start()
@@ -112,6 +114,7 @@ class NodesChaos:
     async def _round(self, number: int, rounds: int, name: str, crowd: PublicCrowd) -> None:
         """Do one fault, check everything, and tell of it in a line."""
         began, crowd.fault, self.revocations.last = time.monotonic(), name, "nothing revoked"
+        self.revocations.away = ""
         failed = len(self.failures)
         self.ledger.longest_silence_now = 0.0
         if await self._try(f"round {number}, {name}", self._do(name, crowd)):
@@ -128,7 +131,7 @@ class NodesChaos:
         load = f"load {os.getloadavg()[0]:.0f}"
         self._say(
             f"round {number}/{rounds} {name}: {time.monotonic() - began:.1f} s, "
-            f"silence {self.ledger.longest_silence_now:.1f} s, {self.revocations.last}, {load}"
+            f"silence {self.ledger.longest_silence_now:.1f} s, {self.revocations.away}{self.revocations.last}, {load}"
         )
         if number % JUDGED_ROUNDS == 0:
             self._tell_judgement()
