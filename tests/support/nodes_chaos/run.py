@@ -79,7 +79,7 @@ class NodesChaos:
         crowd = PublicCrowd(self.front, self.nodes.make_key("public").api_key, self.ledger)
         self.subscribers = [Subscriber(self.front.url, key) for _ in range(subscribers)]
         listening = [asyncio.create_task(each.client.run_async()) for each in self.subscribers]
-        watching = watch_silence(self.subscribers, self.ledger, lambda: crowd.fault)
+        watching = watch_silence(self.subscribers, self.ledger)
         publishing = [asyncio.create_task(each.run()) for each in self.publishers]
         others = [asyncio.create_task(each) for each in (crowd.run(), watching, self.revocations.watch_own_delay())]
         try:
@@ -128,6 +128,8 @@ class NodesChaos:
             await self._try(f"round {number}, {name}, a key's end", self.revocations.check())
         if len(self.failures) > failed:
             await self._try(f"round {number}, {name}, recovery", self._recover())
+        silences = self.ledger.silences
+        silences[name] = max(silences.get(name, 0.0), self.ledger.longest_silence_now)
         load = f"load {os.getloadavg()[0]:.0f}"
         self._say(
             f"round {number}/{rounds} {name}: {time.monotonic() - began:.1f} s, "
