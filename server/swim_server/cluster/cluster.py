@@ -160,7 +160,7 @@ class Cluster:
         """Report that this node is alive, take slots, and follow the messages of other nodes, until cancelled."""
         async with asyncio.TaskGroup() as running:
             running.create_task(self.messages.run())
-            running.create_task(self.keys.watch_alone(lambda: self.messages.is_deaf))
+            running.create_task(self.keys.watch_alone(lambda: self.messages.is_deaf or self.trouble is not None))
             running.create_task(self._run_heartbeat())
 
     async def _run_heartbeat(self) -> None:

@@ -46,7 +46,7 @@ class KeyChanges:
         self.on_unknown: Callable[[], Awaitable[None]] | None = None
         """Called if changes of some keys may have been missed: all must be checked."""
         self.on_alone: Callable[[], Awaitable[None]] | None = None
-        """Called each second while announcements can't be heard: keys must be checked without them."""
+        """Called each second while announcements can't be made or heard: keys must be checked without them."""
         self._node = node
         self._answers = answers
         self._tasks = tasks
@@ -125,11 +125,11 @@ class KeyChanges:
             self._look_at_all()
             self._revision = revision
 
-    async def watch_alone(self, is_deaf: Callable[[], bool]) -> None:
-        """Check keys without announcements while this node is deaf to them, until cancelled."""
+    async def watch_alone(self, is_alone: Callable[[], bool]) -> None:
+        """Check keys without announcements while none can be made or heard, until cancelled."""
         while True:
             began = self._clock.monotonic()
-            if is_deaf() and self.on_alone is not None:
+            if is_alone() and self.on_alone is not None:
                 await self.on_alone()
             await self._clock.sleep(max(ALONE_SECONDS, (self._clock.monotonic() - began) * ALONE_SHARE))
 

@@ -303,3 +303,19 @@ async def test_a_node_that_another_process_reports_for_waits_quietly_and_ends_wh
     one._running.cancel()
     done, _ = await asyncio.wait([one._running], timeout=SECONDS)
     assert done
+
+
+async def test_keys_are_looked_at_while_a_full_server_takes_no_announcement_and_announced_as_soon_as_it_does(
+    members: Members,
+) -> None:
+    with redis_server() as server:
+        one, two = await members.start("one", server), await members.start("two", server)
+        await comes(lambda: two.cluster.alive == 2)
+        server.command("CONFIG", "SET", "maxmemory", "1")
+        assert (await one.cluster.keys.tell(7)).silent == ["all others"]
+        await comes(lambda: two.alone > 0)
+        assert 7 not in two.checked
+        server.command("CONFIG", "SET", "maxmemory", "0")
+        await comes(lambda: 7 in two.checked)
+        await asyncio.gather(*(member.close() for member in members.all))
+        members.all.clear()

@@ -11,10 +11,11 @@ import msgspec
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.origin import BEGUN, Hole
 from swim_server.brokers.redis_stream.entries import Entry, EntryReader, InvalidEntry, merge, read_id
-from swim_server.brokers.redis_stream.errors import EpochChanged, ServerRefused
+from swim_server.brokers.redis_stream.errors import EpochChanged, ServerLoading, ServerRefused
 from swim_server.brokers.redis_stream.history_copy import CopyEndsEarlier, CopyState
 from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
+from swim_server.brokers.redis_stream.rights import check_rights
 from swim_server.brokers.redis_stream.server import Server
 from swim_server.brokers.redis_stream.session import Session
 from swim_server.brokers.redis_stream.stream_state import (
@@ -72,6 +73,8 @@ class Tail:
         """Why it does not follow at the moment."""
         self.refusal: ServerRefused | None = None
         """Why the last attempt failed, if retrying does not help."""
+        self.is_loading = False
+        """Whether it failed because the server is still reading its data from the disk."""
         self.last_read_at: float | None = None
         """When it last had everything that the server had, by the monotonic clock."""
         self.failures = 0
@@ -115,6 +118,7 @@ class Tail:
     def _tell(self, error: BrokerUnavailable) -> None:
         self.failures += 1
         self.refusal = error if isinstance(error, ServerRefused) else None
+        self.is_loading = isinstance(error, ServerLoading)
         if error.reason != self.trouble:
             self.trouble = error.reason
             _log.error("the stream can't be followed", reason=error.reason)
@@ -146,6 +150,7 @@ class Tail:
 
     async def _attach(self, session: Session) -> None:
         """Find where this copy ends in the streams, and what is missing after it."""
+        await check_rights(session, self._names, self._server.address.shown)
         while True:
             copied, state = await self._copy.look(), await read_state(session, self._names)
             if state is None:
