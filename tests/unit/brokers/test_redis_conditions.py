@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,12 @@ class Publisher:
 async def nothing_is_lost(publisher: Publisher, *listeners: Listener) -> None:
     """What was acknowledged arrives in order, and nothing of what was refused."""
     for listener in listeners:
-        await comes(lambda listener=listener: listener.numbers[-1:] == publisher.acknowledged[-1:])
+        await comes(partial(has_newest, publisher, listener))
         assert listener.numbers == publisher.acknowledged
+
+
+def has_newest(publisher: Publisher, listener: Listener) -> bool:
+    return listener.numbers[-1:] == publisher.acknowledged[-1:]
 
 
 async def test_a_server_that_loads_its_data_is_waited_for_by_new_nodes_and_by_those_that_run(
@@ -110,11 +115,12 @@ async def test_a_server_that_loads_its_data_is_waited_for_by_new_nodes_and_by_th
     await publisher.until_acknowledged()
     await asyncio.gather(starting, opening)
     new, hearing = opening.result()
+    await comes(lambda: new.newest_id == one.newest_id)
     assert not await new.has_gap((await new.read_last(2))[0].id)
     assert [event.data["number"] for event in await new.read_last(2)] == publisher.acknowledged[-2:]
     await publisher.try_once()
     await nothing_is_lost(publisher, listener)
-    await comes(lambda: hearing.numbers[-1:] == publisher.acknowledged[-1:])
+    await comes(lambda: has_newest(publisher, hearing))
 
 
 async def test_the_address_of_a_replica_is_refused_with_the_advice_to_give_the_other(
