@@ -98,6 +98,7 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
         return "" if first is None else hashlib.sha256(f"{first.id} {first.created_at}".encode()).hexdigest()[:12]
 
     cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
+    cluster.keys.on_alone = key_watch.recheck_all
     cluster.identify_keys = whose_keys
 
 
