@@ -39,6 +39,8 @@ class WorkerBroker:
         self.counters = Counters()
         self.on_opened_late: Callable[[EventId], None] | None = None
         self.on_unreadable: Callable[[EventId, EventId], None] | None = None
+        self.on_hole: Callable[[], None] | None = None
+        """Called when events are missing before those that are delivered next."""
         self._link = link
         self._newest = ZERO
         self._epoch = ""
@@ -54,6 +56,7 @@ class WorkerBroker:
         link.on(messages.EVENTS, self._receive)
         link.on(messages.UNREADABLE, self._note_unreadable)
         link.on(messages.OPENED_LATE, self._opened_late)
+        link.on(messages.HOLE, self._note_hole)
 
     @property
     def newest_id(self) -> EventId:
@@ -176,6 +179,11 @@ class WorkerBroker:
         self._is_doubtful = True
         if self.on_unreadable is not None:
             self.on_unreadable(EventId.from_integer(told.after), EventId.from_integer(told.up_to))
+
+    def _note_hole(self, told: Position) -> None:
+        self.update(told.epoch, told.generation)
+        if self.on_hole is not None:
+            self.on_hole()
 
     def _opened_late(self, told: Position) -> None:
         self.update(told.epoch, told.generation)

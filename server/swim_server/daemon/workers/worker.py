@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
+from swim_server.daemon.nodes.clients import give_up
 from swim_server.daemon.rules import publishing_rules, tier_limits
 from swim_server.daemon.workers.methods import WorkerMethods, build_report
 from swim_server.gateway.descriptor_guard import MOST_RESERVED, descriptor_limit
@@ -68,6 +69,7 @@ class Worker:
         link.on(messages.NEWS, self._note_news)
         link.on(messages.BAD_KEY, lambda bad: self.parts.endpoints.refusals.failed_elsewhere(bad.address, bad.mark))
         link.on(messages.EVICT, self._evict)
+        link.on(messages.GIVE_UP, lambda excess: give_up(self.parts.hub, excess.tier, excess.connections))
         link.on(messages.RESUME, self._resume)
         link.answer(messages.KEY_CHANGED, self._key_changed)
         link.answer(messages.RECHECK, self._recheck)
@@ -205,6 +207,8 @@ class Worker:
 
     async def _close_changed(self, changed: ChangedKey) -> Closed:
         key_watch = self.parts.key_watch
+        if changed.ended is not None:
+            return Closed(await key_watch.end_as_told(changed.key_id, changed.ended))
         try:
             return Closed(await key_watch.key_changed(changed.key_id, seconds=changed.seconds))
         except StoreError:
