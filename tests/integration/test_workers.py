@@ -307,13 +307,6 @@ def test_doctor_finds_nothing_wrong(tmp_path: Path) -> None:
         ] == []
 
 
-def test_workers_with_a_redis_server_are_refused(tmp_path: Path) -> None:
-    daemon = LiveDaemon(tmp_path / "home", config='[broker]\nurl = "redis://127.0.0.1:1"\n')
-    done = daemon.swimctl("serve", "--workers", "2")
-    assert done.returncode == 2
-    assert "does not work together with [broker] url" in done.stderr
-
-
 async def test_spread_evens_out_after_uneven_leaving(daemon: LiveDaemon) -> None:
     async with clients(daemon, 8) as found:
         for client in found[::2][:3]:  # all of one worker
