@@ -41,8 +41,7 @@ def nodes(server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(autouse=True)
 def _everybody_left(nodes: Nodes) -> Iterator[None]:
     yield
-    for daemon in nodes.daemons:
-        await_true(lambda daemon=daemon: sum(shares(daemon)) == 0, what="the end of the workers' connections")
+    await_true(lambda: not any(sum(shares(daemon)) for daemon in nodes.daemons), what="the end of all connections")
 
 
 def workers(daemon: LiveDaemon) -> list[dict[str, Any]]:
@@ -130,8 +129,9 @@ async def test_what_is_published_on_one_node_is_tailed_on_the_other(nodes: Nodes
 
 def make_public_key(nodes: Nodes) -> IssuedKey:
     """Create a key of a tier whose places are all free."""
-    for daemon in nodes.daemons:
-        await_true(lambda daemon=daemon: all_nodes(daemon)["public"] == 0, what="the release of all places")
+    await_true(
+        lambda: not any(all_nodes(daemon)["public"] for daemon in nodes.daemons), what="the release of all places"
+    )
     return nodes.make_key("public")
 
 
@@ -260,7 +260,7 @@ async def test_clients_of_workers_stay_and_resume_while_the_server_is_killed_and
             assert [event["id"] for event in await client.events(1)] == [third]
 
 
-async def test_a_key_that_is_revoked_while_the_server_is_away_is_closed_in_workers_once_it_is_back(
+async def test_a_key_that_is_revoked_while_the_server_is_away_is_closed_once_it_is_back(
     nodes: Nodes,
 ) -> None:
     issued = nodes.make_key()

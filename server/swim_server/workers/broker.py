@@ -11,13 +11,12 @@ from swim_server.brokers.broker import (
     BrokerUnavailable,
     Deliver,
     HistorySpan,
-    Page,
     Published,
     StorageState,
 )
 from swim_server.brokers.counters import Counters
-from swim_server.brokers.history_reader import HistoryReader, Rotten
-from swim_server.brokers.reader_pool import ReaderPool
+from swim_server.brokers.history_reader import Rotten
+from swim_server.brokers.reader_pool import PooledReading, ReaderPool
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -32,7 +31,7 @@ _log = get_logger("broker")
 T = TypeVar("T")
 
 
-class WorkerBroker:
+class WorkerBroker(PooledReading):
     """Follows the primary's stream of events. An acknowledged event is stored by the primary."""
 
     def __init__(self, link: Link, path: Path) -> None:
@@ -91,27 +90,6 @@ class WorkerBroker:
 
     # Reading.
 
-    async def read(
-        self,
-        after: EventId,
-        until: EventId | None = None,
-        *,
-        types: Collection[str] | None = None,
-        limit: int = 500,
-    ) -> Page:
-        """Read a page: at most ``limit`` events, and about 4 MiB."""
-        page, rotten = await self._read(lambda reader: reader.page(after, until, types, max(limit, 1)))
-        self._report_rotten(rotten)
-        return page
-
-    async def read_last(
-        self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None
-    ) -> list[Event]:
-        """Read the newest ``count`` events, all of them into memory."""
-        events, rotten = await self._read(lambda reader: reader.last(max(count, 0), types, before))
-        self._report_rotten(rotten)
-        return events
-
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` may be gone; of one not delivered here yet, the primary knows."""
         if after > self._newest or self._is_doubtful:
@@ -137,18 +115,14 @@ class WorkerBroker:
         self._deliver = None
         await self._readers.close()
 
-    async def _read(self, work: Callable[[HistoryReader], T]) -> T:
-        """Read; what seems damaged is checked by the primary at once."""
-        try:
-            return await self._readers.read(work)
-        finally:
-            if self._readers.is_suspect:
-                self._readers.is_suspect = False
-                self._link.tell(messages.SUSPECT, NOTHING)
+    # What reading finds.
 
-    def _report_rotten(self, rotten: Rotten) -> None:
-        if rotten:
-            self._link.tell(messages.ROTTEN, [Range(*each) for each in rotten])
+    def _suspect(self) -> None:
+        self._link.tell(messages.SUSPECT, NOTHING)
+
+    async def note_rotten(self, rotten: Rotten) -> None:
+        """Have the primary record ranges found damaged while reading."""
+        self._link.tell(messages.ROTTEN, [Range(*each) for each in rotten])
 
     # What the primary tells.
 
