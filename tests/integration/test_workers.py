@@ -194,6 +194,21 @@ async def test_a_killed_worker_is_started_again_and_the_other_clients_notice_not
                 assert (await client.subscribe("flight.created", after=event_id))["resumed"]
 
 
+def test_killed_worker_in_the_middle_of_a_bench_costs_its_clients_nothing(daemon: LiveDaemon) -> None:
+    words = ("--running", "--clients", "200", "--rate", "20", "--duration", "2", "--yes", "--json")
+    bench = daemon.spawn("bench", *words)
+    await_true(lambda: shares(daemon) == [100, 100], what="200 clients, half of them on each worker")
+    before = daemon.call("status")["events_published"]
+    await_true(lambda: daemon.call("status")["events_published"] >= before + 5, what="the first events")
+    victim = workers(daemon)[1]["pid"]
+    os.kill(victim, signal.SIGKILL)
+    output, errors = bench.communicate(timeout=120)
+    found = json.loads(output)
+    assert (found["lost"], found["repeated"], found["gaps"], found["away"]) == (0, 0, 0, 0), (found, errors)
+    assert (found["ok"], found["closed"], found["resumed"]) == (True, {"1006": 100}, 100), found
+    await_true(partial(is_replaced, daemon, 1, victim), what="the next worker")
+
+
 async def test_plain_http_of_a_worker_is_answered_by_the_primary(daemon: LiveDaemon) -> None:
     base, key = daemon.url.replace("ws://", "http://").removesuffix("/api/swim/v1/ws"), daemon.api_key()
     async with ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
