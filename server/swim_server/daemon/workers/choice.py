@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.daemon.nodes.broker_choice import served_history
 from swim_server.daemon.nodes.joining import pass_on_between_nodes
 from swim_server.daemon.workers.primary_parts import PrimaryParts
+from swim_server.daemon.workers.processors import processors
 from swim_server.errors import ExitKind, OperatorError
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.logs import get_logger
@@ -47,11 +47,6 @@ def worker_count(config: Config) -> int:
     if sys.platform != "linux":
         raise WorkersUnsupported(f"[server] workers = {wanted} needs Linux; set it to 1")
     return count
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

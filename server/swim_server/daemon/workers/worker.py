@@ -129,10 +129,9 @@ class Worker:
         assert self._leaving is not None, "it was just begun"
         self._leaving.add_done_callback(lambda _: self.parts.link.close())
 
-    @staticmethod
-    def _capacity() -> int:
+    def _capacity(self) -> int:
         limit = descriptor_limit()
-        return limit - min(200, int(limit * MOST_RESERVED))
+        return limit - min(self.parts.config.values.server.descriptor_reserve, int(limit * MOST_RESERVED))
 
     def _deliver(self, events: Sequence[Event]) -> None:
         self.parts.hub.deliver(events)
