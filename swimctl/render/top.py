@@ -130,9 +130,13 @@ def _workers(workers: Sequence[WorkerDocument]) -> Text:
     """Return what tells worker processes apart: state, clients, delay of the event loop."""
     text = Text("workers")
     for each in workers:
-        text.append(f"  {each.number}: {plural(each.connections, 'client')}, loop lag p99 {each.loop_lag_p99_ms:g} ms")
+        text.append(f"  {each.number}: ")
+        if each.pid is None:
+            text.append(each.state, style="red")
+            continue
+        text.append(f"{plural(each.connections, 'client')}, loop lag p99 {each.loop_lag_p99_ms:g} ms")
         if each.state != "ready":
-            text.append(f" {each.state}", style="yellow" if each.pid is not None else "red")
+            text.append(f" {each.state}", style="yellow")
         if each.lag_events:
             text.append(f" {count(each.lag_events)} events behind", style="yellow")
     return text
