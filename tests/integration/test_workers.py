@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -227,6 +228,44 @@ async def test_plain_http_of_a_worker_is_answered_by_the_primary(daemon: LiveDae
             (event_id,) = await asyncio.to_thread(daemon.put, ("tmi.issued", {"number": 1}))
             assert event_id.encode() in await stream.content.readuntil(b"\n\n")
             assert (await asyncio.to_thread(daemon.counted))["developer"] == 1
+
+
+async def test_operators_page_shows_the_clients_and_errors_of_all_workers(daemon: LiveDaemon) -> None:
+    base, own = f"http://127.0.0.1:{daemon.port}/ops", {"X-SWIM-Ops": "1", "Sec-Fetch-Site": "same-origin"}
+    before = (await asyncio.to_thread(daemon.call, "desk_overview"))["errors"].get("INVALID_CHANNEL", 0)
+    async with clients(daemon, 2) as found, ClientSession(headers=own) as page:
+        for client in found:
+            await client.subscribe("flight.created")
+            assert (await client.ask("subscribe", channels=["no.such"]))["code"] == "INVALID_CHANNEL"
+        token = (await asyncio.to_thread(daemon.call, "dashboard_token"))["token"]
+        async with page.post(f"{base}/session", json={"token": token}) as opened:
+            assert opened.status == 204, await opened.text()
+            cookie = {"Cookie": opened.headers["Set-Cookie"].partition(";")[0]}
+        async with page.get(f"{base}/data/connections?sort=since", headers=cookie) as answer:
+            table = await answer.json()
+        assert (table["total"], sorted(row["worker"] for row in table["rows"])) == (2, [1, 2])
+        async with page.get(f"{base}/data/overview", headers=cookie) as answer:
+            overview = await answer.json()
+        assert overview["status"]["connections"]["total"] == 2
+        assert [each["connections"] for each in overview["status"]["workers"]] == [1, 1]
+        assert overview["errors"]["INVALID_CHANNEL"] == before + 2
+
+
+@pytest.mark.long
+async def test_last_hour_on_the_operators_page_is_that_of_all_workers(daemon: LiveDaemon) -> None:
+    rates = [("flight.created", {"number": number}) for number in range(20)]
+    async with clients(daemon, 2) as found:
+        for client in found:
+            await client.subscribe("flight.created")
+
+        def is_sampled() -> bool:
+            """Tell whether a sample of the trends has what the clients of both workers were sent."""
+            daemon.put(*rates)
+            time.sleep(0.2)
+            newest = daemon.call("desk_overview")["trends"][-1]
+            return bool(newest[1] == 2 and newest[3] > 1.5 * newest[2] > 0)
+
+        await comes_true(is_sampled, what="a sample of both workers' deliveries")
 
 
 async def test_ticket_of_the_primary_opens_a_connection_to_a_worker_once(daemon: LiveDaemon) -> None:
