@@ -57,6 +57,8 @@ HELP = (
     "BUFFERED        bytes waiting because the client reads slowly; too many for too long and it is closed",
 )
 LEAST_ROWS = 3
+FEW_EVENTS = 100
+"""A worker has so many still before it now and then: they are not told."""
 
 
 def line(document: Top, now: float) -> str:
@@ -137,7 +139,7 @@ def _workers(workers: Sequence[WorkerDocument]) -> Text:
         text.append(f"{plural(each.connections, 'client')}, loop lag p99 {each.loop_lag_p99_ms:g} ms")
         if each.state != "ready":
             text.append(f" {each.state}", style="yellow")
-        if each.lag_events:
+        if each.lag_events >= FEW_EVENTS:
             text.append(f" {count(each.lag_events)} events behind", style="yellow")
     return text
 
