@@ -95,10 +95,13 @@ class KeyWatch:
     async def _watch_table(self) -> None:
         while True:
             await asyncio.sleep(self.recheck_seconds)
-            await self.recheck_all()
+            await self._recheck_own()
 
     async def recheck_all(self) -> None:
         """Read the table for every key that holds connections. Never raises: see ``last_recheck_error``."""
+        await self._recheck_own()
+
+    async def _recheck_own(self) -> None:
         try:
             await self.recheck(self._gateway.live_keys())
         except Exception as error:  # noqa: BLE001  # the database may fail in any way; connections live on meanwhile

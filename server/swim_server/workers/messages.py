@@ -211,6 +211,13 @@ class ChangedKey(msgspec.Struct, kw_only=True):
     """The state in which another node has just read it, if it is ended there."""
 
 
+class Recheck(msgspec.Struct):
+    """All keys are to be checked."""
+
+    forgets: bool
+    """Decisions about them are not to be relied on any more."""
+
+
 class Closed(msgspec.Struct):
     """How many connections were closed."""
 
@@ -272,7 +279,7 @@ AUTHENTICATE = Question("authenticate", Presented, Decided)
 CLAIM = Question("claim", Place, Claimed)
 CHECK_KEYS = Question("check keys", KeyIds, KeyRows)
 KEY_CHANGED = Question("key changed", ChangedKey, Closed)
-RECHECK = Question("recheck", Nothing, Nothing)
+RECHECK = Question("recheck", Recheck, Nothing)
 PAUSE = Question("pause", Nothing, Nothing)
 LEAVE = Question("leave", Leave, Nothing)
 RELOAD = Question("reload", Config, Nothing)

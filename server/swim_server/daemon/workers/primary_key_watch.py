@@ -11,7 +11,7 @@ from swim_server.gateway.rpc import RpcError
 from swim_server.sql.errors import StoreError
 from swim_server.workers import messages
 from swim_server.workers.link import LinkLost
-from swim_server.workers.messages import NOTHING, ChangedKey
+from swim_server.workers.messages import ChangedKey, Recheck
 
 if TYPE_CHECKING:
     from swim_server.daemon.workers.workers import Workers
@@ -53,10 +53,18 @@ class PrimaryKeyWatch(KeyWatch):
         asked = asyncio.create_task(self._tell(ChangedKey(key_id=key_id, ended=state)))
         return await super().end_as_told(key_id, state) + await asked
 
+    async def recheck_all(self) -> None:
+        """Check every key that holds connections, in all processes: at once, where each does so at intervals."""
+        await self._recheck_everywhere(forgets=False)
+
     async def start_over(self) -> None:
         """Forget all decisions about keys, and check every key that holds connections, in all processes."""
-        asked = [worker.link.ask(messages.RECHECK, NOTHING) for worker in self._workers.serving()]
-        await super().start_over()
+        self._authenticator.forget_all()
+        await self._recheck_everywhere(forgets=True)
+
+    async def _recheck_everywhere(self, *, forgets: bool) -> None:
+        asked = [worker.link.ask(messages.RECHECK, Recheck(forgets)) for worker in self._workers.serving()]
+        await self._recheck_own()
         await gather_answers(asked, ANSWER_SECONDS)
 
     async def _tell(self, changed: ChangedKey) -> int:

@@ -29,6 +29,7 @@ from swim_server.workers.messages import (
     Opened,
     Place,
     Ready,
+    Recheck,
     ServiceNews,
 )
 
@@ -215,8 +216,9 @@ class Worker:
                 raise
             return Closed(await key_watch.end_in_memory(changed.key_id))
 
-    def _recheck(self, _: Nothing) -> Awaitable[Nothing]:
-        self.parts.authenticator.forget_all()
+    def _recheck(self, asked: Recheck) -> Awaitable[Nothing]:
+        if asked.forgets:
+            self.parts.authenticator.forget_all()
         return self._recheck_all()
 
     async def _recheck_all(self) -> Nothing:
