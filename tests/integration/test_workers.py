@@ -334,6 +334,29 @@ def test_workers_end_with_a_killed_primary(tmp_path: Path) -> None:
         await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
 
 
+@pytest.mark.long
+async def test_workers_of_a_stuck_primary_ask_their_clients_to_reconnect(daemon: LiveDaemon) -> None:
+    """Else these would wait for events in vain: heartbeats go on, and other nodes could serve them."""
+    before = [worker["pid"] for worker in workers(daemon)]
+    async with clients(daemon, 2) as found:
+        daemon.signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(90):
+                ended = [client.connection.wait_closed() for client in found]
+                await asyncio.gather(*ended)
+        finally:
+            daemon.signal(signal.SIGCONT)
+        assert {client.connection.close_code for client in found} == {1012}
+    await comes_true(
+        lambda: is_replaced(daemon, 0, before[0]) and is_replaced(daemon, 1, before[1]), what="new workers"
+    )
+    async with clients(daemon, 2) as found:
+        (event_id,) = await asyncio.to_thread(daemon.put, ("flight.created", {"number": 1}))
+        for client in found:
+            await client.subscribe("flight.created", last=1)
+            assert [event["id"] for event in await client.events(1)] == [event_id]
+
+
 def doctor_says(daemon: LiveDaemon, *words: str) -> dict[str, dict[str, Any]]:
     """Return doctor's checks by id."""
     done = daemon.swimctl("doctor", "--json", *words, timeout=120)

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 REPORT_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 """How long clients that have just connected may take to be admitted before another process takes over."""
+SILENT_SECONDS = 20
+"""A worker that hears nothing of its primary for so long ends: its clients would wait for events in vain."""
 ORPHAN_SECONDS = 0.3
 """How long the clients of a worker whose primary has died have to take their leave."""
 
@@ -60,6 +62,8 @@ class Worker:
         self._entering = 0
         """Connections that are not endpoints yet."""
         self._is_open_due = False
+        self._silent_seconds: int | None = None
+        """How long nothing was heard of the primary; None: it has not begun to tell its news."""
         self._methods = WorkerMethods(parts)
         self._peers = 0
         self._gateway.on_count = self._count
@@ -99,9 +103,11 @@ class Worker:
             work = [parts.loop_lag.run(), parts.key_watch.run(), parts.throughput.run(), parts.state_keeper.run()]
             work.append(self._report())
             running = [asyncio.create_task(each) for each in work]
+            silence = asyncio.create_task(self._primary_silent())
+            running.append(silence)
             parts.link.tell(messages.READY, Ready(capacity=self._capacity()))
             done, _ = await asyncio.wait([parts.link.lost, *running], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {parts.link.lost}:
+            for task in done - {parts.link.lost, silence}:
                 task.result()
                 raise AssertionError("none of these ends by itself")
             await self._end_as_orphan()
@@ -116,8 +122,18 @@ class Worker:
             await parts.tasks.close()
             await parts.broker.close()
 
+    async def _primary_silent(self) -> None:
+        """Return once nothing was heard of the primary for long, although it lives.
+
+        Only seconds in which this process runs are counted: a machine or a group of processes may be paused as a whole.
+        """
+        while self._silent_seconds is None or self._silent_seconds < SILENT_SECONDS:
+            await asyncio.sleep(1)
+            if self._silent_seconds is not None:
+                self._silent_seconds += 1
+
     async def _end_as_orphan(self) -> None:
-        """Ask the clients that are left to reconnect: the primary is gone without having asked them."""
+        """Ask the clients that are left to reconnect: the primary is gone or stuck, and has not asked them."""
         self._gateway.is_draining = True
         self._skip_pacing.set()
         if self._gateway.peers:
@@ -191,6 +207,7 @@ class Worker:
     # What the primary tells.
 
     def _note_news(self, news: ServiceNews) -> None:
+        self._silent_seconds = 0
         self.parts.broker.update(news.epoch, news.generation)
         self.parts.service.note(news)
 
