@@ -367,3 +367,14 @@ def test_all_nodes_with_their_workers_are_restarted_one_after_the_other(server: 
         after = [each for daemon in nodes.daemons for each in workers(daemon)]
         assert len(after) == 4 and before.isdisjoint(each["pid"] for each in after)
         assert {each["state"] for each in after} == {"ready"}
+
+
+@pytest.mark.long
+async def test_doctor_finds_nothing_wrong_with_nodes_of_workers(nodes: Nodes) -> None:
+    def found() -> dict[str, str]:
+        done = nodes[0].swimctl("doctor", "--json", timeout=200)
+        checks = json.loads(done.stdout)["checks"]
+        return {each["id"]: each["observed"] for each in checks if each["status"] in ("fail", "unknown")}
+
+    areas = ("process.", "connections.", "front.", "stream.", "nodes.", "tiers.", "keys.")
+    await comes_true(lambda: not [id for id in found() if id.startswith(areas)], seconds=120, what="a clean bill")
