@@ -378,3 +378,32 @@ async def test_doctor_finds_nothing_wrong_with_nodes_of_workers(nodes: Nodes) ->
 
     areas = ("process.", "connections.", "front.", "stream.", "nodes.", "tiers.", "keys.")
     await comes_true(lambda: not [id for id in found() if id.startswith(areas)], seconds=120, what="a clean bill")
+
+
+@pytest.mark.long
+async def test_workers_of_a_node_that_started_without_the_server_serve_once_it_is_there(nodes: Nodes) -> None:
+    (before,) = await asyncio.to_thread(nodes[1].put, ("flight.created", {}))
+    nodes[0].kill()
+    nodes.server.kill()
+    try:
+        await asyncio.to_thread(nodes[0].start)
+        assert [each["state"] for each in workers(nodes[0])] == ["ready", "ready"]
+    finally:
+        await asyncio.to_thread(nodes.server.start)
+    (late,) = await asyncio.to_thread(nodes[1].put, ("flight.created", {}))
+    issued = nodes.make_key()
+
+    async def is_let_in() -> bool:
+        return (await try_to_connect(nodes[0].url, issued.api_key))[0] == ["connected"]
+
+    async with asyncio.timeout(60):
+        while not await is_let_in():
+            await asyncio.sleep(0.1)
+    await comes_true(lambda: not any(sum(shares(daemon)) for daemon in nodes.daemons), what="the end of the attempts")
+    async with on_every_worker(nodes, issued) as clients:
+        for client in clients:
+            assert not (await client.subscribe("flight.created", after=before))["gap"]
+            assert [event["id"] for event in await client.events(1)] == [late]
+        (newest,) = await asyncio.to_thread(nodes[1].put, ("flight.created", {}))
+        for client in clients:
+            assert [event["id"] for event in await client.events(1)] == [newest]
