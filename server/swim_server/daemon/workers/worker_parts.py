@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from swim_server.workers.link import Link
     from swim_server.workers.messages import ServiceNews
 
+REST_SECONDS = 60.0
+"""How often what only requests for the state needed is freed, if there was none meanwhile."""
+
 
 class LinkLog:
     """Where a worker logs: the primary writes its lines, so that one process rotates the file."""
@@ -88,6 +91,13 @@ class ServiceFacts:
 
 class StateFollower(StateKeeper):
     """Loads the state of the world, and keeps no checkpoints: those are the primary's."""
+
+    async def run(self) -> None:
+        """Free what only requests needed, now and then, until cancelled."""
+        await self._hub.state.ready()
+        while True:
+            await self._clock.sleep(REST_SECONDS)
+            self._hub.state.rest()
 
     async def _save(self, world: World) -> None:
         """Do nothing."""
