@@ -90,11 +90,17 @@ class ServiceFacts:
 
 
 class StateFollower(StateKeeper):
-    """Loads the state of the world, and keeps no checkpoints: those are the primary's."""
+    """Loads the state of the world once a client of this worker asks for it. The checkpoints are the primary's.
+
+    Until then no event is folded here: most events would be folded once in each process, for nobody.
+    """
+
+    async def begin(self, tasks: Tasks) -> None:
+        """Load the world when it is wanted."""
+        self._hub.state.load_when_wanted = lambda: tasks.start(self._load_until_ready(asyncio.Event()))
 
     async def run(self) -> None:
         """Free what only requests needed, now and then, until cancelled."""
-        await self._hub.state.ready()
         while True:
             await self._clock.sleep(REST_SECONDS)
             self._hub.state.rest()
