@@ -18,7 +18,8 @@ import pytest
 from support.live_daemon import LiveDaemon, await_true, comes_true, live_daemon
 from support.packages import require_program
 from support.resuming_client import ResumingClient, event_id, retry_seconds
-from support.wire_client import dial
+from support.wire_client import dial, open_client
+from swim_server.daemon.upkeep.state_keeper import CHECKPOINT_EVENTS
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -128,6 +129,22 @@ async def test_stopped_worker_holds_nobody_up_and_is_killed(daemon: LiveDaemon) 
 
     await follow(daemon, stop)
     assert "nothing was heard of it" in workers(daemon)[1]["last_end"]
+
+
+async def test_workers_serve_on_after_more_events_than_between_two_checkpoints(daemon: LiveDaemon) -> None:
+    key = await asyncio.to_thread(daemon.api_key, "system")
+    before = [worker["pid"] for worker in workers(daemon)]
+    clients = [await open_client(daemon.url, key) for _ in range(2)]
+    for client in clients:
+        await client.next()
+        await client.subscribe("tmi.issued")
+    for _ in range(CHECKPOINT_EVENTS // 1000 + 20):
+        await asyncio.to_thread(daemon.put, *[("flight.created", {"number": 0})] * 1000)
+    (last,) = await asyncio.to_thread(daemon.put, ("tmi.issued", {"program_id": 1}))
+    for client in clients:
+        assert [event["id"] for event in await client.events(1)] == [last]
+        await client.connection.close()
+    assert [worker["pid"] for worker in workers(daemon)] == before
 
 
 async def test_restart_under_load_loses_nothing(daemon: LiveDaemon) -> None:

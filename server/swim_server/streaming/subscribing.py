@@ -148,9 +148,9 @@ class Subscribing:
             start, has_gap = await self._history_start.find(connection.subscription, action, types)
         except BrokerUnavailable:
             trouble = "history can't be read at the moment"
-        connection.wants_state = connection.wants_state or bool(action.state)
         if action.state:
             await self._state_sending.can_send(connection, is_resuming=True)
+            connection.wants_state = True
         if connection.id not in self._hub.connections:
             return
         if start is not None and not self._hub.advance_to(start):

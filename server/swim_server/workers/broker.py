@@ -128,7 +128,8 @@ class WorkerBroker(PooledReading):
 
     def _receive(self, told: Events) -> None:
         self._generation = told.generation
-        events = [Event(EventId.from_integer(id), type, wire) for id, type, wire in told.rows]
+        from_integer = EventId.from_integer
+        events = [Event(from_integer(id), type, wire) for id, type, wire in told.rows]
         if self._early is not None:
             self._early += events
         else:

@@ -85,7 +85,8 @@ class DoctorRuns:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         try:
-            answer, errors = await asyncio.wait_for(process.communicate(), LONGEST_SECONDS)
+            async with asyncio.timeout(LONGEST_SECONDS):
+                answer, errors = await process.communicate()
         except TimeoutError:
             return DoctorReport(problem=f"doctor was not done within {LONGEST_SECONDS:g} s")
         finally:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from swim_server.workers.link import Link
     from swim_server.workers.messages import ServiceNews
 
+REST_SECONDS = 60.0
+"""How often what only requests for the state needed is freed, if there was none meanwhile."""
+
 
 class LinkLog:
     """Where a worker logs: the primary writes its lines, so that one process rotates the file."""
@@ -88,7 +91,20 @@ class ServiceFacts:
 
 
 class StateFollower(StateKeeper):
-    """Loads the state of the world, and keeps no checkpoints: those are the primary's."""
+    """Loads the state of the world once a client of this worker asks for it. The checkpoints are the primary's.
+
+    Until then no event is folded here: most events would be folded once in each process, for nobody.
+    """
+
+    async def begin(self, tasks: Tasks) -> None:
+        """Load the world when it is wanted."""
+        self._hub.state.load_when_wanted = lambda: tasks.start(self._load_until_ready(asyncio.Event()))
+
+    async def run(self) -> None:
+        """Free what only requests needed, now and then, until cancelled."""
+        while True:
+            await self._clock.sleep(REST_SECONDS)
+            self._hub.state.rest()
 
     async def _save(self, world: World) -> None:
         """Do nothing."""
