@@ -79,8 +79,9 @@ class ClientBase:
 
         ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. A service of several
         nodes has several addresses: a list, or one text with commas between them; where one fails, the client resumes
-        at another. ``reconnect``: if False, the run ends with the first connection. ``resume_file``: where to store the last event handled, so that a
-        restarted program continues from there. ``resume=False``: after a break, continue with live events only.
+        at another. ``reconnect``: if False, the run ends with the first connection. ``resume_file``:
+        where to store the last event handled, so that a restarted program continues from there. ``resume=False``: after
+        a break, continue with live events only.
         ``debug``: log each step to standard error. ``max_message_bytes``: receive no longer messages; 4,096 or more.
         ``unix_path``: connect to a Unix socket, which needs no key. Times are in seconds.
         """
