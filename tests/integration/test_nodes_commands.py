@@ -262,7 +262,7 @@ async def test_clients_go_on_at_another_node_and_over_a_killed_server(nodes: Nod
 
 @pytest.mark.long
 async def test_clients_of_every_sdk_go_on_at_another_node_and_over_a_killed_server(nodes: Nodes) -> None:
-    await check_that_clients_go_on(nodes, ["python", "python-sync", "javascript", "java", "csharp"], tails=2)
+    await check_that_clients_go_on(nodes, ["python", "javascript", "java", "csharp"], tails=2)
 
 
 async def test_a_client_is_served_where_only_one_of_its_addresses_is_there(nodes: Nodes) -> None:

@@ -222,5 +222,5 @@ def _errors(replies: Mapping[str, Reply]) -> dict[str, dict[str, Any]]:
 
 _REPORTED = (
     "version", "fingerprint", "configuration", "pid", "url", "started_at", "connections", "newest_id",
-    "probe_age_seconds", "sources", "trouble", "has_namesake", "keys",
+    "probe_age_seconds", "sources", "trouble", "has_namesake", "keys", "settings", "wanted_sources",
 )  # fmt: skip
