@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -277,3 +281,67 @@ async def test_a_client_is_served_where_only_one_of_its_addresses_is_there(nodes
     assert done.returncode == 3
     assert "nothing answers at ws://127.0.0.1:1/" in done.stderr
     assert "nothing answers at ws://127.0.0.1:2/" in done.stderr
+
+
+# A start that can't succeed says why, and what to do.
+
+
+@pytest.fixture
+def no_redis() -> Iterator[int]:
+    """A web server's port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer_as_a_web_server, args=(listening,), daemon=True).start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def answer_as_a_web_server(listening: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+def store_state(nodes: Nodes, prefix: str, **fields: str) -> None:
+    """Store the beginning of a stream under another prefix."""
+    pairs = {"epoch": "e", "last": "1-0", "begun": "0-0", **fields}
+    nodes.server.command("HSET", f"{{{prefix}}}:state", *(word for pair in pairs.items() for word in pair))
+
+
+def refused_start(nodes: Nodes, home: Path, replaced: str, by: str) -> tuple[int, str]:
+    """Start a node with another configuration; return its exit code and what it said."""
+    daemon = LiveDaemon(home, config=nodes.config(9, "").replace(replaced, by))
+    done = daemon.swimctl("serve", "--port", "0", timeout=60)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+def test_a_server_that_is_no_redis_is_named(nodes: Nodes, no_redis: int, tmp_path: Path) -> None:
+    code, told = refused_start(nodes, tmp_path, str(nodes.server.port), str(no_redis))
+    assert (code, f"redis://127.0.0.1:{no_redis}" in told) == (1, True), told
+    assert "does not speak the Redis protocol" in told
+
+
+def test_a_wrong_password_is_named_and_not_shown(nodes: Nodes, tmp_path: Path) -> None:
+    server = nodes.server
+    code, told = refused_start(nodes, tmp_path, server.url, f"redis://:geheim@127.0.0.1:{server.port}")
+    assert (code, "geheim" in told, "password" in told) == (1, False, True), told
+
+
+def test_a_stream_of_another_version_is_named(nodes: Nodes, tmp_path: Path) -> None:
+    store_state(nodes, "newer", version="2", installation="i")
+    code, told = refused_start(nodes, tmp_path, nodes.prefix, "newer")
+    assert (code, "{newer}:state" in told, "version" in told) == (1, True, True), told
+
+
+def test_a_stream_of_another_installation_is_named(nodes: Nodes, tmp_path: Path) -> None:
+    """As where a machine was moved from one installation to another with its home."""
+    store_state(nodes, "other", version="1", installation="ffffffff")
+    for path in nodes[1].home.iterdir():
+        if path.name.startswith("history.") or path.name == "installation":
+            shutil.copy(path, tmp_path / path.name)
+    code, told = refused_start(nodes, tmp_path, nodes.prefix, "other")
+    assert (code, "belongs to installation ffffffff" in told) == (1, True), told
+    assert "give [broker] another prefix, or begin with an empty home" in told
