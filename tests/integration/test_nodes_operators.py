@@ -97,6 +97,9 @@ def test_a_node_with_other_settings_is_named(nodes: Nodes, tmp_path: Path) -> No
         stranger.start()
         found = checks(stranger)["nodes.configuration"]
         assert found["status"] == "warn"
+        assert "[tiers] and [sources] differ" in found["observed"].replace(
+            "[sources] and [tiers]", "[tiers] and [sources]"
+        )
         assert "node7" in found["observed"]
     finally:
         stranger.finish()
@@ -137,7 +140,7 @@ def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
     }  # fmt: skip
     assert [found[f"nodes.{id}"]["status"] for id in ("versions", "configuration")] == ["warn", "warn"]
     assert all("phantom" in found[f"nodes.{id}"]["observed"] for id in ("probe", "clocks", "names", "keys", "versions"))
-    assert found["nodes.leases"]["observed"] == "nobody runs orphan"
+    assert found["nodes.leases"]["observed"] == "nobody runs orphan, which is for phantom"
 
 
 def test_a_node_whose_name_is_taken_does_not_start(nodes: Nodes, tmp_path: Path) -> None:

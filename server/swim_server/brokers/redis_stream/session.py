@@ -145,6 +145,9 @@ def translated(shown: str) -> Iterator[None]:
         if any(word in str(error) for word in _REFUSALS):
             raise ServerRefused(_refusal(shown, error)) from None
         raise ServerTrouble(f"{shown} refuses: {_advice(str(error))}") from None
+    except exceptions.InvalidResponse as error:
+        told = f"{shown} does not speak the Redis protocol ({first_line(error)}): check [broker] url"
+        raise OutcomeUnknown(told) from None
     except exceptions.RedisError as error:
         raise OutcomeUnknown(f"{shown} answers what can't be read: {first_line(error)}") from None
 

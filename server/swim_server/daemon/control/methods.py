@@ -24,6 +24,7 @@ from swim_server.daemon.control.top import MAX_COUNT, build_top
 from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.handover.program import Program
+from swim_server.daemon.nodes.doctor_method import DoctorMethod
 from swim_server.daemon.workers.adding import add_connections
 from swim_server.gateway.http.ops.connection_table import OTHER_ROWS, ConnectionPage
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
@@ -72,6 +73,7 @@ class Methods:
             rpc.methods[OTHER_ROWS] = self.connection_rows
         Diagnostics(self._process).register(rpc)
         NodeMethods(self._parts).register(rpc)
+        DoctorMethod(self._parts).register(rpc)
 
     async def status(self, params: Mapping[str, object]) -> Status:
         """Describe the running service."""

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.hub import Hub
 
+_ALIKE = ("tiers", "history", "channels", "state", "sources", "publish")
+"""The settings that all nodes should share."""
 FIRST_KEYS = 20
 """Among so many ids the first key is looked for, by which two key databases are told apart."""
 
@@ -72,10 +74,14 @@ def describe_node(report: NodeReport, info: LockInfo, parts: Components) -> Node
     """Fill in what the other nodes show of this one: its program, its clients and its sources."""
     from swim_server.cluster.membership import home_digest
 
+    config, sources = parts.config.values, parts.sources.statuses()
+    wanted = zip(config.sources, sources, strict=False)
     return msgspec.structs.replace(
-        report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
-        started_at=info.started_at, connections=parts.gateway.clients(), home=home_digest(parts.home.path),
-        sources=[each.name for each in parts.sources.statuses() if each.state == "running"],
+        report, configuration=configuration_digest(config), settings=settings_digests(config),
+        version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url, started_at=info.started_at,
+        connections=parts.gateway.clients(), home=home_digest(parts.home.path),
+        sources=[each.name for each in sources if each.state == "running"],
+        wanted_sources=[each.name for settings, each in wanted if _state_beginning(settings, each.name) is not None],
     )  # fmt: skip
 
 
@@ -138,5 +144,13 @@ def _state_beginning(settings: SourceConfig, name: str) -> str | None:
 
 def configuration_digest(config: Config) -> str:
     """Return a digest of the settings that all nodes should share."""
-    alike = [config.tiers, config.history, config.channels, config.state, config.sources, config.publish]
-    return hashlib.sha256(msgspec.json.encode(alike)).hexdigest()[:12]
+    return _digest([getattr(config, name) for name in _ALIKE])
+
+
+def settings_digests(config: Config) -> dict[str, str]:
+    """Return digests of these settings by table."""
+    return {name: _digest(getattr(config, name)) for name in _ALIKE}
+
+
+def _digest(settings: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:12]
