@@ -75,7 +75,7 @@ def _read_rows() -> Iterator[_Row]:
     The package's own function builds a dict of eleven values for each of 28,000 airports, thirty MiB which the process
     never gives back to the system.
     """
-    with resources.files("airportsdata").joinpath("airports.csv").open(encoding="utf-8", newline="") as file:
+    with resources.files("airportsdata").joinpath("airports.csv").open(encoding="utf-8") as file:
         lines = csv.reader(file)
         header = next(lines)
         columns = [header.index(name) for name in ("icao", "iata", "lid", "lat", "lon", "elevation")]

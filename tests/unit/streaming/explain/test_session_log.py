@@ -232,4 +232,4 @@ def test_archived_sessions_are_bounded_in_bytes_the_oldest_dropped_first() -> No
     assert [session.id for session in session_log] == sessions[-len(past) :]
     assert 30 < len(past) < 70, "some two hundred bytes each"
     assert len(session_log._ledger) < 1100, "what was forgotten is not held either"
-    assert not session.changes, "no cycle is left for the garbage collector"
+    assert session is not None and not session.changes, "no cycle is left for the garbage collector"
