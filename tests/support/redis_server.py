@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -23,6 +24,10 @@ WHEELS = {
 }
 """Servers that come as Python packages, beside the one of this machine: package, version, program."""
 HIGHEST_PORT = 55_535
+
+
+ENGINE = "SWIM_TEST_ENGINE"
+"""Environment variable: which of them is used where a test asks for none."""
 
 
 def server_program(name: str | None) -> str | None:
@@ -50,7 +55,9 @@ class RedisServer:
         self.folder = folder
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._program = program or require_program("redis-server", "redis-server")
+        self._program = (
+            program or server_program(os.environ.get(ENGINE)) or require_program("redis-server", "redis-server")
+        )
         self._addresses = ("127.0.0.1", *addresses)
         self._appendfsync = appendfsync
         self.options = options

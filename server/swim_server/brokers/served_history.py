@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -26,6 +25,7 @@ from swim_server.brokers.retention import Retention
 from swim_server.brokers.storing import NAMES_ROTTEN
 from swim_server.brokers.trouble import DiskTrouble
 from swim_server.concurrency.clock import SYSTEM_CLOCK, Clock
+from swim_server.concurrency.serial_thread import SerialThread
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event
@@ -74,7 +74,7 @@ class ServedHistory(PooledReading):
         self._is_open = False
         self._newest = ZERO
         self._deliver: Deliver | None = None
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="history-writer")
+        self._writer = SerialThread("history-writer")
         self._checkpoints = Checkpoints(
             path,
             self._history.sync,
@@ -243,7 +243,7 @@ class ServedHistory(PooledReading):
 
     async def _write(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the one thread that writes."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+        return await self._writer.run(work)
 
     def _has_work(self) -> bool:
         """Tell whether something waits to be stored, for which retention makes room."""
@@ -336,5 +336,5 @@ class ServedHistory(PooledReading):
         await self._checkpoints.wait()
         await self._readers.close()
         await self._write(self._history.close)
-        self._writer.shutdown(wait=False)
+        self._writer.close()
         self._checkpoints.close()
