@@ -18,10 +18,14 @@ from support.nodes_chaos.revocations import Revocations
 from support.nodes_chaos.traffic import Publisher
 from support.redis_server import RedisServer
 
+from swimctl.client.control import RpcFailed
+
 SLOW_SECONDS = 60.0
 """What takes longer is told."""
 WAIT_SECONDS = 600.0
 STARTS = 3
+TOO_SLOW = "not ready in time; the old one keeps serving"
+"""A promise kept, where a machine is too busy for a new process to start."""
 PAUSE_SECONDS = 12.0
 """Longer than a lease."""
 EXCESS_ALLOWED = ("pause a node for longer than a lease", "cut a node off")
@@ -82,9 +86,18 @@ class Faults:
 
     async def restart_node(self) -> None:
         number = self._any_node()
-        daemon, before = self.nodes[number], self._serving(number)
-        with suppress(NotAnswering):  # on a busy machine it takes longer than a call waits
-            await asyncio.to_thread(daemon.call, "restart", {})
+        daemon, before, began = self.nodes[number], self._serving(number), time.monotonic()
+        for _ in range(STARTS):
+            try:
+                await asyncio.to_thread(daemon.call, "restart", {})
+            except NotAnswering:  # on a busy machine it takes longer than a call waits
+                break
+            except RpcFailed as failed:
+                if TOO_SLOW not in str(failed):
+                    raise
+                self._tell_slow(f"a restart of node{number} was given up, as it took too long", began)
+            else:
+                break
         await self._comes(lambda: self._serving(number) not in (before, None), f"the restart of node{number}")
 
     def _serving(self, number: int) -> int | None:
