@@ -33,6 +33,13 @@ async def test_nothing_is_lost_repeated_or_untold_in_any_fault_of_nodes_and_serv
     assert set(EXCESS_ALLOWED) <= set(report["faults"])
 
 
+@pytest.mark.long
+async def test_nothing_is_lost_repeated_or_untold_where_nodes_have_workers(tmp_path: Path) -> None:
+    report = await run_nodes_chaos(tmp_path, nodes=2, workers=2, rounds=11, seed=5, subscribers=3, only=[])
+    assert not broken(report), nodes_scoreboard(report)
+    assert report["rounds"] == len(report["faults"]) == 11
+
+
 def broken(report: dict[str, object]) -> dict[str, object]:
     """Return the promises that were broken, except for measured times."""
     zeros = (

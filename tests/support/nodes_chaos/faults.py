@@ -61,6 +61,8 @@ class Faults:
             "flush the server": self.flush_server,
             "restart the server empty": self.empty_server,
         }
+        if nodes[0].call("status")["workers"]:
+            self.by_name["kill a worker"] = self.kill_worker
         self.lossy = {self.fail_over, self.flush_server, self.empty_server}
 
     def is_lossy(self, name: str) -> bool:
@@ -77,6 +79,19 @@ class Faults:
         await self._end(number, signal.SIGKILL)
         await asyncio.sleep(self.chance.uniform(0, 3))
         await self._start(number)
+
+    async def kill_worker(self) -> None:
+        """Kill one of a node's worker processes, which is started again."""
+        daemon = self.nodes[self._any_node()]
+        victim = self.chance.choice((await asyncio.to_thread(daemon.call, "status"))["workers"])
+        with suppress(ProcessLookupError):
+            os.kill(victim["pid"], signal.SIGKILL)
+
+        def is_replaced() -> bool:
+            now = daemon.call("status")["workers"][victim["number"] - 1]
+            return bool(now["state"] == "ready" and now["pid"] != victim["pid"])
+
+        await self._comes(is_replaced, f"the next worker {victim['number']}")
 
     async def stop_node(self) -> None:
         number = self._any_node()
