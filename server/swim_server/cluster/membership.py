@@ -23,6 +23,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     configuration: str = ""
     """A digest of the settings that all nodes should share."""
+    settings: dict[str, str] = {}
+    """Digests of these settings by table, so that the table that differs can be named."""
     pid: int = 0
     url: str | None = None
     started_at: str | None = None
@@ -34,6 +36,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """How long ago one of its own events came back to it through the stream."""
     sources: list[str] = []
     """The sources whose lease it holds."""
+    wanted_sources: list[str] | None = None
+    """The sources that it would run for all; None: a version that does not say."""
     trouble: str | None = None
     home: str = ""
     """A digest of the machine's name and the home: two processes with one name are told apart by it."""

@@ -14,7 +14,7 @@ from swim_server.protocol.actions import Subscribe
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.event_id import EventId
 from swim_server.streaming.catchup import CatchUp
-from swim_server.streaming.explain.session_log import NO_STARTS
+from swim_server.streaming.explain.session import NO_STARTS
 from swim_server.streaming.history_start import HistoryStart
 from swim_server.streaming.mirror.sending import StateSending
 from swim_server.streaming.subscription import NOTHING, Subscription

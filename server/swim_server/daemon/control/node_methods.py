@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from swim_server.keys.write_behind.endings import Ending
 
 
-ASKABLE = frozenset({"status", "connections", "connection_close", "top", "explain", "live_keys", "version", "restart"})
+ASKABLE = frozenset(
+    {"status", "connections", "connection_close", "top", "explain", "live_keys", "version", "restart", "doctor"}
+)
 """What nodes answer each other. ``restart`` only where ``[cluster] remote_restart`` allows it."""
 NOT_FOUND = -32004
 FORBIDDEN = -32006
@@ -220,5 +222,5 @@ def _errors(replies: Mapping[str, Reply]) -> dict[str, dict[str, Any]]:
 
 _REPORTED = (
     "version", "fingerprint", "configuration", "pid", "url", "started_at", "connections", "newest_id",
-    "probe_age_seconds", "sources", "trouble", "has_namesake", "keys",
+    "probe_age_seconds", "sources", "trouble", "has_namesake", "keys", "settings", "wanted_sources",
 )  # fmt: skip

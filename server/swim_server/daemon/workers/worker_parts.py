@@ -15,6 +15,7 @@ from swim_server.config import LoadedConfig, parse_duration
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
+from swim_server.daemon.nodes.clients import ask_to_resume
 from swim_server.daemon.rules import tier_limits
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
@@ -155,6 +156,7 @@ def build_worker_parts(config: Config, home: Home, link: Link, channel: Descript
     authenticator = WorkerAuthenticator(link, clock=SYSTEM_CLOCK)
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable, broker.on_opened_late = conversation.tell_unreadable, hub.begin_after
+    broker.on_hole = lambda: ask_to_resume(hub)
     tls = build_tls(config, None)
     endpoints = build_context(
         config.server, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,

@@ -21,6 +21,8 @@ class NodeDocument(msgspec.Struct, kw_only=True):
     fingerprint: str = ""
     configuration: str = ""
     """A digest of the settings that all nodes should share."""
+    settings: dict[str, str] = {}
+    """Digests of these settings by table."""
     pid: int = 0
     url: str | None = None
     started_at: str | None = None
@@ -35,6 +37,8 @@ class NodeDocument(msgspec.Struct, kw_only=True):
     """How long ago one of its own events came back to it through the stream."""
     sources: list[str] = []
     """The sources that it runs."""
+    wanted_sources: list[str] | None = None
+    """The sources that it would run for all; None: unknown."""
     trouble: str | None = None
     has_namesake: bool = False
     """Whether another process reports under its name."""
