@@ -193,7 +193,17 @@ async def test_client_that_asks_for_state_while_it_is_sent_history_waits_for_the
         made.hub.state.load_when_wanted = lambda: loads.append(1)
         client = streaming.connect()
         streaming.say(client, "subscribe", channels=["flight.*"], after=first)
+        while (catch_up := streaming.connection(client).catch_up) is None:
+            await asyncio.sleep(0)
+        streaming.broker.is_gated = True
         streaming.say(client, "subscribe", channels=["tmi.*"], after=first, state="on_gap")
+        while not loads:
+            await streaming.settle()
+            streaming.broker.open_gate(-1)
+        assert streaming.connection(client).catch_up is catch_up
+        streaming.broker.is_gated = False
+        while streaming.broker.gates:
+            streaming.broker.open_gate()
         await streaming.settle()
         assert loads == [1] and not streaming.failures
         assert client.types.count("subscribed") == 1
