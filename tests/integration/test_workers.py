@@ -105,6 +105,32 @@ async def test_a_client_resumes_in_whichever_worker_it_comes_to(daemon: LiveDaem
             assert [event["id"] for event in await client.events(2)] == [second, third]
 
 
+async def test_state_is_the_same_in_both_workers_and_stays_so(daemon: LiveDaemon) -> None:
+    def flight(uid: int, altitude_ft: int) -> tuple[str, dict[str, Any]]:
+        return "flight.updated", {"flight_uid": uid, "callsign": f"DAL{uid}", "altitude_ft": altitude_ft}
+
+    await asyncio.to_thread(daemon.put, *(flight(uid, 1000) for uid in range(1, 4)))
+    async with clients(daemon, 2) as found:
+        for client in found:
+            await client.subscribe("flight.*", state=True)
+            part = await client.until("state")
+            assert part["is_last"]
+            assert {each["flight_uid"]: each["altitude_ft"] for each in part["data"]["flights"]}.items() >= {
+                1: 1000, 2: 1000, 3: 1000,
+            }.items()  # fmt: skip
+        await asyncio.to_thread(daemon.put, flight(2, 2000))
+        for client in found:
+            (event,) = await client.events(1)
+            assert (event["data"]["flight_uid"], event["data"]["altitude_ft"]) == (2, 2000)
+    async with clients(daemon, 2) as later:
+        states = []
+        for client in later:
+            await client.subscribe("flight.*", state=True)
+            states.append((await client.until("state"))["data"]["flights"])
+        assert states[0] == states[1]
+        assert next(each for each in states[0] if each["flight_uid"] == 2)["altitude_ft"] == 2000
+
+
 async def test_fifty_clients_race_for_five_places(daemon: LiveDaemon) -> None:
     key = daemon.api_key("public")
     for _ in range(3):

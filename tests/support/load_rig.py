@@ -44,10 +44,14 @@ def compiled(source: str, folder: Path) -> Path:
 
 
 def pinned(core: int | None) -> list[str]:
-    """Return the words that pin a command to one core, if there are several; None: to none of them."""
-    if core is None or (os.cpu_count() or 1) < 2 or not shutil.which("taskset"):
-        return []
-    return ["taskset", "-c", str(core)]
+    """Return the words that pin a command to one core, if there are several.
+
+    None: it may use all cores, in a session of its own, as Linux shares a core out between sessions first: what is
+    started from one terminal would have one share together.
+    """
+    if core is None:
+        return ["setsid"] if shutil.which("setsid") else []
+    return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > 1 and shutil.which("taskset") else []
 
 
 class Server:
