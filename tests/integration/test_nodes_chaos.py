@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from support.nodes_chaos.faults import EXCESS_ALLOWED
 from support.nodes_chaos.ledger import Acknowledged, Ledger
-from support.nodes_chaos.run import nodes_scoreboard, run_nodes_chaos
+from support.nodes_chaos.report import nodes_scoreboard
+from support.nodes_chaos.run import run_nodes_chaos
 
 
 async def test_nothing_is_lost_repeated_or_untold_when_the_server_is_emptied_and_replaced(

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ class Crowd:
         for _ in range(count):
             number = len(self.numbers)
             row = {"type": "flight.created", "data": {"n": number}, "event_id": f"{self._after} {number}"}
-            await comes_true(lambda row=row: published(daemon, row), seconds=60, what="a publication")
+            await comes_true(partial(published, daemon, row), seconds=60, what="a publication")
             self.numbers.append(number)
 
     async def got_all(self) -> None:

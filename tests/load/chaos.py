@@ -39,7 +39,8 @@ from support.chaos_traffic import (
 )
 from support.mounts import NoMount, mounted, tmpfs
 from support.nodes_chaos.links import enter_namespace
-from support.nodes_chaos.run import memory_folder, nodes_scoreboard, run_nodes_chaos
+from support.nodes_chaos.report import nodes_scoreboard
+from support.nodes_chaos.run import memory_folder, run_nodes_chaos
 
 SETTLE_SECONDS = 60.0
 """How long subscribers may take at the end until they have everything."""

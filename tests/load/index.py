@@ -52,6 +52,9 @@ class Nowhere:
         self.writes += 1
         self.bytes += len(data)
 
+    def descriptor(self) -> int | None:
+        return None
+
     def peer(self) -> tuple[str, int] | None:
         return None
 

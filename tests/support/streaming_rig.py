@@ -79,6 +79,9 @@ class FakeClientTransport:
                 assert self.connection is not None
                 self.connection.pause()
 
+    def descriptor(self) -> int | None:
+        return None
+
     def peer(self) -> tuple[str, int] | None:
         return self.address
 

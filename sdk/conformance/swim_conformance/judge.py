@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +160,7 @@ def _ended(wanted: Any, run: Run, expect: Expect) -> Iterator[str]:
         yield f"ended with {ends[-1] if ends else 'nothing at all'}, not {wanted!r}"
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any, Run, Expect], Iterator[str]]] = {
     "events": _events,
     "saw": _saw,
     "never": _never,

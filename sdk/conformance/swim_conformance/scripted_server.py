@@ -96,8 +96,10 @@ class ScriptedServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _stop_listening(self) -> None:
-        for listening in (*self._servers, *self._sockets):
-            listening.close()
+        for server in self._servers:
+            server.close()
+        for bound in self._sockets:
+            bound.close()
         self._servers, self._sockets = [], []
 
     async def go_away(self, seconds: float) -> None:

@@ -10,13 +10,15 @@ from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from websockets.frames import CloseCode as LibraryCloseCode
+from websockets.frames import Opcode
 from websockets.protocol import SEND_EOF, State
 
 from swim_server.concurrency.timer_wheel import Alarm
 from swim_server.gateway.closing import close_due, close_reason, move_time, write_eof
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.entry import Entry
-from swim_server.gateway.frames.reader import FrameReader
+from swim_server.gateway.frames.reader import LIGHT_BYTES, LIGHT_SECONDS, STOPS_WORK, FrameReader
+from swim_server.gateway.frames.whole_text import whole_text
 from swim_server.gateway.handshake import open_protocol
 from swim_server.gateway.http.plain_connection import PlainConnection
 from swim_server.gateway.inbound_policy import InboundLimit
@@ -115,9 +117,31 @@ class Endpoint(asyncio.Protocol):
 
     def _receive_frames(self, data: bytes) -> None:
         if self._reader is None:
-            queues, settings = self._context.reading_queues, self._context.settings
-            self._reader = FrameReader(self, self._gate, queues, settings, self.kind)
+            if self._protocol is None and self._is_answered_at_once(data):
+                return
+            self._reader = self._new_reader()
         self._reader.receive(data)
+
+    def _new_reader(self) -> FrameReader:
+        queues, settings = self._context.reading_queues, self._context.settings
+        return FrameReader(self, self._gate, queues, settings, self.kind)
+
+    def _is_answered_at_once(self, data: bytes) -> bool:
+        """Answer one whole message that comes between two frames, as a reader would; False: it takes a reader."""
+        queues = self._context.reading_queues
+        if len(data) >= LIGHT_BYTES or not self.is_open or self._gate.has(STOPS_WORK) or not queues.light.has_time():
+            return False
+        payload = whole_text(data, self.kind.kept_bytes)
+        if payload is None:
+            return False
+        began = queues.monotonic()
+        self.count_frame(Opcode.TEXT, len(data))
+        if self.is_open:
+            self.on_message(payload, len(payload), is_text=True)
+        if self.is_open and queues.monotonic() - began >= LIGHT_SECONDS:
+            self._reader = self._reader or self._new_reader()
+            self._reader.note_heavy()
+        return True
 
     @property
     def ignores_input(self) -> bool:
@@ -177,6 +201,7 @@ class Endpoint(asyncio.Protocol):
         self._context.wheel.cancel(self)
         if self._rest_alarm is not None:
             self._context.wheel.cancel(self._rest_alarm)
+            self._rest_alarm = None
         self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
@@ -186,6 +211,7 @@ class Endpoint(asyncio.Protocol):
         # the garbage collector examines old objects only once a day.
         if self._protocol is not None:
             self._protocol.parser.close()
+            self._protocol.parser_exc = self._protocol.handshake_exc = None  # their tracebacks refer to it
         if self._reader is not None:  # it may still be queued for its turn
             self._reader.discard()
         self.connection = self._reader = None
@@ -395,6 +421,16 @@ class Endpoint(asyncio.Protocol):
         return self._phase is Phase.ARRIVING
 
     # Called by the connection (ClientTransport).
+
+    def descriptor(self) -> int | None:
+        """Return its socket, unless its bytes are encrypted, or some still wait in the transport."""
+        transport = self._transport
+        if self._answer or transport.get_write_buffer_size() or transport.is_closing():
+            return None
+        if transport.get_extra_info("sslcontext") is not None:
+            return None
+        found: int = transport.get_extra_info("socket").fileno()
+        return found if found >= 0 else None
 
     def peer(self) -> tuple[str, int] | None:
         found = self._transport.get_extra_info("peername")

@@ -37,7 +37,7 @@ class ReadGate:
 
     def has(self, holds: Hold) -> bool:
         """Tell whether any of these reasons is set."""
-        return bool(self._holds & holds)
+        return self._holds is not NONE and bool(self._holds & holds)
 
     def add(self, hold: Hold) -> None:
         """Pause reading for this reason. Idempotent."""
@@ -47,7 +47,7 @@ class ReadGate:
 
     def remove(self, hold: Hold) -> None:
         """Remove a reason. Idempotent."""
-        if not self._holds & hold:
+        if self._holds is NONE or not self._holds & hold:
             return
         self._holds &= ~hold
         if not self._holds and not self._transport.is_closing():

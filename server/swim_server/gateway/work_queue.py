@@ -36,12 +36,16 @@ class WorkQueue:
 
     def submit(self, work: Callable[[], None]) -> None:
         """Do a piece of work, now or in its turn."""
+        if self.has_time():
+            work()
+        else:
+            self._waiting.append(work)
+
+    def has_time(self) -> bool:
+        """Tell whether a piece of work may be done at once, with what is left of this turn's slice."""
         if not self._is_scheduled:  # the first piece of this turn
             self._begin_slice()
-        if self._waiting or self._monotonic() >= self._slice_end:
-            self._waiting.append(work)
-        else:
-            work()
+        return not self._waiting and self._monotonic() < self._slice_end
 
     def put_off(self, work: Callable[[], None]) -> None:
         """Do a piece of work after everything that waits, and not before this call returns."""

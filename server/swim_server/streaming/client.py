@@ -34,6 +34,9 @@ class ClientTransport(Protocol):
     def buffered_bytes(self) -> int:
         """Return how many bytes the transport has not sent yet."""
 
+    def descriptor(self) -> int | None:
+        """Return the socket that bytes may be written to directly: nothing waits before them or changes them (TLS)."""
+
     def peer(self) -> tuple[str, int] | None:
         """Return host and port of the connection's other end, which may be a proxy; None on the control socket."""
 

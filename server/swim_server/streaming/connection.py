@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.event_id import EventId
     from swim_server.streaming.client import Client, ClientTransport
-    from swim_server.streaming.explain.session_log import Session
+    from swim_server.streaming.explain.session import Session
     from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.state_parts import PartsQueue
+    from swim_server.streaming.rows import Row
     from swim_server.streaming.waiting import Waiting
 
 LOCAL_TIER = "local"
@@ -78,6 +79,7 @@ class Connection:
         "position",
         "remote",
         "resumed_after",
+        "row",
         "session",
         "subscription",
         "tier",
@@ -114,7 +116,12 @@ class Connection:
         self.subscription: Subscription = NOTHING
         self.group: Group[Connection] | None = None
         self.position = 0
-        """Number of the first of the group's frames that it was not given. Set by the group and the hub."""
+        """Number of the first of the group's frames that it was not given. Set by the group and the hub.
+
+        In a row, the row's position counts instead: ``Group.position_of``.
+        """
+        self.row: Row[Connection] | None = None
+        """Set while the group writes to it together with others, which ``Group.step_out`` ends. Set by the group."""
         self.joined_at = 0
         self.catch_up: CatchUp | None = None
         """Set while stored events are being sent, before it joins its group."""
@@ -151,14 +158,15 @@ class Connection:
         if self.backlog is not None and (oldest := self.backlog.oldest_id) is not None:
             return oldest
         group = self.group
-        if group is None or self.position >= group.end:
+        if group is None or (position := group.position_of(self)) >= group.end:
             return None
-        return group.events[self.position - group.base].event.id
+        return group.events[position - group.base].event.id
 
     @property
     def messages_sent(self) -> int:
         """Messages written to this client: events, answers and heartbeats."""
-        handed = self._sent_before + (self.position - self.joined_at if self.group is not None else 0)
+        group = self.group
+        handed = self._sent_before + (group.position_of(self) - self.joined_at if group is not None else 0)
         return handed - (len(self.backlog) if self.backlog is not None else 0)
 
     @property
@@ -187,7 +195,7 @@ class Connection:
 
     def _part(self) -> None:
         if self.group is not None:
-            self._sent_before += self.position - self.joined_at
+            self._sent_before += self.group.position_of(self) - self.joined_at
             self.group.leave(self)
 
     def framed(self, payload: bytes) -> bytes:

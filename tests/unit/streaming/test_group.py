@@ -23,11 +23,11 @@ def test_roll_stays_as_it_was_taken(rig: StreamingRig) -> None:
     one = group()
     first, second = (rig.connection(rig.connect()) for _ in range(2))
     first.join(one)
-    roll = one.members_snapshot
+    roll = one.singles_snapshot
     second.join(one)
     first.leave()
     assert roll == (first,)
-    assert one.members_snapshot == (second,)
+    assert one.singles_snapshot == (second,)
 
 
 def test_member_stands_at_the_next_frame(rig: StreamingRig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -226,10 +227,14 @@ class Methods:
         if not isinstance(seconds, int | float):
             raise RpcError(INVALID_PARAMS, "seconds must be a number")
         try:
-            closed = await self._process.key_changed(key_id, seconds=seconds)
             record = (await self._parts.authenticator.look_up([key_id])).get(key_id)
             state = MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value
-            told = await tell_nodes(self._parts.cluster, key_id, ended=state if state in ENDED else None)
+            ended = state if state in ENDED else None
+            telling = asyncio.create_task(tell_nodes(self._parts.cluster, key_id, ended=ended))
+            try:
+                closed = await self._process.key_changed(key_id, seconds=seconds)
+            finally:
+                told = await telling  # the other nodes hear of it whatever happens here
             return KeyChanged(
                 closed=closed + told.closed, state=state, silent_nodes=[*told.silent, *self._silent_workers()]
             )

@@ -103,7 +103,8 @@ async def run_doctor(home: Path, config_files: Sequence[Path], options: Sequence
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
     try:
-        output, errors = await asyncio.wait_for(process.communicate(), LONGEST_SECONDS)
+        async with asyncio.timeout(LONGEST_SECONDS):
+            output, errors = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()

@@ -226,6 +226,13 @@ class _Gathered:
             "swim_worker_cpu_seconds", "Processor time of a worker since it was started.",
             ((name, each.report.cpu_seconds) for name, each in known),
         )  # fmt: skip
+        yield _gauge(
+            "swim_worker_loop_lag_seconds", "Delay of a worker's event loop over the last minute.",
+            (
+                ({**name, "quantile": label}, each.report.loop_lag_ms.get(key, 0.0) / 1000)
+                for name, each in known for label, key in QUANTILES
+            ),
+        )  # fmt: skip
         restarts = (({"worker": str(number)}, count) for number, count in workers.restarts.items())
         yield _counter("swim_worker_restarts", "How often a worker was started again.", restarts)
 

@@ -161,6 +161,10 @@ class FrameReader:
             self._is_queued = True
             self._queue.put_off(self._work)
 
+    def note_heavy(self) -> None:
+        """Take the last input for expensive: what follows waits with other expensive input for a while."""
+        self._heavy_until = self._queues.monotonic() + HEAVY_SECONDS
+
     def rest(self, now: float) -> None:
         """Let the owner rest between two frames, unless there is something to remember: they are half its memory."""
         if self._is_whole and not self._is_refused and now >= self._heavy_until:
@@ -210,7 +214,7 @@ class FrameReader:
             frames += piece.is_end
             spent_seconds = monotonic() - began
         if frames >= LIGHT_FRAMES or size_bytes >= LIGHT_BYTES or spent_seconds >= LIGHT_SECONDS:
-            self._heavy_until = began + spent_seconds + HEAVY_SECONDS
+            self.note_heavy()
 
     def _read(self, piece: Piece) -> int:
         """Pass one piece to the library and answer complete messages; return the cost in bytes."""

@@ -54,6 +54,10 @@ class StreamTransport:
         self._now = now
         self.write = transport.write
 
+    def descriptor(self) -> int | None:
+        """Return None: what is written may follow parts of the answer that the server still holds."""
+        return None
+
     def peer(self) -> tuple[str, int] | None:
         """Return host and port of the other end."""
         found = self._transport.get_extra_info("peername")

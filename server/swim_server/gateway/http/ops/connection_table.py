@@ -46,6 +46,8 @@ class ConnectionRow(msgspec.Struct, kw_only=True):
     buffered_bytes: int
     is_catching_up: bool
     resumes: bool
+    worker: int | None = None
+    """The number of the worker process that serves it; None: the answering process does."""
 
 
 class ConnectionPage(msgspec.Struct, kw_only=True):
@@ -191,7 +193,7 @@ class ConnectionTable:
 def _lag_events(connection: Connection) -> int:
     waiting = len(connection.backlog) if connection.backlog is not None else 0
     group = connection.group
-    return waiting + (max(0, group.end - connection.position) if group is not None else 0)
+    return waiting + (max(0, group.end - group.position_of(connection)) if group is not None else 0)
 
 
 def _is_found(connection: Connection, words: list[str]) -> bool:
