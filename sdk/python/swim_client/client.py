@@ -97,8 +97,11 @@ class ClientBase:
             max_message_bytes=max_message_bytes,
             resume=resume,
         )
-        named = os.environ.get("SWIM_URL") or DEFAULT_URL
-        self.urls = check_urls(named if url is None or url == "" else url)
+        if url is None or url == "":
+            named = check_urls(os.environ.get("SWIM_URL") or DEFAULT_URL)
+            self.urls = named[:1] if unix_path else named
+        else:
+            self.urls = check_urls(url)
         """The addresses of the service."""
         key = None if unix_path and api_key is None else ApiKey.find(api_key)
         self._opener = Opener(

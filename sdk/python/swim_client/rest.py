@@ -186,7 +186,8 @@ class SWIMRestClient:
     # The wire.
 
     def _get(self, path: str, parameters: Dict[str, str]) -> Any:
-        urls, problems = [self.base_url], []
+        urls = [self.base_url]
+        problems: List[str] = []
         if self.base_url in self._base_urls:
             at = self._base_urls.index(self.base_url)
             urls += [*self._base_urls[at + 1 :], *self._base_urls[:at]]
