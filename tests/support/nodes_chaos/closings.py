@@ -43,15 +43,13 @@ class Kept:
     def __init__(self, pids: Collection[int]) -> None:
         self._before = {pid: _delay(pid) for pid in pids}
 
-    def seconds(self) -> float:
-        """Return the longest of them in which one thread waited in each process, in sum: they wait for each other."""
-        return (
-            sum(
-                max((ns - before.get(thread, 0) for thread, ns in _delay(pid).items()), default=0)
-                for pid, before in self._before.items()
-            )
-            / 1e9
-        )
+    def seconds(self, pids: Collection[int]) -> float:
+        """Return how long the thread that waited longest did in each of these processes, in sum, as in a chain."""
+        nanoseconds = 0
+        for pid in set(pids):
+            waited = (ns - self._before[pid].get(thread, 0) for thread, ns in _delay(pid).items())
+            nanoseconds += max(waited, default=0)
+        return nanoseconds / 1e9
 
 
 def _delay(pid: int) -> dict[str, int]:

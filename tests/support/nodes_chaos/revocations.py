@@ -53,10 +53,12 @@ class Revocations:
         issued, clients = await self._connect(range(len(self.nodes.daemons)))
         asked = self._chance.randrange(len(self.nodes.daemons))
         self.held_up = 0.0
-        kept = self._kept()
+        pids = [daemon.info.pid for daemon in self.nodes.daemons]
+        engine = [self.server.process.pid] if self.server.process is not None else []
+        kept = Kept([*pids, *engine])
         answer, began, answered = await asyncio.to_thread(self._revoke, issued, asked)
         closed = [await await_closed(daemon, issued.record.id) - began for daemon in self.nodes.daemons]
-        kept_seconds = kept.seconds()
+        kept_seconds = kept.seconds([pids[asked], *engine, pids[closed.index(max(closed))]])
         async with asyncio.timeout(CLIENT_SECONDS):
             await asyncio.gather(*(client.closed() for client in clients))
         seen = time.time() - began
@@ -92,10 +94,11 @@ class Revocations:
         try:
             yield
         finally:
-            back, kept = time.time(), self._kept()
+            pid = self.nodes[number].info.pid
+            back, kept = time.time(), Kept([pid])
         await revoking
         after = await await_closed(self.nodes[number], issued.record.id) - back
-        seconds, kept_seconds = max(after, 0.0), kept.seconds()
+        seconds, kept_seconds = max(after, 0.0), kept.seconds([pid])
         async with asyncio.timeout(CLIENT_SECONDS):
             await client.closed()
         ledger = self.ledger
@@ -130,7 +133,3 @@ class Revocations:
                 raise AssertionError(f"a client of the tier partner was turned away: {answer}")
             clients.append(client)
         return issued, clients
-
-    def _kept(self) -> Kept:
-        engine = self.server.process
-        return Kept([daemon.info.pid for daemon in self.nodes.daemons] + ([] if engine is None else [engine.pid]))
