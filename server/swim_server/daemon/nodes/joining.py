@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from swim_server.daemon.lockfile import LockInfo
     from swim_server.daemon.workers.workers import Workers
     from swim_server.keys.authenticator import Authenticator
+    from swim_server.keys.records import KeyRecord
     from swim_server.sources.source import Source
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.hub import Hub
@@ -108,7 +110,8 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
             found = await authenticator.look_up(range(1, FIRST_KEYS + 1))
         except StoreError:
             return ""
-        first = min(found.values(), key=lambda record: record.id, default=None)
+        lasting = [record for record in found.values() if _is_lasting(record)]
+        first = min(lasting, key=lambda record: record.id, default=None)
         return "" if first is None else hashlib.sha256(f"{first.id} {first.created_at}".encode()).hexdigest()[:12]
 
     cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
