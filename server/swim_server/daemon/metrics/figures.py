@@ -6,7 +6,7 @@ Names and labels are bounded: tiers, families, reasons, configured sources. No c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, get_args
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _ALIKE = ("tiers", "history", "channels", "state", "sources", "publish")
 """The settings that all nodes should share."""
+SHORT_LIFE = timedelta(hours=1)
 FIRST_KEYS = 20
 """Among so many ids the first key is looked for, by which two key databases are told apart."""
 
@@ -117,6 +118,13 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
     cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
     cluster.keys.on_alone = key_watch.recheck_all
     cluster.identify_keys = whose_keys
+
+
+def _is_lasting(record: KeyRecord) -> bool:
+    """Tell whether a key is more than a check's, which is gone in a moment."""
+    if record.expires_at is None or record.created_at is None:
+        return True
+    return record.expires_at - record.created_at > SHORT_LIFE
 
 
 def lease_sources(cluster: Cluster, config: Config, home: Home, sources: Sequence[Source]) -> list[Source]:
