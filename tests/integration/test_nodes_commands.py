@@ -167,7 +167,7 @@ def test_doctor_says_that_it_can_not_see_a_silent_node(nodes: Nodes) -> None:
 # Clients with several addresses.
 
 
-class Crowd:
+class AllClients:
     """One program of each SDK, and ``swimctl tail``, each with the addresses of all nodes; and what each received."""
 
     def __init__(self, nodes: Nodes, urls: Sequence[str], after: str) -> None:
@@ -231,9 +231,9 @@ def published(daemon: LiveDaemon, row: dict[str, Any]) -> bool:
 
 
 @asynccontextmanager
-async def crowd(nodes: Nodes, programs: Sequence[str], tails: int) -> AsyncIterator[Crowd]:
+async def all_clients(nodes: Nodes, programs: Sequence[str], tails: int) -> AsyncIterator[AllClients]:
     (before,) = nodes[0].put(("tmi.issued", {}))
-    found = Crowd(nodes, [daemon.url for daemon in nodes.daemons], before)
+    found = AllClients(nodes, [daemon.url for daemon in nodes.daemons], before)
     async with AsyncExitStack() as stack:
         await found.join(stack, programs, tails)
         yield found
@@ -241,7 +241,7 @@ async def crowd(nodes: Nodes, programs: Sequence[str], tails: int) -> AsyncItera
 
 async def check_that_clients_go_on(nodes: Nodes, programs: Sequence[str], tails: int) -> None:
     """Kill the node that serves the first program, then the Redis server, and compare what each client received."""
-    async with crowd(nodes, programs, tails) as clients:
+    async with all_clients(nodes, programs, tails) as clients:
         await clients.put(nodes[0], 20)
         await clients.got_all()
         victim = clients.serving(programs[0])

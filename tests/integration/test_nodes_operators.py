@@ -121,7 +121,7 @@ SLOW = {**PHANTOM, "probe_age_seconds": 0.5, "newest_id": "1-0", "has_namesake":
 
 
 def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
-    """Nodes that report badly: other code, settings and keys, a clock minutes ahead, no event of its own seen, behind."""
+    """Nodes that report badly: other code, settings and keys, a clock minutes ahead, no event seen, behind."""
     nodes.make_key()
     server, prefix = nodes.server, nodes.prefix
     await_true(lambda: all(node["keys"] for node in nodes[0].call("nodes")["nodes"]), seconds=60)

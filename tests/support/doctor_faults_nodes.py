@@ -106,6 +106,12 @@ class Ward:
             assert time.monotonic() < deadline, f"{what} was not seen within {SECONDS:g} s: {told}"
             time.sleep(LOOK_SECONDS)
 
+    def has_heard_since(self, monotonic: float) -> bool:
+        """Tell whether an event of every node has come back to it since then."""
+        found = self.here.call("nodes")
+        ages = [node["probe_age_seconds"] for node in found["nodes"]]
+        return not found["problem"] and None not in ages and max(ages) < time.monotonic() - monotonic - 1.0
+
     def states(self) -> dict[str, str]:
         return {node["name"]: node["state"] for node in self.here.call("nodes")["nodes"]}
 
@@ -221,6 +227,8 @@ def killed_server(ward: Ward) -> Iterator[None]:
         ward.server.start()
         for user in ("here", "there", "guest"):  # its users are in no file
             ward.server.command("ACL", "SETUSER", user, "on", f">{PASSWORD}", "~*", "&*", "+@all")
+        restarted = time.monotonic()  # what nodes have reported before stands there still
+        await_true(lambda: ward.has_heard_since(restarted), seconds=SECONDS, what="an event of every node")
 
 
 @contextmanager

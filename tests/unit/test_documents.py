@@ -278,7 +278,7 @@ def test_settings_of_the_sdk_have_the_defaults_that_its_page_says() -> None:
 def test_methods_in_the_sdks_page_exist() -> None:
     rows = [row for row in SDK.rows("The client") if len(row) == 2]
     named = {name for row in rows for code in code_in(row[0]) for name in re.findall(r"^(\w+)", code)} - {"async"}
-    assert {name for name in named if not hasattr(SWIMClient, name)} - {"url", "flights"} == set()
+    assert {name for name in named if not hasattr(SWIMClient, name)} - {"urls", "flights"} == set()
 
 
 def test_word_that_stands_nowhere_is_missed() -> None:

@@ -43,7 +43,8 @@ NAMESAKE_BEATS = 3
 LOOK_SECONDS = 0.2
 AWAY_SECONDS = 5.0
 """A node that has not reported for so long may have lost its slots to others."""
-IDENTIFY_SECONDS = 5.0
+IDENTIFY_SECONDS, IDENTIFY_AGAIN_SECONDS = 5.0, 60.0
+"""How often a node looks for the first key, until there is one and afterwards: that key may be deleted."""
 
 _log = get_logger("cluster")
 
@@ -223,13 +224,15 @@ class Cluster:
             self._give_up_excess()
         self._beaten_at = now
         self.keys.tell_late()
-        if not self.report.keys and self._clock.monotonic() >= self._keys_asked_at + IDENTIFY_SECONDS:
+        pause = IDENTIFY_AGAIN_SECONDS if self.report.keys else IDENTIFY_SECONDS
+        if self._clock.monotonic() >= self._keys_asked_at + pause:
             self._keys_asked_at = self._clock.monotonic()
             self._tasks.start(self._identify_keys())
 
     async def _identify_keys(self) -> None:
         if self.identify_keys is not None:
-            self.report = msgspec.structs.replace(self.report, keys=await self.identify_keys())
+            found = await self.identify_keys()
+            self.report = msgspec.structs.replace(self.report, keys=found or self.report.keys)
 
     def _note_namesake(self, *, is_foreign: bool) -> None:
         had = self.has_namesake

@@ -6,7 +6,7 @@ Names and labels are bounded: tiers, families, reasons, configured sources. No c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, get_args
 
 from swim_server.brokers.broker import BrokerUnavailable, HistorySpan
@@ -21,10 +21,9 @@ from swim_server.workers.report import Counted
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-    from swim_server.cluster.membership import Node
-    from swim_server.cluster.overview import Lag
     from swim_server.daemon.components import Components
     from swim_server.daemon.control.controlled import ControlledProcess
+    from swim_server.daemon.metrics.node_figures import NodesAndLags
     from swim_server.sources.source import SourceStatus
 
 QUANTILES = (("0.5", "p50"), ("0.99", "p99"), ("1", "max"))
@@ -52,9 +51,7 @@ async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
 class _Gathered:
     """The metrics of one scrape."""
 
-    def __init__(
-        self, process: ControlledProcess, span: HistorySpan | None, nodes: Sequence[tuple[Node, Lag]] | None
-    ) -> None:
+    def __init__(self, process: ControlledProcess, span: HistorySpan | None, nodes: NodesAndLags | None) -> None:
         self._process = process
         self._parts: Components = process.components
         self._span = span

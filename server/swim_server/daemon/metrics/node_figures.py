@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from swim_server.cluster.membership import Node
     from swim_server.cluster.overview import Lag
 
+    NodesAndLags = Sequence[tuple[Node, Lag]]
+
 STATES = ("alive", "silent", "gone")
 
 
-async def read_nodes_for_metrics(cluster: Cluster | None) -> Sequence[tuple[Node, Lag]] | None:
+async def read_nodes_for_metrics(cluster: Cluster | None) -> NodesAndLags | None:
     """Return the nodes, and how far each is behind; None: there is only one, or the others can't be asked."""
     if cluster is None:
         return None
@@ -30,7 +32,7 @@ async def read_nodes_for_metrics(cluster: Cluster | None) -> Sequence[tuple[Node
         return None
 
 
-def node_figures(cluster: Cluster, nodes: Sequence[tuple[Node, Lag]] | None) -> Iterator[Metric]:
+def node_figures(cluster: Cluster, nodes: NodesAndLags | None) -> Iterator[Metric]:
     """Yield the metrics."""
     from prometheus_client.core import GaugeMetricFamily
 

@@ -29,7 +29,7 @@ class DoctorAnswer(msgspec.Struct, kw_only=True):
     """What ``doctor --json`` printed."""
 
 
-class _Wanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class _Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     only: list[str] = []
     skip: list[str] = []
     strict: bool = False
@@ -63,7 +63,7 @@ class DoctorMethod:
     async def doctor(self, params: Mapping[str, object]) -> DoctorAnswer:
         """Run the checks asked for on this machine; answer the report."""
         try:
-            wanted = msgspec.convert(params, _Wanted)
+            wanted = msgspec.convert(params, _Options)
         except msgspec.ValidationError as error:
             raise RpcError(INVALID_PARAMS, str(error)) from None
         home: Path = self._parts.home.path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from swim_server.daemon.lockfile import LockInfo
     from swim_server.daemon.workers.workers import Workers
     from swim_server.keys.authenticator import Authenticator
+    from swim_server.keys.records import KeyRecord
     from swim_server.sources.source import Source
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.hub import Hub
 
 _ALIKE = ("tiers", "history", "channels", "state", "sources", "publish")
 """The settings that all nodes should share."""
+SHORT_LIFE = timedelta(hours=1)
 FIRST_KEYS = 20
 """Among so many ids the first key is looked for, by which two key databases are told apart."""
 
@@ -108,12 +111,20 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
             found = await authenticator.look_up(range(1, FIRST_KEYS + 1))
         except StoreError:
             return ""
-        first = min(found.values(), key=lambda record: record.id, default=None)
+        lasting = [record for record in found.values() if _is_lasting(record)]
+        first = min(lasting, key=lambda record: record.id, default=None)
         return "" if first is None else hashlib.sha256(f"{first.id} {first.created_at}".encode()).hexdigest()[:12]
 
     cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
     cluster.keys.on_alone = key_watch.recheck_all
     cluster.identify_keys = whose_keys
+
+
+def _is_lasting(record: KeyRecord) -> bool:
+    """Tell whether a key is more than a check's, which is gone in a moment."""
+    if record.expires_at is None or record.created_at is None:
+        return True
+    return record.expires_at - record.created_at > SHORT_LIFE
 
 
 def lease_sources(cluster: Cluster, config: Config, home: Home, sources: Sequence[Source]) -> list[Source]:
