@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import threading
 import time
@@ -116,10 +117,11 @@ PHANTOM = {
     "version": "0.0.9", "fingerprint": "another", "configuration": "another", "probe_age_seconds": 20.0,
     "newest_id": "9999999999999-0", "has_namesake": True, "keys": "another",
 }  # fmt: skip
+SLOW = {**PHANTOM, "probe_age_seconds": 0.5, "newest_id": "1-0", "has_namesake": False}
 
 
 def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
-    """A node that reports badly: other code, settings and keys, a clock minutes ahead, no event of its own seen."""
+    """Nodes that report badly: other code, settings and keys, a clock minutes ahead, no event of its own seen, behind."""
     nodes.make_key()
     server, prefix = nodes.server, nodes.prefix
     await_true(lambda: all(node["keys"] for node in nodes[0].call("nodes")["nodes"]), seconds=60)
@@ -129,25 +131,27 @@ def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
     def report() -> None:
         while not has_ended.wait(0.3):
             now = int(time.time() * 1000)
-            text = json.dumps({**PHANTOM, "clock_ms": now + 180_000})
-            server.command("HSET", f"{{{prefix}}}:nodes", "phantom", f"{now} {text}")
+            for name, told in (("phantom", PHANTOM), ("slow", SLOW)):
+                text = json.dumps({**told, "clock_ms": now + 180_000})
+                server.command("HSET", f"{{{prefix}}}:nodes", name, f"{now} {text}")
 
     reporting = threading.Thread(target=report)
     reporting.start()
     try:
-        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
+        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 4)
         found = checks(nodes[0])
     finally:
         has_ended.set()
         reporting.join()
-        server.command("HDEL", f"{{{prefix}}}:nodes", "phantom")
+        server.command("HDEL", f"{{{prefix}}}:nodes", "phantom", "slow")
         server.command("HDEL", f"{{{prefix}}}:state", "fence:orphan")
     assert {id: found[f"nodes.{id}"]["status"] for id in ("present", "probe", "leases", "clocks", "names", "keys")} == {
         "present": "ok", "probe": "fail", "leases": "warn", "clocks": "fail", "names": "fail", "keys": "fail",
     }  # fmt: skip
     assert [found[f"nodes.{id}"]["status"] for id in ("versions", "configuration")] == ["warn", "warn"]
     assert all("phantom" in found[f"nodes.{id}"]["observed"] for id in ("probe", "clocks", "names", "keys", "versions"))
-    assert found["nodes.leases"]["observed"] == "nobody runs orphan, which is for phantom"
+    assert found["nodes.leases"]["observed"] == "nobody runs orphan, which is for phantom, slow"
+    assert re.search(r"slow: \d+ events or \d+ ms behind", found["nodes.probe"]["observed"])
 
 
 def test_a_node_whose_name_is_taken_does_not_start(nodes: Nodes, tmp_path: Path) -> None:

@@ -155,6 +155,22 @@ async def test_revoked_key_is_closed_in_both_workers_before_the_command_returns(
     assert await try_to_connect(daemon.url, issued.api_key) == (["AUTH_FAILED"], 4001)
 
 
+async def test_worker_that_can_not_close_a_revoked_key_is_named_and_does_it_once_it_can(daemon: LiveDaemon) -> None:
+    issued = await asyncio.to_thread(daemon.make_key)
+    found = [await open_client(daemon.url, issued.api_key) for _ in range(2)]
+    for client in found:
+        assert (await client.next())["type"] == "connected"
+    stopped = workers(daemon)[1]["pid"]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        done = await asyncio.to_thread(daemon.swimctl, "keys", "revoke", str(issued.record.id), "--yes")
+        assert "not every worker process has said that it knows: worker 2" in done.stderr, done
+        assert (await found[0].closed())[0] == 4001
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert (await found[1].closed())[0] == 4001
+
+
 async def test_bad_keys_and_missing_keys_are_refused(daemon: LiveDaemon) -> None:
     assert await try_to_connect(daemon.url, "swim_dev_nonsense") == (["AUTH_FAILED"], 4001)
     assert await try_to_connect(daemon.url) == (["AUTH_FAILED"], 4001)

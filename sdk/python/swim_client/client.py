@@ -97,8 +97,7 @@ class ClientBase:
             max_message_bytes=max_message_bytes,
             resume=resume,
         )
-        named = os.environ.get("SWIM_URL") or DEFAULT_URL
-        self.urls = check_urls(named if url is None or url == "" else url)
+        self.urls = _find_urls(url, is_socket=bool(unix_path))
         """The addresses of the service."""
         key = None if unix_path and api_key is None else ApiKey.find(api_key)
         self._opener = Opener(
@@ -565,6 +564,14 @@ def _resolved() -> Answer:
 
 def _name(event_type: Union[str, EventType]) -> str:
     return event_type.value if isinstance(event_type, EventType) else event_type
+
+
+def _find_urls(given: Optional[Urls], *, is_socket: bool) -> List[str]:
+    """Return the addresses given, else those of the environment; with a socket, one is enough. Raises ValueError."""
+    if given is not None and given != "":
+        return check_urls(given)
+    named = check_urls(os.environ.get("SWIM_URL") or DEFAULT_URL)
+    return named[:1] if is_socket else named
 
 
 def _log_to_stderr() -> None:

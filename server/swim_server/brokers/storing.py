@@ -45,13 +45,15 @@ class StoredTypes:
         return rows
 
     def write(self, connection: sqlite3.Connection) -> None:
-        """Store the new types."""
-        add_types(connection, self._uncommitted)
+        """Store the new types, if there are any."""
+        if self._uncommitted:
+            add_types(connection, self._uncommitted)
 
     def committed(self) -> None:
         """Mark the stored types as known."""
-        self._seeds |= self._uncommitted
-        self._uncommitted = {}
+        if self._uncommitted:
+            self._seeds |= self._uncommitted
+            self._uncommitted = {}
 
 
 def store(connection: sqlite3.Connection, draft: Draft, types: StoredTypes) -> None:

@@ -26,6 +26,8 @@ CONNECT_SECONDS = 0.5
 """How long connecting may take: what was sent while the network was cut is not sent again for seconds."""
 PATIENT_ATTEMPT = 4
 """With TLS, whose greeting takes long on a busy machine, each such attempt may take the usual time."""
+ROLE_SECONDS = 1.0
+"""How often it is checked that the server has not become a replica."""
 DEAF_SECONDS = 2.0
 FRESH_SECONDS = 3.0
 """A message is new if this node had read everything so short a time ago; else it was away, and may be late."""
@@ -49,6 +51,7 @@ class MessageTail:
         self._names = names
         self._clock = clock
         self._was_away = False
+        self._role_checked_at = float("-inf")
         self._position: bytes | None = None
         self._read_at: float | None = None
         """When it last had every message, by the monotonic clock."""
@@ -123,7 +126,9 @@ class MessageTail:
             return False
         for _, entries in answer or ():
             self._take(entries)
-        await session.check_role()
+        if self._clock.monotonic() >= self._role_checked_at + ROLE_SECONDS:
+            await session.check_role()
+            self._role_checked_at = self._clock.monotonic()
         self._read_at = self._clock.monotonic()
         if self.on_revision is not None:
             self.on_revision(int(revision or 0))

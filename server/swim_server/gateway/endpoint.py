@@ -10,15 +10,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from websockets.frames import CloseCode as LibraryCloseCode
-from websockets.frames import Opcode
 from websockets.protocol import SEND_EOF, State
 
 from swim_server.concurrency.timer_wheel import Alarm
 from swim_server.gateway.closing import close_due, close_reason, move_time, write_eof
 from swim_server.gateway.compression import negotiated_window_bits
 from swim_server.gateway.entry import Entry
-from swim_server.gateway.frames.reader import LIGHT_BYTES, LIGHT_SECONDS, STOPS_WORK, FrameReader
-from swim_server.gateway.frames.whole_text import whole_text
+from swim_server.gateway.frames.at_once import answer_at_once
+from swim_server.gateway.frames.reader import LIGHT_SECONDS, FrameReader
 from swim_server.gateway.handshake import open_protocol
 from swim_server.gateway.http.plain_connection import PlainConnection
 from swim_server.gateway.inbound_policy import InboundLimit
@@ -26,6 +25,7 @@ from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.client import Client
 from swim_server.streaming.connection import LOCAL_TIER, Connection
+from swim_server.streaming.rows import descriptor_of
 
 if TYPE_CHECKING:
     from websockets.server import ServerProtocol
@@ -123,25 +123,14 @@ class Endpoint(asyncio.Protocol):
         self._reader.receive(data)
 
     def _new_reader(self) -> FrameReader:
-        queues, settings = self._context.reading_queues, self._context.settings
-        return FrameReader(self, self._gate, queues, settings, self.kind)
+        return FrameReader(self, self._gate, self._context.reading_queues, self._context.settings, self.kind)
 
     def _is_answered_at_once(self, data: bytes) -> bool:
-        """Answer one whole message that comes between two frames, as a reader would; False: it takes a reader."""
-        queues = self._context.reading_queues
-        if len(data) >= LIGHT_BYTES or not self.is_open or self._gate.has(STOPS_WORK) or not queues.light.has_time():
-            return False
-        payload = whole_text(data, self.kind.kept_bytes)
-        if payload is None:
-            return False
-        began = queues.monotonic()
-        self.count_frame(Opcode.TEXT, len(data))
-        if self.is_open:
-            self.on_message(payload, len(payload), is_text=True)
-        if self.is_open and queues.monotonic() - began >= LIGHT_SECONDS:
+        seconds = answer_at_once(self, self._gate, self._context.reading_queues, self.kind, data)
+        if seconds is not None and seconds >= LIGHT_SECONDS and self.is_open:
             self._reader = self._reader or self._new_reader()
             self._reader.note_heavy()
-        return True
+        return seconds is not None
 
     @property
     def ignores_input(self) -> bool:
@@ -423,14 +412,7 @@ class Endpoint(asyncio.Protocol):
     # Called by the connection (ClientTransport).
 
     def descriptor(self) -> int | None:
-        """Return its socket, unless its bytes are encrypted, or some still wait in the transport."""
-        transport = self._transport
-        if self._answer or transport.get_write_buffer_size() or transport.is_closing():
-            return None
-        if transport.get_extra_info("sslcontext") is not None:
-            return None
-        found: int = transport.get_extra_info("socket").fileno()
-        return found if found >= 0 else None
+        return descriptor_of(self._transport) if not self._answer else None
 
     def peer(self) -> tuple[str, int] | None:
         found = self._transport.get_extra_info("peername")

@@ -10,13 +10,12 @@ import msgspec
 
 from swim_server.protocol.event_id import ZERO
 from swim_server.streaming.connection import LOCAL_TIER
-from swim_server.streaming.group import ROWS_FROM_MEMBERS
+from swim_server.streaming.group_writer import GroupWriter
 from swim_server.streaming.groups import Groups
 from swim_server.streaming.hints import Hints
 from swim_server.streaming.match import Match
 from swim_server.streaming.mirror.live_state import LiveState
 from swim_server.streaming.recent import Recent
-from swim_server.streaming.rows import RowWriter
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 if TYPE_CHECKING:
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from swim_server.streaming.explain.session_log import SessionLog
     from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.mirror import Mirror
-    from swim_server.streaming.rows import Row
-
-WRITE_BYTES = 128 * 1024
-"""Largest write to a connection, so that a slow one is noticed before much more is queued."""
 
 
 class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +91,9 @@ class Hub:
         self._dirty: deque[Group[Connection]] = deque()
         self._held_bytes = 0
         self._writer: Iterator[None] | None = None
-        self._row_writer = RowWriter(clock.monotonic)
+        self._group_writer = GroupWriter(
+            clock.monotonic, writes_per_look=limits.writes_per_look, on_failure=on_failure, remove=self.remove
+        )
         self._is_scheduled = False
         self.call_soon = call_soon
         self._monotonic = clock.monotonic
@@ -318,69 +315,9 @@ class Hub:
                 return
 
     def _write_group(self, group: Group[Connection]) -> Iterator[None]:
-        """Write the group's oldest frames to each member, yielding now and then. Frames that arrive meanwhile wait."""
-        start = group.base
-        count = _count_within(group.frames, WRITE_BYTES)
-        end = start + count
-        frames, events = group.frames[:count], group.events[:count]
-        joined = b"".join(frames) if count > 1 else frames[0]
-        if group.rows and self._row_writer.is_crowded:
-            group.dissolve_rows()
-        for row in tuple(group.rows):
-            self._write_row(group, row, joined, end)
-            yield
-        may_settle = len(group.members) >= ROWS_FROM_MEMBERS and not self._row_writer.is_crowded
-        for number, connection in enumerate(group.singles_snapshot, 1):
-            if connection.group is group:
-                try:
-                    position = connection.position
-                    if position == start and connection.backlog is None:
-                        connection.position = end
-                        connection.transport.write(joined)
-                        if may_settle:
-                            self._settle(group, connection, end)
-                    elif position < end:
-                        connection.position = end
-                        connection.deliver(frames[position - start :], events[position - start :])
-                        yield
-                except Exception as error:  # noqa: BLE001  # one broken way out must not silence the others
-                    self._on_failure(error)
-                    self.remove(connection)
-            if not number % self._writes_per_look:
-                yield
-        group.close_ranks()
-        self._held_bytes -= group.release(end)
+        """Write the group's oldest frames to each member, yielding now and then."""
+        self._held_bytes -= yield from self._group_writer.write(group)
         if group.frames:
             self._dirty.append(group)
         else:
             group.is_dirty = False
-
-    def _write_row(self, group: Group[Connection], row: Row[Connection], joined: bytes, end: int) -> None:
-        unwritten = self._row_writer.write(row, joined)
-        row.position = end
-        for connection, left in unwritten:
-            group.step_out(connection)
-            try:
-                connection.transport.write(left)
-            except Exception as error:  # noqa: BLE001  # as for single members
-                self._on_failure(error)
-                self.remove(connection)
-
-    def _settle(self, group: Group[Connection], connection: Connection, position: int) -> None:
-        """Put a member that was written to into a row, if it still keeps up."""
-        if connection.group is group and connection.backlog is None:
-            descriptor = connection.transport.descriptor()
-            if descriptor is not None:
-                group.settle(connection, descriptor, position)
-
-
-def _count_within(frames: Sequence[bytes], limit_bytes: int) -> int:
-    """Return how many of the first frames have at most ``limit_bytes`` together; at least one."""
-    if len(frames) == 1:
-        return 1
-    total = 0
-    for count, frame in enumerate(frames):
-        total += len(frame)
-        if total > limit_bytes:
-            return max(count, 1)
-    return len(frames)

@@ -6,15 +6,35 @@ transport, which is not in the processor's cache. A row needs none of it.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import resource
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, Generic, Protocol, TypeVar
 
 ROW_MEMBERS = 32
-LONG_WRITE_SECONDS = 50e-6
-"""A system call of a row that takes longer, on average, was kept waiting by another thread."""
+MANY_WAITS = 4
+"""A row in which the thread waits as often, though no write ever waits, is kept from its turn by other threads."""
 CROWDED_SECONDS = 1.0
+
+
+def thread_waits() -> int:
+    """Return how often this thread has waited for something; 0 where the system doesn't tell."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw if hasattr(resource, "RUSAGE_THREAD") else 0
+
+
+def descriptor_of(transport: asyncio.Transport) -> int | None:
+    """Return the socket of a transport, unless it encrypts, or holds bytes that must go first.
+
+    It stays open until the loop has told the transport's protocol that the connection is lost.
+    """
+    if transport.get_write_buffer_size() or transport.is_closing():
+        return None
+    if transport.get_extra_info("sslcontext") is not None:
+        return None
+    found: int = transport.get_extra_info("socket").fileno()
+    return found if found >= 0 else None
 
 
 class RowMember(Protocol):
@@ -80,19 +100,21 @@ class RowWriter:
     A direct write lets other threads run. Beside one that computes, getting the turn back costs more than is saved.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], waits: Callable[[], int] = thread_waits) -> None:
+        """Take a clock, and what counts how often this thread has waited for something."""
         self._monotonic = monotonic
+        self._waits = waits
         self._crowded_until = 0.0
 
     @property
     def is_crowded(self) -> bool:
-        """Whether another thread kept a row waiting a moment ago."""
+        """Whether other threads kept a row waiting a moment ago."""
         return self._monotonic() < self._crowded_until
 
     def write(self, row: Row[M], data: bytes) -> Unwritten[M]:
         """Write to every member of a row; return those that did not take all of it."""
-        began = self._monotonic()
+        waits = self._waits()
         unwritten = row.write(data)
-        if self._monotonic() - began > LONG_WRITE_SECONDS * len(row.members):
-            self._crowded_until = began + CROWDED_SECONDS
+        if self._waits() - waits >= MANY_WAITS:
+            self._crowded_until = self._monotonic() + CROWDED_SECONDS
         return unwritten

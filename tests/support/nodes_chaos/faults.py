@@ -18,10 +18,14 @@ from support.nodes_chaos.revocations import Revocations
 from support.nodes_chaos.traffic import Publisher
 from support.redis_server import RedisServer
 
+from swimctl.client.control import RpcFailed
+
 SLOW_SECONDS = 60.0
 """What takes longer is told."""
 WAIT_SECONDS = 600.0
 STARTS = 3
+TOO_SLOW = "not ready in time; the old one keeps serving"
+"""A promise kept, where a machine is too busy for a new process to start."""
 PAUSE_SECONDS = 12.0
 """Longer than a lease."""
 EXCESS_ALLOWED = ("pause a node for longer than a lease", "cut a node off")
@@ -57,6 +61,8 @@ class Faults:
             "flush the server": self.flush_server,
             "restart the server empty": self.empty_server,
         }
+        if nodes[0].call("status")["workers"]:
+            self.by_name["kill a worker"] = self.kill_worker
         self.lossy = {self.fail_over, self.flush_server, self.empty_server}
 
     def is_lossy(self, name: str) -> bool:
@@ -74,6 +80,19 @@ class Faults:
         await asyncio.sleep(self.chance.uniform(0, 3))
         await self._start(number)
 
+    async def kill_worker(self) -> None:
+        """Kill one of a node's worker processes, which is started again."""
+        daemon = self.nodes[self._any_node()]
+        victim = self.chance.choice((await asyncio.to_thread(daemon.call, "status"))["workers"])
+        with suppress(ProcessLookupError):
+            os.kill(victim["pid"], signal.SIGKILL)
+
+        def is_replaced() -> bool:
+            now = daemon.call("status")["workers"][victim["number"] - 1]
+            return bool(now["state"] == "ready" and now["pid"] != victim["pid"])
+
+        await self._comes(is_replaced, f"the next worker {victim['number']}")
+
     async def stop_node(self) -> None:
         number = self._any_node()
         await self._end(number, signal.SIGTERM)
@@ -82,9 +101,18 @@ class Faults:
 
     async def restart_node(self) -> None:
         number = self._any_node()
-        daemon, before = self.nodes[number], self._serving(number)
-        with suppress(NotAnswering):  # on a busy machine it takes longer than a call waits
-            await asyncio.to_thread(daemon.call, "restart", {})
+        daemon, before, began = self.nodes[number], self._serving(number), time.monotonic()
+        for _ in range(STARTS):
+            try:
+                await asyncio.to_thread(daemon.call, "restart", {})
+            except NotAnswering:  # on a busy machine it takes longer than a call waits
+                break
+            except RpcFailed as failed:
+                if TOO_SLOW not in str(failed):
+                    raise
+                self._tell_slow(f"a restart of node{number} was given up, as it took too long", began)
+            else:
+                break
         await self._comes(lambda: self._serving(number) not in (before, None), f"the restart of node{number}")
 
     def _serving(self, number: int) -> int | None:

@@ -60,9 +60,9 @@ class Revocations:
         async with asyncio.timeout(CLIENT_SECONDS):
             await asyncio.gather(*(client.closed() for client in clients))
         seen = time.time() - began
-        self._judge(closed, answered, seen, kept_seconds, answer["silent_nodes"])
+        self.judge(closed, answered, seen, kept_seconds, answer["silent_nodes"])
 
-    def _judge(self, closed: list[float], answered: float, seen: float, kept: float, silent: list[str]) -> None:
+    def judge(self, closed: list[float], answered: float, seen: float, kept: float, silent: list[str]) -> None:
         """Note what was late: by the nodes, by a machine that did not let them run, or in this program alone."""
         ledger, seconds = self.ledger, max(closed)
         ledger.revoked += 1

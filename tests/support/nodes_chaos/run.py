@@ -260,9 +260,10 @@ async def run_nodes_chaos(
     subscribers: int,
     only: list[str],
     seconds: float | None = None,
-    config: str = CONFIG,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Start two servers and nodes, run the rounds, end everything. ``seconds``: begin no round after so many."""
+    config = f"{CONFIG}[server]\nworkers = {workers}\n"
     deadline = None if seconds is None else time.monotonic() + seconds
     addresses = tuple(DroppedPackets.addresses(nodes)) if has_namespace() else ()
     with tempfile.TemporaryDirectory(prefix="swim-redis-", dir=memory_folder()) as servers:

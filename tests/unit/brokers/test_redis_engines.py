@@ -96,6 +96,8 @@ async def test_a_user_with_the_documented_rights_suffices(
 async def test_tls_is_spoken_and_a_certificate_of_nobody_known_is_refused(
     servers: Callable[..., RedisServer], opened: Callable[..., Any], tmp_path: Path
 ) -> None:
+    if ENGINE in os.environ:
+        pytest.skip("servers that come as Python packages are built without TLS")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     words += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
@@ -141,10 +143,11 @@ async def test_a_server_that_turns_read_only_or_full_refuses_events_and_loses_no
     server, listener = servers(), Listener()
     broker = await opened(server.url, listener=listener)
     await broker.publish(numbered(1))
-    server.command("CONFIG", "SET", "min-replicas-to-write", "1")
-    with pytest.raises(BrokerUnavailable, match="NOREPLICAS"):
-        await broker.publish(numbered(2))
-    server.command("CONFIG", "SET", "min-replicas-to-write", "0")
+    if os.environ.get(ENGINE) != "Redis 6.2":  # there scripts may write all the same
+        server.command("CONFIG", "SET", "min-replicas-to-write", "1")
+        with pytest.raises(BrokerUnavailable, match="NOREPLICAS"):
+            await broker.publish(numbered(2))
+        server.command("CONFIG", "SET", "min-replicas-to-write", "0")
     await publishes(broker, 3)
     server.command("CONFIG", "SET", "maxmemory", "1")
     with pytest.raises(BrokerUnavailable, match="raise its maxmemory"):
@@ -172,7 +175,7 @@ async def test_a_reader_keeps_its_connection_when_there_is_nothing_to_read_for_l
 def _clients(server: RedisServer) -> set[bytes]:
     """Return the connections by id, without the one that asks."""
     lines = server.command("CLIENT", "LIST").splitlines()[1:]
-    return {line.split(b" ")[0] for line in lines if b"cmd=client|list" not in line and line}
+    return {line.split(b" ")[0] for line in lines if b"cmd=client" not in line and line}
 
 
 async def test_a_cancelled_call_leaves_no_answer_behind_for_the_next(
@@ -273,10 +276,8 @@ async def test_in_a_cluster_the_node_that_keeps_our_keys_is_found_and_found_agai
 ) -> None:
     first, second = (servers(options=("--cluster-enabled", "yes")) for _ in range(2))
     slot = int(first.command("CLUSTER", "KEYSLOT", "{swim}:state")[1:])
-    for at, server in ((0, first), (1, second)):
-        ranges = [("0", str(slot - 1)), (str(slot + 1), "16383")] if at == 0 else [(str(slot), str(slot))]
-        for start, end in ranges:
-            server.command("CLUSTER", "ADDSLOTSRANGE", start, end)
+    first.command("CLUSTER", "ADDSLOTS", *(str(number) for number in range(16_384) if number != slot))
+    second.command("CLUSTER", "ADDSLOTS", str(slot))
     second.command("CLUSTER", "SET-CONFIG-EPOCH", "2")
     first.command("CLUSTER", "MEET", "127.0.0.1", str(second.port))
     await comes(lambda: all(b"cluster_state:ok" in each.command("CLUSTER", "INFO") for each in (first, second)))

@@ -18,8 +18,10 @@ from support.gateway_rig import Rig, message, upgrade_request
 from support.streaming_rig import read_messages
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.protocol.codes import CloseCode
+from swim_server.streaming.admission import TierLimit
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.group import Group
+from swim_server.streaming.rows import CROWDED_SECONDS, MANY_WAITS, ROW_MEMBERS, RowWriter
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 SMALL_BUFFER = 8 * 1024
@@ -199,6 +201,29 @@ def test_all_get_every_event_once_and_in_order(play: Play) -> None:
             expected = stored(rig)
             assert all([await client.read_ids(expected[-1]) == expected for client in clients])
             assert all(each.messages_sent == len(expected) + 2 for each in rig.hub.connections.values())
+
+    play(scenario())
+
+
+def test_rows_end_in_the_middle_of_an_event_when_another_thread_computes(play: Play) -> None:
+    async def scenario() -> None:
+        async with live_rig(limits={"developer": TierLimit(200)}) as rig:
+            clients = await opened(rig, 4 * ROW_MEMBERS)
+            await rig.settled(4 * ROW_MEMBERS)
+            counted = iter([0, 0, 0, MANY_WAITS])  # before and after the first row, and the second
+            writer = RowWriter(rig.clock.monotonic, lambda: next(counted))
+            rig.hub._group_writer._rows = writer
+            await rig.publish("flight.created")
+            await until(lambda: rig.hub.is_idle)
+            assert rig.in_rows() == 0
+            await rig.publish("flight.created")
+            await until(lambda: rig.hub.is_idle)
+            expected = stored(rig)
+            assert all([await client.read_ids(expected[-1]) == expected for client in clients])
+            assert all(each.messages_sent == len(expected) + 2 for each in rig.hub.connections.values())
+            rig.clock.seconds += CROWDED_SECONDS
+            writer._waits = lambda: 0
+            await rig.settled(4 * ROW_MEMBERS)
 
     play(scenario())
 

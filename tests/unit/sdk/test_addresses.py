@@ -120,6 +120,7 @@ def test_a_client_takes_a_list_or_one_text(client_class: type[SWIMClient], monke
     assert client.url in (A, B)
     monkeypatch.setenv("SWIM_URL", f"{B},{C}")
     assert client_class("key").urls == [B, C]
+    assert client_class("key", unix_path="/run/swim.sock").urls == [B]
 
 
 def test_what_is_no_address_is_named() -> None:

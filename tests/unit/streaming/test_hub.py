@@ -8,7 +8,7 @@ from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event
 from swim_server.protocol.filters import Filters
-from swim_server.streaming.hub import WRITE_BYTES
+from swim_server.streaming.group_writer import WRITE_BYTES
 from swim_server.streaming.subscription import NOTHING, Subscription
 
 DELTA = Filters(callsign_prefixes=frozenset({"DAL"}))

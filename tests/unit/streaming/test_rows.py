@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 from support.streaming_rig import StreamingRig
+from support.virtual_clock import VirtualClock
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.group import Group
-from swim_server.streaming.rows import CROWDED_SECONDS, LONG_WRITE_SECONDS, ROW_MEMBERS, Row, RowWriter, Unwritten
+from swim_server.streaming.rows import CROWDED_SECONDS, MANY_WAITS, ROW_MEMBERS, Row, RowWriter, Unwritten, thread_waits
 from swim_server.streaming.subscription import Subscription
 
 Pair = tuple[socket.socket, socket.socket]
@@ -32,14 +34,14 @@ def pair() -> Iterator[Callable[[], Pair]]:
         yield make
 
 
-class SlowRow(Row[Connection]):
-    """Takes as long as the test says."""
+class WaitingRow(Row[Connection]):
+    """Waits for other threads as often as the test says."""
 
-    now = 100.0
-    seconds = 0.0
+    waits = 0
+    waits_each = 0
 
     def write(self, data: bytes) -> Unwritten[Connection]:
-        self.now += self.seconds
+        self.waits += self.waits_each
         return super().write(data)
 
 
@@ -159,15 +161,23 @@ def test_a_row_that_is_dissolved_leaves_its_members_where_they_stood(rig: Stream
 def test_a_row_that_was_kept_waiting_by_another_thread_is_noticed_for_a_while(
     rig: StreamingRig, pair: Callable[[], Pair]
 ) -> None:
-    row = SlowRow(7)
+    clock = VirtualClock(seconds=100)
+    row = WaitingRow(7)
     for ours, _ in (pair(), pair()):
         row.add(rig.connection(rig.connect()), ours.fileno())
-    writer = RowWriter(lambda: row.now)
-    row.seconds = 2 * LONG_WRITE_SECONDS * 0.9
+    writer = RowWriter(clock.monotonic, lambda: row.waits)
+    row.waits_each = MANY_WAITS - 1
     writer.write(row, b"in time")
     assert not writer.is_crowded
-    row.seconds = 2 * LONG_WRITE_SECONDS * 1.1
+    row.waits_each = MANY_WAITS
     writer.write(row, b"late")
     assert writer.is_crowded
-    row.now += CROWDED_SECONDS
+    clock.seconds += CROWDED_SECONDS
     assert not writer.is_crowded
+
+
+def test_waits_of_this_thread_are_counted() -> None:
+    before = thread_waits()
+    for _ in range(3):
+        time.sleep(0.001)
+    assert thread_waits() - before >= 3

@@ -96,16 +96,16 @@ class NodeMethods:
         return found
 
     async def _document(self, cluster: Cluster, node: Node) -> NodeDocument:
-        from swim_server.cluster.overview import count_behind
+        from swim_server.cluster.overview import read_lag
 
-        report = node.report
+        report, lag = node.report, await read_lag(cluster.line, node)
         return NodeDocument(
             name=node.name,
             is_here=node.name == cluster.node,
             state=node.state,
             age_seconds=node.age_seconds,
-            lag_events=await count_behind(cluster.line, report.newest_id),
-            lag_ms=node.lag_ms,
+            lag_events=lag.events,
+            lag_ms=lag.ms,
             clock_offset_ms=node.clock_offset_ms,
             **{name: getattr(report, name) for name in _REPORTED},
         )

@@ -127,11 +127,8 @@ class FrameReader:
         self._fragments = bytearray()
         """The part of the current message that is kept."""
         self._message_bytes = 0
-        """Length of the current message so far."""
-        self._late_bytes = 0
-        """How many bytes came after we began to close."""
+        self._late_bytes = 0  # that came after we began to close
         self._is_text = False
-        """Whether the current message is text."""
         self._is_compressed = False
         self._is_in_message = False
         """Whether the last frame of a message is still to come."""
@@ -162,7 +159,7 @@ class FrameReader:
             self._queue.put_off(self._work)
 
     def note_heavy(self) -> None:
-        """Take the last input for expensive: what follows waits with other expensive input for a while."""
+        """Let what follows wait with other expensive input for a while."""
         self._heavy_until = self._queues.monotonic() + HEAVY_SECONDS
 
     def rest(self, now: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
 from swimctl.doctor.check import Advice, Answer, fail, inspect, ok, warn
 from swimctl.doctor.checks.nodes.found import alone, found_nodes, shared_nodes
 from swimctl.doctor.probes.daemon_facts import expecting
@@ -44,7 +46,7 @@ async def probes(context: DoctorContext) -> Answer:
     found = await shared_nodes(context)
     if found is None:
         return alone(_PROBES)
-    bad = {node.name: told for node in found.nodes if (told := _probe_problem(node)) is not None}
+    bad = {node.name: told for node in found.nodes if (told := _probe_problem(node, context.now)) is not None}
     if bad:
         told = "; ".join(f"{name}: {problem}" for name, problem in bad.items())
         return fail(_PROBES, told, advice=[_examine(name, found.node) for name in bad])
@@ -58,17 +60,27 @@ async def probes(context: DoctorContext) -> Answer:
     )
 
 
-def _probe_problem(node: NodeDocument) -> str | None:
+def _probe_problem(node: NodeDocument, now: float) -> str | None:
     if node.state != "alive":
         return None  # nodes.present reports that
     if node.trouble is not None:
         return node.trouble
-    if node.probe_age_seconds is None or node.probe_age_seconds > PROBE_SECONDS:
-        age = "never" if node.probe_age_seconds is None else f"{node.probe_age_seconds:.0f} s ago"
-        return f"its own event last came back {age}"
+    if node.probe_age_seconds is None:
+        return None if _has_just_begun(node, now) else "its own event has never come back"
+    if node.probe_age_seconds > PROBE_SECONDS:
+        return f"its own event last came back {node.probe_age_seconds:.0f} s ago"
     if node.lag_ms > LAG_MS and node.lag_events:
         return f"{node.lag_events} events or {node.lag_ms} ms behind"
     return None
+
+
+def _has_just_begun(node: NodeDocument, now: float) -> bool:
+    """Tell whether its first event may still be on the way."""
+    try:
+        began = parse_ms(node.started_at or "") / 1000 - node.clock_offset_ms / 1000
+    except InvalidTimestamp:
+        return False
+    return abs(now - began) < PROBE_SECONDS
 
 
 def _examine(name: str, own: str | None) -> Advice:

@@ -29,8 +29,9 @@ class NodeDocument(msgspec.Struct, kw_only=True):
     connections: int = 0
     newest_id: str = "0-0"
     lag_events: int | None = None
-    """How many events of the stream it has not seen; None: unknown. Counted up to 1,000."""
+    """How many stored events it had not seen when it reported; None: unknown. Counted up to 1,000."""
     lag_ms: int = 0
+    """How long the first of them had been stored."""
     clock_offset_ms: int = 0
     """How far its clock is ahead of the server's, within the uncertainty of the network delay."""
     probe_age_seconds: float | None = None
