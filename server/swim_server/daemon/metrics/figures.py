@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from swim_server.cluster.membership import Node
+    from swim_server.cluster.overview import Lag
     from swim_server.daemon.components import Components
     from swim_server.daemon.control.controlled import ControlledProcess
     from swim_server.sources.source import SourceStatus
@@ -51,7 +52,9 @@ async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
 class _Gathered:
     """The metrics of one scrape."""
 
-    def __init__(self, process: ControlledProcess, span: HistorySpan | None, nodes: Sequence[Node] | None) -> None:
+    def __init__(
+        self, process: ControlledProcess, span: HistorySpan | None, nodes: Sequence[tuple[Node, Lag]] | None
+    ) -> None:
         self._process = process
         self._parts: Components = process.components
         self._span = span
