@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -120,7 +121,6 @@ class Measured:
     def end(self) -> bool:
         """Tell whether nothing was lost or repeated."""
         results = [each.stop() for each in self.receivers]
-        self.server.end()
         return not any(each["lost"] or each["repeated"] or each["gone"] for each in results)
 
 
@@ -135,10 +135,13 @@ def start(folder: Path, workers: int) -> dict[str, Callable[[], Server]]:
     }
 
 
-def run_rounds(servers: Sequence[Measured], rounds: int, kinds: set[str]) -> list[Figures]:
-    """Measure all in turns; every other round the other way round."""
+def run_rounds(servers: Sequence[Measured], rounds: int, seconds: float, kinds: set[str]) -> list[Figures]:
+    """Measure all in turns until there were enough rounds, or they took this long; every other one the other way."""
     found: list[Figures] = []
+    ends_at = time.monotonic() + seconds
     for number in range(rounds + 1):
+        if len(found) > 1 and time.monotonic() >= ends_at:
+            break
         figures: Figures = {}
         for each in servers if number % 2 else reversed(servers):
             if "single" in kinds:
@@ -180,24 +183,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--connections", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=600, help="no round begins later")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", default=",".join(ALL), help="servers, by their names in the table")
     parser.add_argument("--what", default="single,burst")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     only, is_clean = options.only.split(","), True
     servers: list[Measured] = []
+    started: list[Server] = []
     with workshop() as folder:
         program = compiled("receiver.c", folder)
         try:
             for name, begin in start(folder, options.workers).items():
                 if name in only:
-                    servers.append(Measured(name, begin(), program, options.connections))
-            rounds = run_rounds(servers, options.rounds, set(options.what.split(",")))
+                    started.append(begin())
+                    servers.append(Measured(name, started[-1], program, options.connections))
+            rounds = run_rounds(servers, options.rounds, options.seconds, set(options.what.split(",")))
         finally:
             for each in servers:
                 is_clean &= each.end()
+            for server in started:
+                server.end()
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    title = f"{options.connections:,} connections, {options.rounds} rounds, load average {load}"
+    title = f"{options.connections:,} connections, {len(rounds)} rounds, load average {load}"
     show(title, [each.name for each in servers], rounds)
     for each in servers:
         print(f"{each.name}: {each.kib:.2f} KiB a connection")
