@@ -195,10 +195,12 @@ def _announce(daemon: ControlClient, key_ids: Sequence[int], since: float | None
                 "find out why: swimctl doctor --only database",
             )
     if silent:
+        are_workers = all(name.startswith("worker ") for name in silent)
+        who, command = ("worker process", "swimctl status") if are_workers else ("node", "swimctl nodes")
         raise _NodesSilent(
-            f"the change is stored and {closed} connections are closed, but not every node has said that it "
-            f"knows: {', '.join(sorted(silent))}",
-            "they find out by themselves within auth.recheck_seconds; see: swimctl nodes",
+            f"the change is stored and {closed} connections are closed, but not every {who} has said that it knows: "
+            f"{', '.join(sorted(silent))}",
+            f"they find out by themselves within auth.recheck_seconds; see: {command}",
         )
     return closed
 

@@ -196,13 +196,13 @@ def _terminal_width(stream: TextIO) -> int:
 
 
 def flattened(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the values of a document with dotted names; list entries by their ``name``, otherwise by number."""
+    """Yield the values of a document with dotted names; list entries by ``name`` or ``number``, else counted."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from flattened(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
         for number, inner in enumerate(value):
-            yield from flattened(inner, f"{name}.{inner.get('name', number)}")
+            yield from flattened(inner, f"{name}.{inner.get('name', inner.get('number', number))}")
     else:
         yield name, value
 

@@ -44,7 +44,7 @@ Count = Annotated[int | None, typer.Option("--count", metavar="N", min=1, help="
 NoFollow = Annotated[bool, typer.Option("--no-follow", help="End when history has been shown.")]
 Url = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="Use the service at URL; the key is read from SWIM_API_KEY."),
+    typer.Option("--url", metavar="URL", help="Use the service at URL, or at any of URL,URL; key: SWIM_API_KEY."),
 ]
 
 

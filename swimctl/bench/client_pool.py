@@ -2,6 +2,7 @@
 
 The first line is a ``Task``. Once all clients listen or have failed, it answers with a line ``Opened``. A line
 ``Finish`` makes it wait for the last event, answer with a ``Result`` and exit; so does the end of standard input.
+A client whose connection ends connects again and resumes, as any client should.
 """
 
 from __future__ import annotations
@@ -16,66 +17,22 @@ import socket
 import sys
 import time
 from collections import Counter
+from heapq import heappop, heappush
 
 import msgspec
 
 from swimctl.bench.histogram import bucket_of
 from swimctl.bench.listener import STEP_BITS, Listener, Stage, Tally
+from swimctl.bench.pool_messages import Finish, Opened, Result, Task
 
 READ_BYTES = 16 * 1024
 """A larger buffer would be allocated and freed at every read."""
 IN_FLIGHT = 64
 """Connections opened concurrently."""
 MASK = b"\0\0\0\0"
-
-
-class Task(msgspec.Struct):
-    """What one process is to do."""
-
-    host: str
-    port: int
-    path: str
-    api_key: str
-    clients: int
-    channel: str
-    prefix: str
-    """The text that the marks of this run begin with."""
-    open_seconds: float
-    """A client that isn't listening after this time has failed."""
-
-
-class Opened(msgspec.Struct):
-    """How many clients listen, and how many failed."""
-
-    listening: int
-    failed: int
-    seconds: float
-    reason: str | None = None
-    """Why one of the failed clients failed."""
-
-
-class Finish(msgspec.Struct):
-    """The last event has been published."""
-
-    last_sequence: int
-    wait_seconds: float
-
-
-class Result(msgspec.Struct):
-    """What the clients received."""
-
-    deliveries: int
-    complete: int
-    """Clients that received every event."""
-    missing: int
-    """Deliveries that never arrived."""
-    repeated: int
-    bytes: int
-    buckets: dict[int, int]
-    largest_ns: int
-    closed: dict[int, int]
-    """Clients that the service closed, by code; 1006: without a close frame."""
-    cpu_seconds: float
+UNAUTHORIZED = 4001
+"""The code of a close after which a client must not come back."""
+RETRY_SECONDS = 0.1
 
 
 class ClientPool:
@@ -88,6 +45,12 @@ class ClientPool:
         self._sockets: dict[int, socket.socket] = {}
         self._listeners: dict[int, Listener] = {}
         self._all: list[Listener] = []
+        self._returning: dict[int, Listener] = {}
+        """Those that connect again, by the descriptor of the new connection."""
+        self._waiting: list[tuple[float, int, Listener]] = []
+        """A heap of those that will: when, and a number that tells them apart."""
+        self._ends = 0
+        """How many connections have ended."""
         self._pending = task.clients
         """Clients that have not begun to connect yet."""
         self._opening: set[int] = set()
@@ -100,8 +63,6 @@ class ClientPool:
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c3dpbWN0bCBiZW5jaCAhIQ==\r\n"
             f"Authorization: Bearer {task.api_key}\r\nUser-Agent: swimctl-bench\r\n\r\n"
         ).encode()
-        subscribe = msgspec.json.encode({"action": "subscribe", "channels": [task.channel]})
-        self._subscribe = bytes([0x81, 0x80 | len(subscribe)]) + MASK + subscribe
 
     def open(self) -> Opened:
         """Connect all clients, a few at a time, until each listens or has failed."""
@@ -114,14 +75,18 @@ class ClientPool:
         for descriptor in list(self._opening):
             self._fail(descriptor, "no answer in time")
         self._failed += self._pending
-        return Opened(len(self._listeners), self._failed, time.monotonic() - began, self._reason)
+        return Opened(len(self._all), self._failed, time.monotonic() - began, self._reason)
 
-    def _begin(self) -> None:
-        self._pending -= 1
+    def _begin(self, again: Listener | None = None) -> None:
+        """Begin to connect a client: a new one, or one whose connection has ended."""
+        self._pending -= again is None
         family, kind, protocol, _, address = self._address
         try:
             client = socket.socket(family, kind, protocol)
         except OSError as error:
+            if again is not None:
+                self._come_back(again)
+                return
             self._failed += 1
             self._reason = f"{error.strerror} ({self._failed} clients)"
             return
@@ -131,19 +96,43 @@ class ClientPool:
         descriptor = client.fileno()
         self._sockets[descriptor] = client
         self._opening.add(descriptor)
+        if again is not None:
+            self._returning[descriptor] = again
         if code not in (0, errno.EINPROGRESS):
             self._fail(descriptor, os.strerror(code))
             return
         self._poll.register(descriptor, select.EPOLLOUT)
 
     def _fail(self, descriptor: int, reason: str) -> None:
-        self._failed += 1
-        self._reason = reason
+        """Give up a connection that does not listen yet; a client that has listened tries another one."""
+        again = self._returning.get(descriptor)
+        if again is not None:
+            self._come_back(again)
+        else:
+            self._failed += 1
+            self._reason = reason
         self._drop(descriptor)
+
+    def _come_back(self, listener: Listener) -> None:
+        """Have a client connect again, when the service has asked it to, or soon."""
+        self._ends += 1
+        if listener.close_code != UNAUTHORIZED:
+            seconds = RETRY_SECONDS if listener.retry_seconds is None else listener.retry_seconds
+            heappush(self._waiting, (time.monotonic() + seconds, self._ends, listener))
+
+    def _begin_those_due(self) -> float:
+        """Connect those again whose time has come; return in how many seconds that of the next one comes."""
+        while self._waiting and len(self._opening) < IN_FLIGHT:
+            seconds = self._waiting[0][0] - time.monotonic()
+            if seconds > 0:
+                return seconds
+            self._begin(heappop(self._waiting)[2])
+        return RETRY_SECONDS if self._waiting else float("inf")
 
     def _drop(self, descriptor: int) -> None:
         self._opening.discard(descriptor)
         self._listeners.pop(descriptor, None)
+        self._returning.pop(descriptor, None)
         with contextlib.suppress(FileNotFoundError, KeyError):
             self._poll.unregister(descriptor)
         self._sockets.pop(descriptor).close()
@@ -159,7 +148,7 @@ class ClientPool:
         self._poll.unregister(0)
         deadline = time.monotonic() + finish.wait_seconds
         while time.monotonic() < deadline and any(
-            listener.sequence < finish.last_sequence for listener in self._listeners.values()
+            listener.sequence < finish.last_sequence for listener in self._all if listener.close_code != UNAUTHORIZED
         ):
             self._turn(0.1)
         return self._result(finish.last_sequence)
@@ -175,6 +164,9 @@ class ClientPool:
             buckets=self._buckets(),
             largest_ns=self._tally.largest_ns,
             closed=dict(self._closed),
+            resumed=self._tally.resumed,
+            gaps=self._tally.gaps,
+            away=sum(listener.stage is not Stage.LISTENING for listener in self._all),
             cpu_seconds=usage.ru_utime + usage.ru_stime,
         )
 
@@ -187,7 +179,7 @@ class ClientPool:
     def _turn(self, timeout: float) -> bool:
         """Handle the ready sockets; return True if standard input has something to read."""
         is_told = False
-        for descriptor, _ in self._poll.poll(timeout):
+        for descriptor, _ in self._poll.poll(min(timeout, self._begin_those_due())):
             if descriptor == 0:
                 is_told = True
             elif descriptor in self._listeners:
@@ -203,7 +195,10 @@ class ClientPool:
             self._fail(descriptor, os.strerror(code))
             return
         client.send(self._request)
-        self._listeners[descriptor] = Listener(self._tally)
+        again = self._returning.get(descriptor)
+        if again is not None:
+            again.begin_again()
+        self._listeners[descriptor] = again or Listener(self._tally)
         self._poll.modify(descriptor, select.EPOLLIN)
 
     def _read(self, descriptor: int, listener: Listener) -> None:
@@ -218,7 +213,7 @@ class ClientPool:
         before = listener.stage
         answer = listener.feed(data, time.monotonic_ns()) if data else b""
         if before is Stage.UPGRADING and listener.stage is Stage.GREETED:
-            answer += self._subscribe
+            answer += self._subscribe(listener)
         if not data or listener.stage is Stage.ENDED:
             self._ended(descriptor, listener)
             return
@@ -226,7 +221,14 @@ class ClientPool:
             client.send(answer)
         if listener.stage is Stage.LISTENING and descriptor in self._opening:
             self._opening.discard(descriptor)
-            self._all.append(listener)
+            if self._returning.pop(descriptor, None) is None:
+                self._all.append(listener)
+
+    def _subscribe(self, listener: Listener) -> bytes:
+        after = listener.resumes_after
+        resuming = {} if after is None else {"after": after.decode()}
+        payload = msgspec.json.encode({"action": "subscribe", "channels": [self._task.channel], **resuming})
+        return bytes([0x81, 0x80 | len(payload)]) + MASK + payload
 
     def _ended(self, descriptor: int, listener: Listener) -> None:
         if descriptor in self._opening:
@@ -234,6 +236,8 @@ class ClientPool:
             self._fail(descriptor, reason)
         else:
             self._closed[listener.close_code or 1006] += 1
+            listener.stage = Stage.ENDED
+            self._come_back(listener)
             self._drop(descriptor)
 
 

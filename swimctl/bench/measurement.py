@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,9 +16,9 @@ import msgspec
 import psutil
 
 import swimctl
-from swimctl.bench.client_pool import Finish, Opened, Result, Task
 from swimctl.bench.histogram import Histogram, bucket_of
 from swimctl.bench.mark import prefix_of
+from swimctl.bench.pool_messages import Finish, Opened, Result, Task
 from swimctl.bench.publisher import CHANNEL, Load, Published, Publisher
 from swimctl.client.session import Session
 from swimctl.errors import CommandFailed
@@ -71,7 +72,7 @@ class Measurement:
         """Connect and subscribe all clients. Raises CommandFailed if none could."""
         count = max(1, min(os.cpu_count() or 1, -(-self._clients // CLIENTS_PER_PROCESS)))
         shares = [self._clients // count + (number < self._clients % count) for number in range(count)]
-        began, cpu = time.monotonic(), self._cpu()
+        began, before = time.monotonic(), self._cpu()
         for share in shares:
             self._start(share)
         opened = [self._answer(crowd, Opened) for crowd in self._crowds]
@@ -87,8 +88,8 @@ class Measurement:
             "reason": reason,
             "seconds": round(seconds, 3),
             "connects_per_second": round(listening / slowest, 1) if slowest else None,
-            "daemon_cpu_us_per_connect": _per(self._cpu(), cpu, listening, 1e6),
-            "memory_bytes_per_connection": _per(self._rss(), self._idle_rss, listening, 1),
+            "daemon_cpu_us_per_connect": _per(self._used(before), listening, 1e6),
+            "memory_bytes_per_connection": _per(self._grown(), listening, 1),
         }
 
     def _start(self, clients: int) -> None:
@@ -127,16 +128,14 @@ class Measurement:
 
     def run(self, session: Session, *, is_local: bool, tell: Callable[[int], None]) -> dict[str, Any]:
         """Publish, wait until everything has arrived, and put the figures together."""
-        cpu = self._cpu()
+        before = self._cpu()
         published = Publisher(session, self._load, is_local=is_local).run(tell)
         for crowd in self._crowds:
             self._tell(crowd, Finish(published.events, SETTLE_SECONDS))
         results = [self._answer(crowd, Result) for crowd in self._crowds]
-        return self._figures(published, results, self._cpu(), cpu)
+        return self._figures(published, results, self._used(before))
 
-    def _figures(
-        self, published: Published, results: list[Result], cpu: float | None, cpu_before: float | None
-    ) -> dict[str, Any]:
+    def _figures(self, published: Published, results: list[Result], cpu: float | None) -> dict[str, Any]:
         latencies = Histogram()
         for result in results:
             latencies.merge(Histogram(result.buckets, result.largest_ns))
@@ -159,22 +158,48 @@ class Measurement:
             "lost": sum(result.missing for result in results),
             "repeated": sum(result.repeated for result in results),
             "closed": closed,
+            "resumed": sum(result.resumed for result in results),
+            "gaps": sum(result.gaps for result in results),
+            "away": sum(result.away for result in results),
             "latency_ms": _quantiles(latencies),
             "acknowledgement_ms": _quantiles(acks),
-            "daemon_cpu_percent": _per(cpu, cpu_before, published.seconds, 100),
-            "daemon_cpu_seconds_per_million": _per(cpu, cpu_before, deliveries, 1e6),
+            "daemon_cpu_percent": _per(cpu, published.seconds, 100),
+            "daemon_cpu_seconds_per_million": _per(cpu, deliveries, 1e6),
             "crowd_processes": len(results),
             "crowd_cpu_percent": round(100 * max(result.cpu_seconds for result in results) / published.seconds, 1),
         }
 
-    def _cpu(self) -> float | None:
+    def _processes(self) -> Iterator[psutil.Process]:
+        """Yield the daemon's process and its workers'."""
+        if self._daemon is not None:
+            yield self._daemon
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield from self._daemon.children()
+
+    def _cpu(self) -> dict[int, float]:
+        """Return the processor time of each process of the daemon, by pid."""
+        found: dict[int, float] = {}
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                found[process.pid] = float(times.user + times.system)
+        return found
+
+    def _used(self, before: Mapping[int, float]) -> float | None:
+        """Return the processor time since then; that of a process that has ended meanwhile is not known."""
         if self._daemon is None:
             return None
-        times = self._daemon.cpu_times()
-        return float(times.user + times.system)
+        return sum(seconds - before.get(pid, 0.0) for pid, seconds in self._cpu().items())
 
-    def _rss(self) -> float | None:
-        return float(self._daemon.memory_info().rss) if self._daemon is not None else None
+    def _rss(self) -> int:
+        found = 0
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += int(process.memory_info().rss)
+        return found
+
+    def _grown(self) -> float | None:
+        return float(self._rss() - self._idle_rss) if self._daemon is not None else None
 
 
 def _quantiles(histogram: Histogram) -> dict[str, float | None]:
@@ -182,6 +207,6 @@ def _quantiles(histogram: Histogram) -> dict[str, float | None]:
     return {**found, "max": round(histogram.largest / 1e6, 3) if histogram.counts else None}
 
 
-def _per(after: float | None, before: float | None, count: float, factor: float) -> float | None:
+def _per(used: float | None, count: float, factor: float) -> float | None:
     """Return the resources used per unit; None if unknown."""
-    return round((after - before) / count * factor, 2) if after is not None and before is not None and count else None
+    return round(used / count * factor, 2) if used is not None and count else None

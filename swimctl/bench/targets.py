@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from swim_server.daemon.control.documents.status import Status
 
 from swimctl.bench.measurement import Target
-from swimctl.client.connect import to_url
+from swimctl.client.connect import split_urls, to_url
 from swimctl.client.session import Session
 from swimctl.errors import WrongUsage
 from swimctl.invocation import Invocation, Remote
@@ -41,6 +41,8 @@ def opened_target(
 
 def _remote(remote: Remote, *, yes: bool) -> Iterator[tuple[Target, Session]]:
     url, api_key = remote
+    if len(split_urls(url)) > 1:
+        raise WrongUsage("--url: bench loads one address", "run one bench for each address")
     parts = urlsplit(url)
     if parts.scheme != "ws" or not parts.hostname:
         raise WrongUsage(

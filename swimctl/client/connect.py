@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from swimctl.client.session import Session
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 KEY_REFUSED, LIMIT_REACHED, TRY_LATER, SERVICE_RESTART = 4001, 4002, 1013, 1012
 RETRY_TIMEOUT_SECONDS = 0.5
+_BETWEEN_URLS = re.compile(r"\s*,\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _ADVICE = re.compile(r"[;,]?\s*retry_ms=\d+")
 """The reconnect delay in a close reason. It is followed, not shown."""
 
@@ -58,8 +59,45 @@ def to_daemon(home: Home) -> Callable[[], Session]:
 def to_url(url: str, api_key: str | None) -> Callable[[], Session]:
     """Return a function that opens sessions with a service at an address, as any client does.
 
-    It raises CommandError.
+    Of several addresses with commas between them, each call tries the next in turn until one answers. It raises
+    CommandError.
     """
+    urls = split_urls(url)
+    if len(urls) == 1:
+        return _to_one_url(urls[0], api_key)
+    return _InTurn([_to_one_url(one, api_key) for one in urls])
+
+
+def split_urls(url: str) -> list[str]:
+    """Return the addresses that commas separate: ``--url`` may name several nodes of one service."""
+    return list(dict.fromkeys(_BETWEEN_URLS.split(url.strip().rstrip(","))))
+
+
+class _InTurn:
+    """Opens a session at the next of several addresses that answers; begins with the first."""
+
+    def __init__(self, openers: Sequence[Callable[[], Session]]) -> None:
+        self._openers = openers
+        self._at = 0
+
+    def __call__(self) -> Session:
+        problems: list[CommandError] = []
+        for _ in self._openers:
+            opener = self._openers[self._at]
+            self._at = (self._at + 1) % len(self._openers)
+            try:
+                return opener()
+            except CommandError as error:
+                if is_final(error):
+                    raise
+                problems.append(error)
+        if all(isinstance(error, DaemonNotRunning) for error in problems):
+            told = "; ".join(error.problem for error in problems)
+            raise DaemonNotRunning(told, "is the service running at any of these addresses?")
+        raise next(error for error in problems if not isinstance(error, DaemonNotRunning))
+
+
+def _to_one_url(url: str, api_key: str | None) -> Callable[[], Session]:
     from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 
     def open_session() -> Session:

@@ -71,7 +71,8 @@ def bench(
 
     Clients in processes of their own connect and listen while events are published at a constant rate. The result:
     connects and deliveries per second, latency from publishing to receiving, losses and repeats (both must be 0), and
-    the daemon's CPU and memory. By default a temporary service is started and measured; with --running, the service
+    the daemon's CPU and memory. A client whose connection ends connects again and resumes, as every client should; how
+    often is told. By default a temporary service is started and measured; with --running, the service
     that runs here, whose history then contains the measured events (type system.notice). Exit code 1 if anything was
     lost or repeated, or a client failed.
 

@@ -55,7 +55,7 @@ def list_connections(
 
     from swimctl.client.answers import read_answer
     from swimctl.commands.keys.options import parse_tier
-    from swimctl.render.connections import COLUMNS, NODE, PLAIN, rows, unsubscribed_hint
+    from swimctl.render.connections import columns, rows, unsubscribed_hint
     from swimctl.render.status import utc_now
 
     invocation = invocation_of(context)
@@ -72,9 +72,8 @@ def list_connections(
         output.document(answer["connections"])
     else:
         now = utc_now()
-        columns = COLUMNS if output.is_terminal else PLAIN
-        columns = (*columns, NODE) if any(one.node is not None for one in found) else columns
-        output.table(columns, rows(found, now), empty="no clients are connected")
+        shown = columns(found, is_terminal=output.is_terminal)
+        output.table(shown, rows(found, now), empty="no clients are connected")
         hint = unsubscribed_hint(found, now)
         if hint is not None:
             invocation.messages().line(f"hint: {hint}")

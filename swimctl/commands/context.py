@@ -101,15 +101,17 @@ def _home_context(invocation: Invocation, home: Path) -> stored.Context:
 def _address(invocation: Invocation, name: str, url: str, key_store: KeyStore) -> stored.Context:
     from urllib.parse import urlsplit
 
+    from swimctl.client.connect import split_urls
     from swimctl.commands.keys.query import read_key_from_input
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise WrongUsage(
-            f"--url: {url!r} is not a ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws"
-        )
-    if parts.username or parts.password or "key=" in parts.query.lower():
-        raise WrongUsage("--url: an address must not contain a key", "set SWIM_API_KEY instead")
+    for one in split_urls(url):
+        parts = urlsplit(one)
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise WrongUsage(
+                f"--url: {one!r} is not a ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws"
+            )
+        if parts.username or parts.password or "key=" in parts.query.lower():
+            raise WrongUsage("--url: an address must not contain a key", "set SWIM_API_KEY instead")
     api_key = invocation.environ.get("SWIM_API_KEY") or read_key_from_input()
     if not api_key:
         raise WrongUsage("no key was given", "set SWIM_API_KEY, or pass it on standard input")

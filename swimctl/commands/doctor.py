@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.node import Node
 from swimctl.completion.words import areas
 from swimctl.doctor import command
 from swimctl.doctor.request import Format, Request, chosen_format
@@ -105,12 +106,14 @@ def doctor(
     deep: Deep = False,
     expect_version: ExpectVersion = None,
     timeout: Timeout = None,
+    node: Node = None,
 ) -> int:
     """Prove that the deployed code is running and works as promised.
 
     Each check shows what was expected, what was observed and what to type. The root cause comes first, followed by what
     it explains. Exit code 0: all well (warnings too, without --strict), 1: something failed or could not be determined,
-    3: the daemon is not running.
+    3: the daemon is not running. With --node the checks run on that node's machine, which alone can look at its files;
+    the commands to type are to be typed there.
 
     \b
     Examples:
@@ -119,6 +122,7 @@ def doctor(
       swimctl doctor --json | jq '.checks[] | select(.status == "fail")'
       swimctl doctor --expect-version 1.4.0 --strict
       swimctl doctor --fix
+      swimctl doctor --node swim-2
       swimctl doctor --explain stream.sources
       swimctl doctor --bundle help.tar.gz
       swimctl doctor --facts help.tar.gz
@@ -129,6 +133,6 @@ def doctor(
         only=tuple(only or ()), skip=tuple(skip or ()), list_checks=list_checks, fix=fix, yes=yes, strict=strict,
         format=chosen_format(format, as_json=as_json), explain=explain, save_facts=save_facts, facts=facts, watch=watch,
         on_change=on_change, interval=interval, bundle=bundle, url=url, deep=deep, expect_version=expect_version,
-        timeout=timeout,
+        timeout=timeout, node=node,
     )  # fmt: skip
     return command.run(invocation_of(context), request)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from swimctl.app import single_command
+from swimctl.arguments.node import Node
 from swimctl.arguments.output import Header, Piped, PipedFormat
 from swimctl.errors import CommandFailed, NotFound
 from swimctl.invocation import invocation_of
@@ -18,7 +19,7 @@ app = single_command()
 def nodes(
     context: typer.Context,
     *,
-    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="Only this node.")] = None,
+    node: Node = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     header: Header = False,
     piped: Piped = PipedFormat.V2,
@@ -47,6 +48,8 @@ def nodes(
     if node is not None:
         answer["nodes"] = [one for one in answer["nodes"] if one["name"] == node]
     found = read_answer("nodes", answer, Nodes)
+    if node is not None and not found.nodes and found.problem is None:
+        raise NotFound(f"there is no node {node!r}", "list them with: swimctl nodes")
     if as_json:
         output.document(answer)
     elif not found.is_shared:
@@ -54,8 +57,6 @@ def nodes(
     else:
         if found.problem is not None:
             raise CommandFailed(f"the other nodes can't be asked for: {found.problem}", "see: swimctl doctor")
-        if node is not None and not found.nodes:
-            raise NotFound(f"there is no node {node!r}", "list them with: swimctl nodes")
         output.table(COLUMNS if output.is_terminal else PLAIN, rows(found.nodes), empty="no node has reported")
         if output.is_terminal:
             for line in summary(found):

@@ -30,6 +30,10 @@ def run(invocation: Invocation, request: Request) -> int:
     if request.list_checks:
         _list(output)
         return 0
+    if request.node is not None:
+        from swimctl.doctor.other_node import examine
+
+        return console.write(output, request.format, examine(invocation, request, request.node))
     if request.explain is not None:
         request = replace(request, only=(_known_check(request.explain),))
     doctor = _doctor(invocation, request)

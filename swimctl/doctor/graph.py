@@ -68,6 +68,8 @@ _LAYERS: tuple[tuple[str, Layer], ...] = (
 )
 
 _DISK = ("host.disk", "host.ownership")
+_SERVER = ("nodes.present", "nodes.memory")
+"""What keeps a server that nodes share from storing events."""
 _FRONT = ("front.tcp", "front.certificate", "front.upgrade", "front.key-header", "front.same-process", "front.answers")
 
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
@@ -107,12 +109,12 @@ EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "front.answers": ("tiers.room", "front.upgrade", "stream.event-comes-out"),
     "stream.sources": (*_DISK, "process.file-length", "host.folders", "stream.event-file"),
     "stream.event-file": _DISK,
-    "stream.history-writable": (*_DISK, "host.disk-errors", "process.files", "process.file-length"),
-    "stream.history-sound": (*_DISK, "host.disk-errors", "process.files", "stream.history-writable"),
+    "stream.history-writable": (*_DISK, "host.disk-errors", "process.files", "process.file-length", *_SERVER),
+    "stream.history-sound": (*_DISK, "host.disk-errors", "process.files", "stream.history-writable", *_SERVER),
     "stream.history-kept": ("process.files", "stream.history-sound"),
     "stream.state-is-fold": ("stream.history-sound",),
     "nodes.probe": ("nodes.memory",),
-    "stream.event-comes-out": ("nodes.probe", "process.loop", "process.throttled", "tiers.room"),
+    "stream.event-comes-out": (*_SERVER, "nodes.probe", "process.loop", "process.throttled", "tiers.room"),
     "connections.keep-up": ("process.loop", "process.throttled"),
     "connections.refused": ("tiers.room",),
     "connections.expected": (*_FRONT, "connections.refused", "tiers.room", "process.port"),

@@ -49,6 +49,7 @@ class Request:
     deep: bool
     expect_version: str | None
     timeout: float | None
+    node: str | None = None
     api_key: str | None = None
     """The key for ``url``, if a context has one; never an option."""
 
@@ -67,6 +68,12 @@ class Request:
             raise WrongUsage(
                 f"--url: {self.url!r} is not a ws:// or wss:// address", "like wss://swim.example.org/api/swim/v1/ws"
             )
+        if self.url is not None and _is_several(self.url):
+            raise WrongUsage("--url: doctor checks one address at a time", "name one of them with --url")
+        here = (self.fix, self.bundle, self.save_facts, self.facts, self.explain, self.watch, self.url, self.deep)
+        if self.node is not None and any(here):
+            others = "--fix, --bundle, --explain, --save-facts, --facts, --watch, --url or --deep"
+            raise WrongUsage(f"--node can't be combined with any of {others}", "run doctor with these on that node")
         if self.facts is not None and (self.fix or self.bundle or self.save_facts or self.url or self.deep):
             raise WrongUsage(
                 "--facts evaluates what was observed: it observes and fixes nothing", "leave out the others"
@@ -75,6 +82,12 @@ class Request:
             from swimctl.doctor.bundle import archive_kind
 
             archive_kind(self.bundle)
+
+
+def _is_several(url: str) -> bool:
+    from swimctl.client.connect import split_urls
+
+    return len(split_urls(url)) > 1
 
 
 def check_program(command: str) -> None:

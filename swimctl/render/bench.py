@@ -25,7 +25,11 @@ ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("busiest client process", ("crowd_cpu_percent",), "% of a core"),
     ("lost", ("lost",), ""),
     ("repeated", ("repeated",), ""),
+    ("times a client resumed", ("resumed",), ""),
+    ("clients away at the end", ("away",), ""),
 )
+ONLY_IF_ANY = frozenset({"resumed", "away"})
+"""Told only where it has happened."""
 
 
 def pairs(document: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
@@ -33,7 +37,7 @@ def pairs(document: Mapping[str, Any], earlier: Mapping[str, Any] | None = None)
     found = []
     for label, path, unit in ROWS:
         value = _value(document, path)
-        if value is not None:
+        if value is not None and (value or path[0] not in ONLY_IF_ANY):
             before = _value(earlier, path) if earlier is not None else None
             found.append((label, " ".join(part for part in (_number(value), unit, _change(value, before)) if part)))
     return found

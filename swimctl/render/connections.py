@@ -40,6 +40,14 @@ PLAIN: tuple[Column, ...] = tuple(
 )  # fmt: skip
 NODE = Column("node", "NODE")
 """Shown where there are several."""
+WORKER = Column("worker", "WORKER", justify="right", rank=9)
+"""Shown where worker processes serve the clients."""
+
+
+def columns(connections: Sequence[ConnectionDocument], *, is_terminal: bool) -> tuple[Column, ...]:
+    """Return the table's columns; node and worker only where there are any."""
+    more = [column for column in (NODE, WORKER) if any(getattr(one, column.name) is not None for one in connections)]
+    return (*(COLUMNS if is_terminal else PLAIN), *more)
 
 
 def rows(connections: Sequence[ConnectionDocument], now: datetime) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def _facts(document: Status, now: datetime, disk_fingerprint: str | None) -> lis
         ("events", f"{count(document.events_published)} stored since the start, {rate(document.events_per_second)}"),
         ("deliveries", f"{count(document.deliveries)} sent to clients, {rate(document.deliveries_per_second)}"),
         ("history", _history(document.history, now)),
-        ("process", f"{size(document.memory_bytes)} of memory, loop lag {_times(document.loop_lag_ms)}"),
+        ("process", f"{memory(document, ' of memory')}, loop lag {_times(document.loop_lag_ms)}"),
     ]
     facts += [(f"worker {each.number}", _worker(each)) for each in document.workers]
     if document.latency_ms is not None:
@@ -74,10 +74,20 @@ def _facts(document: Status, now: datetime, disk_fingerprint: str | None) -> lis
     return facts + _key_facts(document.keys)
 
 
+def memory(document: Status, noun: str = "") -> str:
+    """Return the memory of all processes."""
+    used = size(document.memory_bytes + sum(worker.memory_bytes for worker in document.workers))
+    running = sum(worker.pid is not None for worker in document.workers)
+    return f"{used}{noun} in {1 + running} processes" if running else f"{used}{noun}"
+
+
 def _worker(worker: WorkerDocument) -> Text:
     if worker.pid is None:
         return Text(clean(f"not running; it ended: {worker.last_end or 'unknown'}"), style="red")
-    text = Text(f"pid {worker.pid}, {count(worker.connections)} connections, {size(worker.memory_bytes)} of memory")
+    text = Text(
+        f"pid {worker.pid}, {plural(worker.connections, 'connection')}, {size(worker.memory_bytes)} of memory, "
+        f"loop lag p99 {cell(worker.loop_lag_p99_ms)} ms"
+    )
     if worker.state != "ready":
         text.append(f"; {worker.state}", style="yellow")
     if worker.lag_events:

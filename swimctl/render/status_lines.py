@@ -27,6 +27,9 @@ def status_lines(document: Status) -> list[tuple[str, str]]:
                 pairs.append((f"source.{source.name}", f"{source.state} {source.events} {age}"))
                 unknown = source.unknown_types.items()
                 pairs += [(f"source.{source.name}.unknown.{name}", cell(number)) for name, number in unknown]
+        elif name == "workers":
+            for worker in document.workers:
+                pairs.append((f"worker.{worker.number}", f"{worker.state} {worker.connections} {worker.restarts}"))
         elif isinstance(value, Mapping):
             pairs += [(f"{name}.{key}", cell(item)) for key, item in value.items()]
         else:

@@ -11,15 +11,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from swimctl.render.connections import WORKER
 from swimctl.render.connections import rows as connection_rows
 from swimctl.render.foot import Foot
-from swimctl.render.status import STATE_STYLES, tiers
+from swimctl.render.status import STATE_STYLES, memory, tiers
 from swimctl.table import Column, fitting, left_out, table
-from swimctl.text import cell, clean, count, duration, rate, size, timestamp
+from swimctl.text import cell, clean, count, duration, plural, rate, size, timestamp
 
 if TYPE_CHECKING:
     from swim_server.daemon.control.documents.connections import BusyConnection, ChannelCount, Top, TypeRate
-    from swim_server.daemon.control.documents.status import Percentiles, SourceDocument, Status
+    from swim_server.daemon.control.documents.status import Percentiles, SourceDocument, Status, WorkerDocument
 
 HEADINGS = (
     "time", "clients", "events_per_second", "deliveries_per_second", "latency_p50_ms", "latency_p99_ms",
@@ -56,6 +57,8 @@ HELP = (
     "BUFFERED        bytes waiting because the client reads slowly; too many for too long and it is closed",
 )
 LEAST_ROWS = 3
+FEW_EVENTS = 100
+"""A worker has so many still before it now and then: they are not told."""
 
 
 def line(document: Top, now: float) -> str:
@@ -113,16 +116,32 @@ def head(status: Status, width: int, away: str | None) -> list[Text]:
     first.append(f"  {status.url}  pid {status.pid}, up {duration(status.uptime_seconds)}")
     latency, slow = status.latency_ms, status.slow_consumers
     flow = Text(f"{rate(status.events_per_second, 'events')}  {rate(status.deliveries_per_second, 'deliveries')}")
-    flow.append(f"  memory {size(status.memory_bytes)}")
+    flow.append(f"  memory {memory(status)}")
     delay = f"latency {_times(latency)}" if latency is not None else "no event in the last minute"
     state = Text(f"{delay}  loop lag {_times(status.loop_lag_ms)}")
     if slow.lagging or slow.closed:
         flow.append(f"  {slow.lagging} lagging, {slow.closed} closed as slow", style="yellow")
-    lines = [first, flow, state]
+    lines = [first, flow, state, *([_workers(status.workers)] if status.workers else [])]
     for text in lines:
         text.truncate(width, overflow="ellipsis")
         text.no_wrap = True
     return lines
+
+
+def _workers(workers: Sequence[WorkerDocument]) -> Text:
+    """Return what tells worker processes apart: state, clients, delay of the event loop."""
+    text = Text("workers")
+    for each in workers:
+        text.append(f"  {each.number}: ")
+        if each.pid is None:
+            text.append(each.state, style="red")
+            continue
+        text.append(f"{plural(each.connections, 'client')}, loop lag p99 {each.loop_lag_p99_ms:g} ms")
+        if each.state != "ready":
+            text.append(f" {each.state}", style="yellow")
+        if each.lag_events >= FEW_EVENTS:
+            text.append(f" {count(each.lag_events)} events behind", style="yellow")
+    return text
 
 
 def _times(times: Percentiles) -> str:
@@ -152,12 +171,16 @@ def _beside(types: Sequence[TypeRate], channels: Sequence[ChannelCount], width: 
 
 def _connections(found: Sequence[BusyConnection], moment: datetime, width: int) -> Table:
     rows = connection_rows(found, moment)
-    return table(fitting(CONNECTIONS, rows, width)[0], rows)
+    return table(fitting(_columns(found), rows, width)[0], rows)
+
+
+def _columns(found: Sequence[BusyConnection]) -> tuple[Column, ...]:
+    return (*CONNECTIONS, WORKER) if any(each.worker is not None for each in found) else CONNECTIONS
 
 
 def footer(document: Top, width: int) -> Text:
     """Return the keys, and what the terminal has no room for."""
-    hidden = fitting(CONNECTIONS, connection_rows(document.busiest, datetime.now(UTC)), width)[1]
+    hidden = fitting(_columns(document.busiest), connection_rows(document.busiest, datetime.now(UTC)), width)[1]
     text = Text(KEYS, style="dim", no_wrap=True)
     if hidden and document.busiest:
         text.append(f"   {left_out(hidden)}")

@@ -84,6 +84,8 @@ class Unit:
             "# Another try does not help if the configuration is wrong or the service already runs.",
             "RestartPreventExitStatus=2 4",
             "KillMode=mixed",
+            "# A worker process that the kernel ends for want of memory is started again by the service.",
+            "OOMPolicy=continue",
             "TimeoutStartSec=60",
             f"TimeoutStopSec={STOP_SECONDS}",
             f"LimitNOFILE={DESCRIPTORS}",

@@ -21,7 +21,7 @@ ROWS = {
     "connecting": "connecting, and being refused", "closing": "every way a connection can end",
     "resuming": "resuming, gaps, another history, history first", "subscribing": "subscribing, requests, limits",
     "handlers": "what a program does in its handlers", "messages": "messages, and silence",
-    "state": "the state, and the mirror of the flights",
+    "state": "the state, and the mirror of the flights", "addresses": "several addresses of one service",
 }  # fmt: skip
 """Of the table in ``sdk/README.md``."""
 NODES = ("20.20.2", "22.22.0", "24.19.0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -110,6 +112,23 @@ def test_doctor_is_run_from_the_page_and_says_what_to_do(browser: Callable[[], T
         tab.open(f"{origin(other)}/ops")
         tab.wait_for("document.querySelector('#doctor .chip')")
         assert "the operator's page runs doctor" in other.everything_logged
+        assert tab.complaints == []
+
+
+def test_worker_processes_and_whose_client_is_whose_are_shown(browser: Callable[[], Tab], tmp_path: Path) -> None:
+    with live_daemon(tmp_path / "home", config="[server]\nworkers = 2\n") as other, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(connect(f"{other.url}?api_key={other.api_key()}", close_timeout=1))
+        tab = browser()
+        tab.look_as(1440, 900)
+        open_ops(tab, other)
+        tab.wait_for("document.querySelectorAll('#workers tbody tr').length === 2")
+        first, second = tab.evaluate("[...document.querySelectorAll('#workers tbody tr')].map((row) => row.innerText)")
+        assert "ready" in first and "ready" in second, (first, second)
+        tab.wait_for("[...document.querySelectorAll('#connections th')].some((each) => each.innerText === 'Worker')")
+        pid = other.call("status")["workers"][0]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        tab.wait_for("document.querySelector('#workers').innerText.includes('killed by signal 9')", seconds=60)
         assert tab.complaints == []
 
 

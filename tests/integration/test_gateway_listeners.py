@@ -7,13 +7,13 @@ import contextlib
 import errno
 import socket
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from swim_server.gateway import listeners as module
-from swim_server.gateway.listeners import CannotListen, Listeners, plain_server
+from swim_server.gateway.listeners import Acceptor, CannotListen, Listeners, Serving, plain_server
 
 
 class Echo(asyncio.Protocol):
@@ -43,6 +43,20 @@ def taken() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
+def accepting(endpoint: Callable[[], asyncio.Protocol]) -> Callable[[socket.socket], Awaitable[Serving]]:
+    """Return a server that accepts by itself."""
+
+    def take(connection: socket.socket, address: str) -> None:
+        assert address == "127.0.0.1"
+        tasks.append(asyncio.ensure_future(asyncio.get_running_loop().connect_accepted_socket(endpoint, connection)))
+
+    async def serve(listener: socket.socket) -> Serving:
+        return Acceptor(listener, take)
+
+    tasks: list[asyncio.Future[Any]] = []
+    return serve
+
+
 async def _hear(family: int, address: Any) -> bytes:
     loop = asyncio.get_running_loop()
     with socket.socket(family, socket.SOCK_STREAM) as client:
@@ -68,6 +82,25 @@ async def test_name_with_several_addresses_gets_one_port_on_each(listeners: List
     port = await listeners.listen("localhost", 0)
     assert {each.getsockname()[1] for each in listeners.sockets} == {port}
     assert await _hear(socket.AF_INET, ("127.0.0.1", port)) == b"public"
+
+
+@pytest.mark.parametrize("serve", [plain_server, accepting], ids=["by the loop", "by an acceptor"])
+async def test_what_is_written_to_a_connection_is_sent_at_once(serve: Callable[..., Any]) -> None:
+    """On asyncio's own loop too, which tells only sockets so that say their protocol."""
+    told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    class Told(Echo):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            told.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            super().connection_made(transport)
+
+    listeners = Listeners(serve(lambda: Told(b"public")), lambda: Echo(b"local"))
+    port = await listeners.listen("127.0.0.1", 0)
+    try:
+        assert await _hear(socket.AF_INET, ("127.0.0.1", port)) == b"public"
+        assert await told
+    finally:
+        listeners.close()
 
 
 @pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6")

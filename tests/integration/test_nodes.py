@@ -235,3 +235,16 @@ def test_a_server_that_is_not_there_is_told_without_a_traceback(tmp_path: Path) 
     assert "a node that has no history yet can't start without it" in done.stderr
     assert "Traceback" not in done.stderr
     assert "geheim" not in done.stderr
+
+
+def test_a_start_names_the_right_that_the_servers_user_lacks(server: RedisServer, tmp_path: Path) -> None:
+    server.command("ACL", "SETUSER", "reader", "on", ">geheim", "~{swim}:*", "+@all", "-xadd")
+    login = 'username = "reader"\npassword = "geheim"\n'
+    config = f'[broker]\nurl = "{server.url}"\n{login}[database]\nurl = "sqlite:///{tmp_path / "keys.db"}"\n'
+    daemon = LiveDaemon(tmp_path / "home", config=config)
+    daemon.config_path.chmod(0o600)
+    done = daemon.swimctl("serve", "--port", "0")
+    assert done.returncode == 1
+    assert "does not let its user run XADD: it needs INFO, CONFIG GET, scripts" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "geheim" not in done.stderr

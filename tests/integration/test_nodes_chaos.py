@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.nodes_chaos.faults import EXCESS_ALLOWED
 from support.nodes_chaos.ledger import Acknowledged, Ledger
-from support.nodes_chaos.run import nodes_scoreboard, run_nodes_chaos
+from support.nodes_chaos.report import nodes_scoreboard
+from support.nodes_chaos.revocations import Revocations
+from support.nodes_chaos.run import run_nodes_chaos
 
 
 async def test_nothing_is_lost_repeated_or_untold_when_the_server_is_emptied_and_replaced(
@@ -24,8 +28,16 @@ async def test_nothing_is_lost_repeated_or_untold_when_the_server_is_emptied_and
 async def test_nothing_is_lost_repeated_or_untold_in_any_fault_of_nodes_and_server(tmp_path: Path) -> None:
     report = await run_nodes_chaos(tmp_path, nodes=3, rounds=10, seed=4, subscribers=3, only=[])
     assert not broken(report), nodes_scoreboard(report)
+    assert (report["revoked_late"], report["closed_late_after_return"]) == ([], []), nodes_scoreboard(report)
     assert report["rounds"] == len(report["faults"]) == 10
     assert set(EXCESS_ALLOWED) <= set(report["faults"])
+
+
+@pytest.mark.long
+async def test_nothing_is_lost_repeated_or_untold_where_nodes_have_workers(tmp_path: Path) -> None:
+    report = await run_nodes_chaos(tmp_path, nodes=2, workers=2, rounds=11, seed=5, subscribers=3, only=[])
+    assert not broken(report), nodes_scoreboard(report)
+    assert report["rounds"] == len(report["faults"]) == 11
 
 
 def broken(report: dict[str, object]) -> dict[str, object]:
@@ -35,6 +47,26 @@ def broken(report: dict[str, object]) -> dict[str, object]:
         "silent_node_not_named", "failures",
     )  # fmt: skip
     return {name: report[name] for name in zeros if report[name]}
+
+
+@pytest.mark.parametrize(
+    ("closed", "seen", "kept", "silent", "found"),
+    [
+        ([0.1, 0.9], 0.95, 0.0, [], (0, 0, 0)),
+        ([0.1, 0.9], 1.5, 0.0, [], (1, 0, 0)),
+        ([0.1, 1.2], 1.2, 0.1, [], (0, 1, 0)),
+        ([0.1, 1.2], 1.2, 0.3, [], (0, 0, 1)),
+        ([0.1, 0.2], 0.2, 0.1, ["node1"], (0, 1, 0)),
+    ],
+)
+def test_the_checker_tells_a_late_node_from_a_busy_machine_and_a_late_program(
+    closed: list[float], seen: float, kept: float, silent: list[str], found: tuple[int, int, int]
+) -> None:
+    ledger = Ledger()
+    judged = Revocations(SimpleNamespace(server=None), ledger, random.Random(1))  # type: ignore[arg-type]  # not asked
+    judged.judge(closed, answered=0.1, seen=seen, kept=kept, silent=silent)
+    assert (ledger.seen_late, len(ledger.revoked_late), len(ledger.revoked_late_by_machine)) == found
+    assert ("LATE" in judged.last) == (sum(found[1:]) > 0)
 
 
 class Received:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.live_daemon import LiveDaemon, await_true
+from support.daemon import NotAnswering
+from support.live_daemon import LiveDaemon, await_true, comes_true
 from support.nodes import Nodes, running_nodes
+from support.nodes_front import NodesFront
 from support.redis_server import RedisServer, redis_server
+from support.sdk import Listener as Client
+from support.sdk import until
 from support.wire_client import open_client
+
+from swimctl.client.control import RpcFailed
 
 SOURCES = '[[sources]]\nkind = "simulator"\nflights = 20\nspeed = 60\n'
 
@@ -97,6 +105,9 @@ def test_a_node_with_other_settings_is_named(nodes: Nodes, tmp_path: Path) -> No
         stranger.start()
         found = checks(stranger)["nodes.configuration"]
         assert found["status"] == "warn"
+        assert "[tiers] and [sources] differ" in found["observed"].replace(
+            "[sources] and [tiers]", "[tiers] and [sources]"
+        )
         assert "node7" in found["observed"]
     finally:
         stranger.finish()
@@ -106,10 +117,11 @@ PHANTOM = {
     "version": "0.0.9", "fingerprint": "another", "configuration": "another", "probe_age_seconds": 20.0,
     "newest_id": "9999999999999-0", "has_namesake": True, "keys": "another",
 }  # fmt: skip
+SLOW = {**PHANTOM, "probe_age_seconds": 0.5, "newest_id": "1-0", "has_namesake": False}
 
 
 def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
-    """A node that reports badly: other code, settings and keys, a clock minutes ahead, no event of its own seen."""
+    """Nodes that report badly: other code, settings and keys, a clock minutes ahead, no event of its own seen, behind."""
     nodes.make_key()
     server, prefix = nodes.server, nodes.prefix
     await_true(lambda: all(node["keys"] for node in nodes[0].call("nodes")["nodes"]), seconds=60)
@@ -119,25 +131,27 @@ def test_doctor_names_what_is_wrong_with_a_node(nodes: Nodes) -> None:
     def report() -> None:
         while not has_ended.wait(0.3):
             now = int(time.time() * 1000)
-            text = json.dumps({**PHANTOM, "clock_ms": now + 180_000})
-            server.command("HSET", f"{{{prefix}}}:nodes", "phantom", f"{now} {text}")
+            for name, told in (("phantom", PHANTOM), ("slow", SLOW)):
+                text = json.dumps({**told, "clock_ms": now + 180_000})
+                server.command("HSET", f"{{{prefix}}}:nodes", name, f"{now} {text}")
 
     reporting = threading.Thread(target=report)
     reporting.start()
     try:
-        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
+        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 4)
         found = checks(nodes[0])
     finally:
         has_ended.set()
         reporting.join()
-        server.command("HDEL", f"{{{prefix}}}:nodes", "phantom")
+        server.command("HDEL", f"{{{prefix}}}:nodes", "phantom", "slow")
         server.command("HDEL", f"{{{prefix}}}:state", "fence:orphan")
     assert {id: found[f"nodes.{id}"]["status"] for id in ("present", "probe", "leases", "clocks", "names", "keys")} == {
         "present": "ok", "probe": "fail", "leases": "warn", "clocks": "fail", "names": "fail", "keys": "fail",
     }  # fmt: skip
     assert [found[f"nodes.{id}"]["status"] for id in ("versions", "configuration")] == ["warn", "warn"]
     assert all("phantom" in found[f"nodes.{id}"]["observed"] for id in ("probe", "clocks", "names", "keys", "versions"))
-    assert found["nodes.leases"]["observed"] == "nobody runs orphan"
+    assert found["nodes.leases"]["observed"] == "nobody runs orphan, which is for phantom, slow"
+    assert re.search(r"slow: \d+ events or \d+ ms behind", found["nodes.probe"]["observed"])
 
 
 def test_a_node_whose_name_is_taken_does_not_start(nodes: Nodes, tmp_path: Path) -> None:
@@ -215,21 +229,85 @@ def test_a_node_is_restarted_from_another_only_where_it_allows_that(nodes: Nodes
     assert [daemon.info.pid for daemon in nodes.daemons] == before
 
 
+class Served:
+    """A client of all nodes, and a publisher that asks whichever node answers, while something happens to them."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._front = NodesFront(lambda: [port for daemon in nodes.daemons if (port := _port(daemon)) is not None])
+        self.published = 0
+        self.client: Client | None = None
+
+    async def __aenter__(self) -> Served:
+        await self._front.start()
+        key = await asyncio.to_thread(self._nodes.make_key)
+        self.client = Client(
+            self._front.url, ("flight.created",), api_key=key.api_key, reconnect_interval=0.1,
+            max_reconnect_interval=1.0, ping_interval=2.0, ping_timeout=4.0,
+        )  # fmt: skip
+        self._running = asyncio.create_task(self.client.client.run_async())
+        await until(lambda: self.client is not None and self.client.connections)
+        self._publishing = asyncio.create_task(self._publish())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.client is not None
+        self._publishing.cancel()
+        await asyncio.gather(self._publishing, return_exceptions=True)
+        await self.client.got(self.published)
+        self.client.client.stop()
+        await self._running
+        await self._front.close()
+
+    async def _publish(self) -> None:
+        while True:
+            row = {"type": "flight.created", "data": {"n": self.published}, "event_id": f"served {self.published}"}
+            for daemon in self._nodes.daemons:
+                with suppress(NotAnswering, RpcFailed):
+                    await asyncio.shield(asyncio.to_thread(daemon.call, "publish", {"events": [row]}))
+                    self.published += 1
+                    break
+            await asyncio.sleep(0.02)
+
+
+def _port(daemon: LiveDaemon) -> int | None:
+    info = daemon.lockfile.read()
+    return None if info is None or info.url is None else daemon.port
+
+
 @pytest.mark.long
-def test_all_nodes_are_restarted_one_after_the_other_and_no_further_than_the_first_that_fails(
+async def test_all_nodes_are_restarted_one_after_the_other_and_no_further_than_the_first_that_fails(
     server: RedisServer, tmp_path: Path
 ) -> None:
     with running_nodes(tmp_path, server, 3, config="remote_restart = true\n") as nodes:
-        await_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
-        before = [daemon.info.pid for daemon in nodes.daemons]
-        done = nodes[2].swimctl("restart", "--all", timeout=200)
-        assert done.returncode == 0, done.stderr + nodes[0].everything_logged
-        assert [line.partition(":")[0] for line in done.stdout.splitlines()[:2]] == ["node0", "node1"]
-        after = [daemon.info.pid for daemon in nodes.daemons]
-        assert all(one != other for one, other in zip(before, after, strict=True))
-        (nodes[1].home / "swim.toml").write_text("[server]\nprot = 1\n")
-        done = nodes[2].swimctl("restart", "--all", timeout=200)
-        assert done.returncode == 1
-        assert "node node1" in done.stderr
-        assert "not restarted: node2 (this one)" in done.stderr
-        assert [daemon.info.pid for daemon in nodes.daemons][1:] == after[1:]
+        await comes_true(lambda: len(nodes[0].call("nodes")["nodes"]) == 3)
+        async with Served(nodes) as served:
+            before = [daemon.info.pid for daemon in nodes.daemons]
+            done = await asyncio.to_thread(partial(nodes[2].swimctl, "restart", "--all", timeout=200))
+            assert done.returncode == 0, done.stderr + nodes[0].everything_logged
+            assert [line.partition(":")[0] for line in done.stdout.splitlines()[:2]] == ["node0", "node1"]
+            after = [daemon.info.pid for daemon in nodes.daemons]
+            assert all(one != other for one, other in zip(before, after, strict=True))
+            config = nodes[1].home / "swim.toml"
+            sound = config.read_text()
+            config.write_text("[server]\nprot = 1\n")
+            done = await asyncio.to_thread(partial(nodes[2].swimctl, "restart", "--all", timeout=200))
+            assert done.returncode == 1
+            assert "node node1" in done.stderr
+            assert "not restarted: node2 (this one)" in done.stderr
+            assert [daemon.info.pid for daemon in nodes.daemons][1:] == after[1:]
+            config.write_text(sound)
+            first = nodes[0].info.pid
+            restarting = asyncio.create_task(
+                asyncio.to_thread(partial(nodes[2].swimctl, "restart", "--all", timeout=200))
+            )
+            await comes_true(lambda: _port(nodes[0]) is not None and nodes[0].info.pid != first)
+            nodes[1].signal(signal.SIGKILL)
+            done = await restarting
+            assert done.returncode == 1, done.stdout + done.stderr
+            assert "node node1" in done.stderr
+            assert "not restarted: node2 (this one)" in done.stderr
+            assert nodes[2].info.pid == after[2]
+        assert served.client is not None
+        assert served.client.numbers == list(range(served.published))
+        assert (served.client.gaps, served.client.errors) == ([], [])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -104,6 +105,32 @@ async def test_a_client_resumes_in_whichever_worker_it_comes_to(daemon: LiveDaem
             assert [event["id"] for event in await client.events(2)] == [second, third]
 
 
+async def test_state_is_the_same_in_both_workers_and_stays_so(daemon: LiveDaemon) -> None:
+    def flight(uid: int, altitude_ft: int) -> tuple[str, dict[str, Any]]:
+        return "flight.updated", {"flight_uid": uid, "callsign": f"DAL{uid}", "altitude_ft": altitude_ft}
+
+    await asyncio.to_thread(daemon.put, *(flight(uid, 1000) for uid in range(1, 4)))
+    async with clients(daemon, 2) as found:
+        for client in found:
+            await client.subscribe("flight.*", state=True)
+            part = await client.until("state")
+            assert part["is_last"]
+            assert {each["flight_uid"]: each["altitude_ft"] for each in part["data"]["flights"]}.items() >= {
+                1: 1000, 2: 1000, 3: 1000,
+            }.items()  # fmt: skip
+        await asyncio.to_thread(daemon.put, flight(2, 2000))
+        for client in found:
+            (event,) = await client.events(1)
+            assert (event["data"]["flight_uid"], event["data"]["altitude_ft"]) == (2, 2000)
+    async with clients(daemon, 2) as later:
+        states = []
+        for client in later:
+            await client.subscribe("flight.*", state=True)
+            states.append((await client.until("state"))["data"]["flights"])
+        assert states[0] == states[1]
+        assert next(each for each in states[0] if each["flight_uid"] == 2)["altitude_ft"] == 2000
+
+
 async def test_fifty_clients_race_for_five_places(daemon: LiveDaemon) -> None:
     key = daemon.api_key("public")
     for _ in range(3):
@@ -126,6 +153,22 @@ async def test_revoked_key_is_closed_in_both_workers_before_the_command_returns(
     assert "4" in done.stdout + done.stderr, done
     assert {(await client.closed())[0] for client in found} == {4001}
     assert await try_to_connect(daemon.url, issued.api_key) == (["AUTH_FAILED"], 4001)
+
+
+async def test_worker_that_can_not_close_a_revoked_key_is_named_and_does_it_once_it_can(daemon: LiveDaemon) -> None:
+    issued = await asyncio.to_thread(daemon.make_key)
+    found = [await open_client(daemon.url, issued.api_key) for _ in range(2)]
+    for client in found:
+        assert (await client.next())["type"] == "connected"
+    stopped = workers(daemon)[1]["pid"]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        done = await asyncio.to_thread(daemon.swimctl, "keys", "revoke", str(issued.record.id), "--yes")
+        assert "not every worker process has said that it knows: worker 2" in done.stderr, done
+        assert (await found[0].closed())[0] == 4001
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert (await found[1].closed())[0] == 4001
 
 
 async def test_bad_keys_and_missing_keys_are_refused(daemon: LiveDaemon) -> None:
@@ -194,6 +237,21 @@ async def test_a_killed_worker_is_started_again_and_the_other_clients_notice_not
                 assert (await client.subscribe("flight.created", after=event_id))["resumed"]
 
 
+def test_killed_worker_in_the_middle_of_a_bench_costs_its_clients_nothing(daemon: LiveDaemon) -> None:
+    words = ("--running", "--clients", "200", "--rate", "20", "--duration", "2", "--yes", "--json")
+    bench = daemon.spawn("bench", *words)
+    await_true(lambda: shares(daemon) == [100, 100], what="200 clients, half of them on each worker")
+    before = daemon.call("status")["events_published"]
+    await_true(lambda: daemon.call("status")["events_published"] >= before + 5, what="the first events")
+    victim = workers(daemon)[1]["pid"]
+    os.kill(victim, signal.SIGKILL)
+    output, errors = bench.communicate(timeout=120)
+    found = json.loads(output)
+    assert (found["lost"], found["repeated"], found["gaps"], found["away"]) == (0, 0, 0, 0), (found, errors)
+    assert (found["ok"], found["closed"], found["resumed"]) == (True, {"1006": 100}, 100), found
+    await_true(partial(is_replaced, daemon, 1, victim), what="the next worker")
+
+
 async def test_plain_http_of_a_worker_is_answered_by_the_primary(daemon: LiveDaemon) -> None:
     base, key = daemon.url.replace("ws://", "http://").removesuffix("/api/swim/v1/ws"), daemon.api_key()
     async with ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
@@ -212,6 +270,44 @@ async def test_plain_http_of_a_worker_is_answered_by_the_primary(daemon: LiveDae
             (event_id,) = await asyncio.to_thread(daemon.put, ("tmi.issued", {"number": 1}))
             assert event_id.encode() in await stream.content.readuntil(b"\n\n")
             assert (await asyncio.to_thread(daemon.counted))["developer"] == 1
+
+
+async def test_operators_page_shows_the_clients_and_errors_of_all_workers(daemon: LiveDaemon) -> None:
+    base, own = f"http://127.0.0.1:{daemon.port}/ops", {"X-SWIM-Ops": "1", "Sec-Fetch-Site": "same-origin"}
+    before = (await asyncio.to_thread(daemon.call, "desk_overview"))["errors"].get("INVALID_CHANNEL", 0)
+    async with clients(daemon, 2) as found, ClientSession(headers=own) as page:
+        for client in found:
+            await client.subscribe("flight.created")
+            assert (await client.ask("subscribe", channels=["no.such"]))["code"] == "INVALID_CHANNEL"
+        token = (await asyncio.to_thread(daemon.call, "dashboard_token"))["token"]
+        async with page.post(f"{base}/session", json={"token": token}) as opened:
+            assert opened.status == 204, await opened.text()
+            cookie = {"Cookie": opened.headers["Set-Cookie"].partition(";")[0]}
+        async with page.get(f"{base}/data/connections?sort=since", headers=cookie) as answer:
+            table = await answer.json()
+        assert (table["total"], sorted(row["worker"] for row in table["rows"])) == (2, [1, 2])
+        async with page.get(f"{base}/data/overview", headers=cookie) as answer:
+            overview = await answer.json()
+        assert overview["status"]["connections"]["total"] == 2
+        assert [each["connections"] for each in overview["status"]["workers"]] == [1, 1]
+        assert overview["errors"]["INVALID_CHANNEL"] == before + 2
+
+
+@pytest.mark.long
+async def test_last_hour_on_the_operators_page_is_that_of_all_workers(daemon: LiveDaemon) -> None:
+    rates = [("flight.created", {"number": number}) for number in range(20)]
+    async with clients(daemon, 2) as found:
+        for client in found:
+            await client.subscribe("flight.created")
+
+        def is_sampled() -> bool:
+            """Tell whether a sample of the trends has what the clients of both workers were sent."""
+            daemon.put(*rates)
+            time.sleep(0.2)
+            newest = daemon.call("desk_overview")["trends"][-1]
+            return bool(newest[1] == 2 and newest[3] > 1.5 * newest[2] > 0)
+
+        await comes_true(is_sampled, what="a sample of both workers' deliveries")
 
 
 async def test_ticket_of_the_primary_opens_a_connection_to_a_worker_once(daemon: LiveDaemon) -> None:
@@ -280,6 +376,29 @@ def test_workers_end_with_a_killed_primary(tmp_path: Path) -> None:
         await_true(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of the workers")
 
 
+@pytest.mark.long
+async def test_workers_of_a_stuck_primary_ask_their_clients_to_reconnect(daemon: LiveDaemon) -> None:
+    """Else these would wait for events in vain: heartbeats go on, and other nodes could serve them."""
+    before = [worker["pid"] for worker in workers(daemon)]
+    async with clients(daemon, 2) as found:
+        daemon.signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(90):
+                ended = [client.connection.wait_closed() for client in found]
+                await asyncio.gather(*ended)
+        finally:
+            daemon.signal(signal.SIGCONT)
+        assert {client.connection.close_code for client in found} == {1012}
+    await comes_true(
+        lambda: is_replaced(daemon, 0, before[0]) and is_replaced(daemon, 1, before[1]), what="new workers"
+    )
+    async with clients(daemon, 2) as found:
+        (event_id,) = await asyncio.to_thread(daemon.put, ("flight.created", {"number": 1}))
+        for client in found:
+            await client.subscribe("flight.created", last=1)
+            assert [event["id"] for event in await client.events(1)] == [event_id]
+
+
 def doctor_says(daemon: LiveDaemon, *words: str) -> dict[str, dict[str, Any]]:
     """Return doctor's checks by id."""
     done = daemon.swimctl("doctor", "--json", *words, timeout=120)
@@ -305,13 +424,6 @@ def test_doctor_finds_nothing_wrong(tmp_path: Path) -> None:
         assert [
             each for each in wrong if each["id"].startswith(("process.", "connections.", "front.", "stream."))
         ] == []
-
-
-def test_workers_with_a_redis_server_are_refused(tmp_path: Path) -> None:
-    daemon = LiveDaemon(tmp_path / "home", config='[broker]\nurl = "redis://127.0.0.1:1"\n')
-    done = daemon.swimctl("serve", "--workers", "2")
-    assert done.returncode == 2
-    assert "does not work together with [broker] url" in done.stderr
 
 
 async def test_spread_evens_out_after_uneven_leaving(daemon: LiveDaemon) -> None:

@@ -39,7 +39,8 @@ from support.chaos_traffic import (
 )
 from support.mounts import NoMount, mounted, tmpfs
 from support.nodes_chaos.links import enter_namespace
-from support.nodes_chaos.run import memory_folder, nodes_scoreboard, run_nodes_chaos
+from support.nodes_chaos.report import nodes_scoreboard
+from support.nodes_chaos.run import memory_folder, run_nodes_chaos
 
 SETTLE_SECONDS = 60.0
 """How long subscribers may take at the end until they have everything."""
@@ -55,6 +56,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="comma-separated faults")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--nodes", type=int, default=1, help="faults between so many nodes on one server")
+    parser.add_argument("--workers", type=int, default=1, help="with --nodes: worker processes of each")
     parser.add_argument("--engine", choices=("redis",), default="redis", help="with --nodes: what they share")
     parser.add_argument("--seconds", type=float, default=None, help="with --nodes: begin no round after so many")
     arguments = parser.parse_args()
@@ -90,6 +92,7 @@ def chaos_over_nodes(arguments: argparse.Namespace, seed: int) -> int:
             run_nodes_chaos(
                 Path(folder),
                 nodes=arguments.nodes,
+                workers=arguments.workers,
                 rounds=arguments.rounds,
                 seed=seed,
                 subscribers=arguments.subscribers,

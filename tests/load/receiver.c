@@ -1,10 +1,10 @@
 /* Counts WebSocket frames on many connections: the load side of the benchmarks. Linux, one thread, epoll.
 
-   receiver HOST PORT CONNECTIONS IN_FLIGHT REQUEST_FILE ADDRESSES
+   receiver HOST PORT[,PORT...] CONNECTIONS IN_FLIGHT REQUEST_FILE ADDRESSES
 
    Connects, sends the head of REQUEST_FILE (an HTTP upgrade, then what follows the first empty line, each further
    line as one masked text frame), and reads. Lines "---" part the messages into sets: the clients take them in turn. IN_FLIGHT connections are being opened at a time. Connections begin at
-   ADDRESSES source addresses (127.0.1.1 and on), as one has 28,000 ports only.
+   ADDRESSES source addresses (127.0.1.1 and on), as one has 28,000 ports only. Several ports are taken in turn.
 
    An event is a text frame that ends with  "seq":1NNNNNNNNN,"at":1NNNNNNNNNNNNNNNNNN}}  (10 and 19 digits): the
    sequence is checked on each connection (every step not +1 is lost, each one not forward repeated), and the time
@@ -50,7 +50,10 @@ static char request[65536], messages[1 << 20];
 static size_t request_length, messages_length;
 static struct { size_t begin, length; } sets[MOST_SETS]; /* what each client sends: the first the first set, and so on */
 static int set_count = 1, expected_answers, scanning;
+enum { MOST_PORTS = 64 };
 static struct sockaddr_in server;
+static uint16_t ports[MOST_PORTS];
+static int port_count;
 static uint64_t frames, bytes, lost, repeated, compressed, controls, target, reached, first_event_ns, last_event_ns;
 static uint64_t buckets[BUCKETS], maximum;
 static char *buffer;
@@ -225,6 +228,7 @@ static void open_next(void) {
         from.sin_addr.s_addr = htonl(0x7f000101u + (unsigned)(next_to_open % addresses));
         if (bind(c->fd, (struct sockaddr *)&from, sizeof from)) die("bind");
     }
+    server.sin_port = htons(ports[next_to_open % port_count]);
     next_to_open++;
     in_flight++;
     if (connect(c->fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS) die("connect");
@@ -332,10 +336,10 @@ static void report(double open_seconds, uint64_t opened_at) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 7) { fprintf(stderr, "receiver HOST PORT CONNECTIONS IN_FLIGHT REQUEST_FILE ADDRESSES\n"); return 2; }
+    if (argc != 7) { fprintf(stderr, "receiver HOST PORT[,PORT...] CONNECTIONS IN_FLIGHT REQUEST_FILE ADDRESSES\n"); return 2; }
     server.sin_family = AF_INET;
     inet_pton(AF_INET, argv[1], &server.sin_addr);
-    server.sin_port = htons((uint16_t)atoi(argv[2]));
+    for (char *port = strtok(argv[2], ","); port && port_count < MOST_PORTS; port = strtok(NULL, ",")) ports[port_count++] = (uint16_t)atoi(port);
     count = atoi(argv[3]);
     int window = atoi(argv[4]);
     read_request(argv[5]);

@@ -118,7 +118,19 @@ class WorkerRig(LocalRig):
         return FollowedBroker(super().broker(**settings))
 
 
-RIGS: dict[str, Callable[[Path], Rig]] = {"local": LocalRig, "redis": RedisRig, "worker": WorkerRig}
+class RedisWorkerRig(RedisRig):
+    """A worker's broker whose primary is a node."""
+
+    def broker(self, **settings: Any) -> FollowedBroker:  # type: ignore[override]  # another broker on the same storage
+        return FollowedBroker(super().broker(**settings))
+
+
+RIGS: dict[str, Callable[[Path], Rig]] = {
+    "local": LocalRig,
+    "redis": RedisRig,
+    "worker": WorkerRig,
+    "worker of a node": RedisWorkerRig,
+}
 """Every implementation of Broker. A new one joins the suite with a line here."""
 
 

@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, Published, StorageState
-from swim_server.brokers.local import LocalBroker
+from swim_server.brokers.node_broker import NodeBroker
 from swim_server.concurrency.tasks import Tasks
+from swim_server.daemon.nodes.broker_choice import served_history
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
 from swim_server.workers.broker import WorkerBroker
@@ -37,19 +38,20 @@ async def linked_pair() -> tuple[Link, Link]:
 class FollowedBroker:
     """Opens and closes both; everything else is asked of the worker's."""
 
-    def __init__(self, primary: LocalBroker) -> None:
+    def __init__(self, primary: NodeBroker) -> None:
         self.primary = primary
+        self._history = served_history(primary)
         self._tasks = Tasks(fail)
         self._worker: WorkerBroker | None = None
         self._links: tuple[Link, Link] | None = None
 
     async def open(self, deliver: Deliver) -> None:
-        feed = Feed(self.primary, self.primary, self._tasks)
+        feed = Feed(self.primary, self._history, self._tasks)
         await self.primary.open(feed.deliver)
         self.primary.on_unreadable, self.primary.on_opened_late = feed.unreadable, feed.opened_late
         self._links = await linked_pair()
         feed.attach(self._links[0])
-        self._worker = WorkerBroker(self._links[1], self.primary.path)
+        self._worker = WorkerBroker(self._links[1], self._history.path)
         await self._worker.open(deliver)
 
     async def close(self) -> None:

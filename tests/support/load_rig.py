@@ -47,8 +47,14 @@ def compiled(source: str, folder: Path) -> Path:
     return program
 
 
-def pinned(core: int) -> list[str]:
-    """Return the words that pin a command to one core, if there are several."""
+def pinned(core: int | None) -> list[str]:
+    """Return the words that pin a command to one core, if there are several.
+
+    None: it may use all cores, in a session of its own, as Linux shares a core out between sessions first: what is
+    started from one terminal would have one share together.
+    """
+    if core is None:
+        return ["setsid"] if shutil.which("setsid") else []
     return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > 1 and shutil.which("taskset") else []
 
 
@@ -88,7 +94,7 @@ class Server:
 class Daemon(Server):
     """The whole service, with history, in its own home."""
 
-    def __init__(self, folder: Path, *, arguments: Sequence[str] = (), tree: Path = ROOT) -> None:
+    def __init__(self, folder: Path, *, arguments: Sequence[str] = (), core: int | None = 0, tree: Path = ROOT) -> None:
         """Start it. ``tree``: the checkout whose code it runs."""
         self.home = Path(tempfile.mkdtemp(dir=folder, prefix="home-"))
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SWIM_")}
@@ -97,7 +103,7 @@ class Daemon(Server):
         config.write_text("")
         self.log = (self.home / "swim.log").open("w")
         words = [
-            *pinned(0),
+            *pinned(core),
             sys.executable,
             "-m",
             "swimctl",
@@ -156,10 +162,10 @@ class Daemon(Server):
         self.log.close()
 
 
-def peer(name: str, words: Sequence[str], **environment: str) -> Server:
+def peer(name: str, words: Sequence[str], *, core: int | None = 0, **environment: str) -> Server:
     """Run a server that prints its port and takes orders on standard input."""
     process = subprocess.Popen(
-        [*pinned(0), *words],
+        [*pinned(core), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -212,7 +218,10 @@ class Receiver:
         messages: Sequence[str] = (),
         answers: int | None = None,
         headers: Sequence[str] = (),
+        core: int | None = 1,
+        ports: Sequence[int] = (),
     ) -> None:
+        """Connect to the server; to ``ports`` in turn if they are given."""
         is_ours = isinstance(server, Daemon)
         head = [f"GET {server.path} HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket", "Connection: Upgrade",
                 f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13", *headers]  # fmt: skip
@@ -224,7 +233,8 @@ class Receiver:
         with os.fdopen(handle, "w") as file:
             file.write("\n".join([*head, "", *asked, f"answers {expected}", ""]))
         addresses = 1 + connections // CONNECTIONS_PER_ADDRESS
-        words = [*pinned(1), program, "127.0.0.1", server.port, connections, in_flight, name, addresses]
+        port = ",".join(map(str, ports or [server.port]))
+        words = [*pinned(core), program, "127.0.0.1", port, connections, in_flight, name, addresses]
         self._process = subprocess.Popen(
             [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -245,6 +255,10 @@ class Receiver:
         """Wait until they have arrived."""
         line = self._line()
         assert line.startswith("counted"), line
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def reset(self) -> None:
         self._say("reset")

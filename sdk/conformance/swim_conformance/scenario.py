@@ -25,7 +25,7 @@ _CLIENT_FIELDS = {"options", "steps"}
 EXPECTATIONS = frozenset(
     {
         "events", "any_order", "saw", "never", "times", "attempts", "sent", "never_sent", "pauses", "ended", "repeats",
-        "closed", "settle",
+        "closed", "settle", "addresses",
     }
 )  # fmt: skip
 

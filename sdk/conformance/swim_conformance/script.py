@@ -40,6 +40,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 """Each kind of step, with its optional fields. ``README.md`` explains them."""
 BEFORE_UPGRADE = frozenset({"refuse", "ignore", "drop"})
 """Steps that answer an attempt instead of the upgrade."""
+MAX_ADDRESSES = 20
 _ENDING = frozenset({"refuse", "ignore", "drop", "close", "cut", "away"})
 
 
@@ -68,6 +69,8 @@ class Script:
     listens_after: float = 0.0
     """For how many seconds connections are refused at first."""
     compression: bool = False
+    addresses: int = 1
+    """At how many addresses it listens, like a service of several nodes; ``url`` has them all."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -75,10 +78,13 @@ class Script:
         """Parse a script from decoded JSON. Raises ScriptError."""
         if not isinstance(given, Mapping):
             raise ScriptError(where, f"must be an object, got {_kind(given)}")
-        known = {"connections", "resume", "history", "epoch", "listens_after", "compression", "about"}
+        known = {"connections", "resume", "history", "epoch", "listens_after", "compression", "addresses", "about"}
         unknown = sorted(set(given) - known)
         if unknown:
             raise ScriptError(where, f"unknown field {unknown[0]!r}; known are: {', '.join(sorted(known))}")
+        addresses = given.get("addresses", 1)
+        if not isinstance(addresses, int) or not 1 <= addresses <= MAX_ADDRESSES:
+            raise ScriptError(f"{where}.addresses", f"must be a number from 1 to {MAX_ADDRESSES}, got {addresses!r}")
         connections = given.get("connections", [])
         if not isinstance(connections, list):
             raise ScriptError(f"{where}.connections", f"must be a list of lists of steps, got {_kind(connections)}")
@@ -91,6 +97,7 @@ class Script:
             epoch=given.get("epoch"),
             listens_after=float(given.get("listens_after", 0)),
             compression=bool(given.get("compression", False)),
+            addresses=addresses,
         )
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -43,8 +43,8 @@ class ScriptedServer:
         self._attempts = 0
         self._signals: dict[str, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-        self._socket: socket.socket | None = None
+        self._servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
         for _ in range(self.script.history):
             self.history.add()
 
@@ -59,22 +59,27 @@ class ScriptedServer:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen, at once or after the script's ``listens_after`` seconds; until then connections are refused."""
-        self._bind(host, port)
+        self._bind(host, [port, *[0] * (self.script.addresses - 1)])
         if self.script.listens_after:
             self._spawn(self._listen_later(self.script.listens_after))
         else:
             await self._listen()
 
-    def _bind(self, host: str, port: int) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((host, port))
-        self.host, self.port = self._socket.getsockname()[:2]
-        self.url = f"ws://{self.host}:{self.port}{PATH}"
+    def _bind(self, host: str, ports: Sequence[int]) -> None:
+        for port in ports:
+            bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._sockets.append(bound)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+        self.host = host
+        self.ports = [bound.getsockname()[1] for bound in self._sockets]
+        self.url = ",".join(f"ws://{self.host}:{port}{PATH}" for port in self.ports)
 
     async def _listen(self) -> None:
-        assert self._socket is not None, "_bind comes first"
-        self._server = await asyncio.start_server(self._connected, sock=self._socket, limit=2**21)
+        assert self._sockets, "_bind comes first"
+        for bound in self._sockets:
+            self._servers.append(await asyncio.start_server(self._connected, sock=bound, limit=2**21))
+        self._sockets = []
 
     async def _listen_later(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -87,20 +92,23 @@ class ScriptedServer:
             task.cancel()
         for connection in self.connections:
             connection.cut()
-        if self._server is not None:
-            self._server.close()
-        elif self._socket is not None:
-            self._socket.close()
+        self._stop_listening()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+        for bound in self._sockets:
+            bound.close()
+        self._servers, self._sockets = [], []
+
     async def go_away(self, seconds: float) -> None:
-        """Drop every connection, refuse new ones for this long, then listen on the same port again."""
-        if self._server is not None:
-            self._server.close()
+        """Drop every connection, refuse new ones for this long, then listen on the same ports again."""
+        self._stop_listening()
         for connection in self.connections:
             connection.cut()
         await asyncio.sleep(seconds)
-        self._bind(self.host, self.port)
+        self._bind(self.host, self.ports)
         await self._listen()
 
     async def publish(self, event_type: str, data: dict[str, Any] | None = None) -> dict[str, Any]:

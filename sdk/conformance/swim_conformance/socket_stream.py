@@ -38,6 +38,12 @@ class SocketStream:
         """The client's close code; None if it has not sent one."""
         return self._protocol.close_rcvd.code if self._protocol.close_rcvd is not None else None
 
+    @property
+    def local_port(self) -> int:
+        """The port that the client connected to."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
     async def request(self) -> Request | None:
         """Wait for the upgrade request; None if the client disconnects first."""
         while True:

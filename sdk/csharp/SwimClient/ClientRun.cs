@@ -46,7 +46,7 @@ namespace VatSim.Swim
         private static readonly HashSet<int> OurFault = new HashSet<int> { 1007, 1009, 4003 };
         private readonly IClient _client;
         private readonly string _key;
-        private readonly Uri _address;
+        private readonly Addresses _addresses;
         private readonly SwimOptions _options;
         private readonly Subscriptions _subscriptions;
         private readonly Backoff _backoff;
@@ -70,11 +70,11 @@ namespace VatSim.Swim
         private long _savedAt = NetworkThread.Now;
 
         internal ClientRun(
-            IClient client, string key, Uri address, SwimOptions options, Subscriptions subscriptions, Backoff backoff)
+            IClient client, string key, Addresses addresses, SwimOptions options, Subscriptions subscriptions, Backoff backoff)
         {
             _client = client;
             _key = key;
-            _address = address;
+            _addresses = addresses;
             _options = options;
             _subscriptions = subscriptions;
             _backoff = backoff;
@@ -170,7 +170,7 @@ namespace VatSim.Swim
             };
             connection.Received = session.Receive;
             connection.Ended = ending => Ended(connection, session, ending);
-            connection.Run(_address, _key, _options.OpenTimeout);
+            connection.Run(_addresses.Current, _key, _options.OpenTimeout);
         }
 
         private async void Ended(Connection connection, Session session, Ending ending)
@@ -182,7 +182,7 @@ namespace VatSim.Swim
             bool wasAdmitted = session.ClientId != null;
             if (wasOpen) _backoff.Ended(NetworkThread.Now - _openedAt);
             if (wasAdmitted) _lostAt = NetworkThread.Now;
-            SwimException error = FinalError(session, ending, wasOpen);
+            SwimException error = FinalError(session, ending, wasOpen, wasAdmitted);
             long? waitMs = error != null || _isStopping ? (long?)null : WaitMs(session, ending, wasAdmitted);
             if (wasOpen) TellEnd(session, ending, waitMs);
             if (waitMs == null)
@@ -210,7 +210,7 @@ namespace VatSim.Swim
             }));
         }
 
-        private SwimException FinalError(Session session, Ending ending, bool wasOpen)
+        private SwimException FinalError(Session session, Ending ending, bool wasOpen, bool wasAdmitted)
         {
             if (session.Refused != null && _subscriptions.IsEmpty) return session.Refused;
             string told = Redact(session.ClosingText ?? ending.Reason);
@@ -226,6 +226,7 @@ namespace VatSim.Swim
                 return new SwimProtocolException("the server gave up on this client's messages: " + reason, code);
             }
             if (_options.AutoReconnect || _isStopping) return null;
+            if (!wasAdmitted && !_addresses.IsLast) return null;
             string what = wasOpen ? "the connection ended" : "the connection could not be made";
             return new SwimConnectionLostException(told.Length == 0 ? what : told, code);
         }
@@ -233,9 +234,9 @@ namespace VatSim.Swim
         private long WaitMs(Session session, Ending ending, bool wasAdmitted)
         {
             long? told = Backoff.RetryMs(ending.Reason) ?? session.AdviceMs;
-            if (told != null && wasAdmitted) return told.Value;
-            long wait = wasAdmitted ? _backoff.WaitAfterSessionMs() : _backoff.WaitMs();
-            return told == null ? wait : Math.Max(wait, told.Value);
+            if (!wasAdmitted) return _addresses.Failed(_backoff, told ?? 0);
+            _addresses.Ended(told != null);
+            return told ?? _backoff.WaitAfterSessionMs();
         }
 
         private void End(SwimException error)

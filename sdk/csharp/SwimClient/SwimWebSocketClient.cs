@@ -21,7 +21,7 @@ namespace VatSim.Swim
         private static readonly HashSet<string> Whole =
             new HashSet<string> { "error", "subscribed", "unsubscribed", "pong", "publish_ack" };
         private readonly string _key;
-        private readonly Uri _address;
+        private readonly Addresses _addresses;
         private readonly SwimOptions _options;
         private readonly Subscriptions _subscriptions = new Subscriptions();
         private readonly FlightMirror _flights;
@@ -46,25 +46,31 @@ namespace VatSim.Swim
 
         /// <summary>
         /// Prepares a client. The key is by default that of SWIM_API_KEY, the address that of SWIM_URL or DefaultUrl.
+        /// Several addresses of one service stand with commas between them: where one fails, the client resumes at another.
         /// Throws ArgumentException for a missing key or a wrong address.
         /// </summary>
         public SwimWebSocketClient(string apiKey, string wsUrl, SwimOptions options)
         {
             _key = (apiKey ?? Environment.GetEnvironmentVariable("SWIM_API_KEY") ?? "").Trim();
             if (_key.Length == 0) throw new ArgumentException("no API key: pass one, or set SWIM_API_KEY");
-            string url = wsUrl ?? Environment.GetEnvironmentVariable("SWIM_URL") ?? DefaultUrl;
-            if (!url.StartsWith("ws://", StringComparison.Ordinal) && !url.StartsWith("wss://", StringComparison.Ordinal))
+            string urls = wsUrl ?? Environment.GetEnvironmentVariable("SWIM_URL") ?? DefaultUrl;
+            var all = new List<Uri>();
+            foreach (string url in Addresses.Split(urls))
             {
-                throw new ArgumentException("wsUrl: must begin with ws:// or wss://, got " + url.Replace(_key, "[key]"));
+                if (!url.StartsWith("ws://", StringComparison.Ordinal) && !url.StartsWith("wss://", StringComparison.Ordinal))
+                {
+                    throw new ArgumentException("wsUrl: must begin with ws:// or wss://, got " + url.Replace(_key, "[key]"));
+                }
+                all.Add(new Uri(url));
             }
             if (options.MaxMessageBytes != 0 && options.MaxMessageBytes < 4096)
             {
                 throw new ArgumentException("MaxMessageBytes: must be 4096 or more, got " + options.MaxMessageBytes);
             }
-            _address = new Uri(url);
             _flights = new FlightMirror(() => _subscriptions.HasFilters);
             _options = options;
             var random = new Random();
+            _addresses = new Addresses(all, random);
             _backoff = new Backoff(options, random.NextDouble);
         }
 
@@ -107,6 +113,12 @@ namespace VatSim.Swim
         public bool IsConnected
         {
             get { return ClientId != null; }
+        }
+
+        /// <summary>The address in use, or the next one to be tried.</summary>
+        public string Url
+        {
+            get { return _addresses.Current.ToString(); }
         }
 
         /// <summary>Everything up to this id has been handled; null: nothing yet.</summary>
@@ -163,7 +175,7 @@ namespace VatSim.Swim
                     ending = _run;
                     if (ending == null)
                     {
-                        var run = new ClientRun(this, _key, _address, _options, _subscriptions, _backoff);
+                        var run = new ClientRun(this, _key, _addresses, _options, _subscriptions, _backoff);
                         _run = run;
                         run.Start();
                         return run;

@@ -1,5 +1,6 @@
 /** The client: what a program registers, asks for and runs. */
 
+import { Addresses, splitUrls } from './addresses.js';
 import { Backoff, retryMs } from './backoff.js';
 import { Connection, findSocket, withQuery } from './connection.js';
 import { Delivery } from './delivery.js';
@@ -25,10 +26,13 @@ export class SwimWebSocketClient {
     const environ = globalThis.process?.env ?? {};
     const key = (apiKey ?? environ.SWIM_API_KEY ?? '').trim();
     if (!key && !options.ticket) throw new TypeError('no API key: pass one, or set SWIM_API_KEY');
-    const url = options.wsUrl ?? options.url ?? environ.SWIM_URL ?? DEFAULT_URL;
-    if (!/^wss?:\/\//.test(url)) throw new TypeError(`wsUrl: must begin with ws:// or wss://, got ${redact(url, key)}`);
+    const urls = splitUrls(options.wsUrl ?? options.url ?? environ.SWIM_URL ?? DEFAULT_URL);
+    if (!urls.length) throw new TypeError('wsUrl: the list of addresses is empty');
+    for (const url of urls) {
+      if (!/^wss?:\/\//.test(url)) throw new TypeError(`wsUrl: must begin with ws:// or wss://, got ${redact(url, key)}`);
+    }
     this._key = key;
-    this._url = url;
+    this._addresses = new Addresses(urls);
     this._options = {
       reconnect: options.reconnect ?? true,
       resume: options.resume ?? true,
@@ -69,6 +73,11 @@ export class SwimWebSocketClient {
   /** The server's name for the connection at hand; null while there is none. */
   get clientId() {
     return this._run?.session?.clientId ?? null;
+  }
+
+  /** The address in use, or the next one to be tried. */
+  get url() {
+    return this._addresses.current;
   }
 
   /** From where a later run would resume: everything up to this id has been handled. */
@@ -304,7 +313,8 @@ export class SwimWebSocketClient {
 
   /** One attempt, from its beginning to its end. */
   async _serve(run, makeSocket) {
-    const ticket = this._ticket ? await this._ticket() : null;
+    const { url } = this;
+    const ticket = this._ticket ? await this._ticket(url) : null;
     if (run.isStopping) return { code: 1000, reason: '', wasOpen: false };
     const { position } = run;
     let session = null;
@@ -312,7 +322,7 @@ export class SwimWebSocketClient {
     const timers = new Timers();
     const ending = await new Promise((resolve) => {
       const connection = (run.connection = new Connection(
-        () => (ticket ? makeSocket(withQuery(this._url, { ticket }), '') : makeSocket(this._url, this._key)),
+        () => (ticket ? makeSocket(withQuery(url, { ticket }), '') : makeSocket(url, this._key)),
         {
           timers,
           openTimeoutMs: this._options.openTimeoutMs,
@@ -364,7 +374,7 @@ export class SwimWebSocketClient {
     run.wakeUp = null;
   }
 
-  _finalError({ code, reason, isServers, closingError, refused, wasOpen }) {
+  _finalError({ code, reason, isServers, closingError, refused, wasOpen, wasAdmitted }) {
     if (refused && !this._subscriptions.wishes.length) return refused;
     const told = redact(closingError?.text || reason, this._key);
     if (code === 4001 || closingError?.code === 'AUTH_FAILED') {
@@ -374,14 +384,17 @@ export class SwimWebSocketClient {
       return new ProtocolError(`the server gave up on this client's messages: ${told || 'no reason given'}`, code);
     }
     if (this._options.reconnect || this._run?.isStopping) return null;
+    if (!wasAdmitted && !this._addresses.isLast) return null;
     return new ConnectionLost(told || (wasOpen ? 'the connection ended' : 'the connection could not be made'), code);
   }
 
   _waitMs({ reason, wasAdmitted, advice }) {
     const told = retryMs(reason) ?? advice;
-    if (told !== null && wasAdmitted) return told;
-    const wait = wasAdmitted ? this._backoff.waitAfterSession() : this._backoff.wait();
-    return told === null ? wait : Math.max(wait, told);
+    if (wasAdmitted) {
+      this._addresses.ended(told !== null);
+      return told ?? this._backoff.waitAfterSession();
+    }
+    return this._addresses.failed() ? Math.max(this._backoff.wait(), told ?? 0) : 0;
   }
 
   _tellEnd({ code, reason, isServers, closingError }, waitMs) {

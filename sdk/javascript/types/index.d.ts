@@ -149,10 +149,13 @@ export declare class FlightMirror implements Iterable<[number | string, Flight]>
 
 /** Times in milliseconds. */
 export interface SwimWebSocketClientOptions {
-  /** Default: SWIM_URL, else ws://127.0.0.1:8090/api/swim/v1/ws. */
-  wsUrl?: string;
+  /**
+   * Default: SWIM_URL, else ws://127.0.0.1:8090/api/swim/v1/ws. Several addresses of one service, as a list or one text
+   * with commas between them: where one fails, the client resumes at another.
+   */
+  wsUrl?: string | string[];
   /** The same as wsUrl. */
-  url?: string;
+  url?: string | string[];
   /** false: the first connection's end is the client's. Default true. */
   reconnect?: boolean;
   /** The first pause is a random part of this. Default 1000. */
@@ -177,8 +180,8 @@ export interface SwimWebSocketClientOptions {
   maxQueuedEvents?: number;
   /** A WebSocket class such as that of the package ws. Default: the platform's own. */
   WebSocket?: unknown;
-  /** For browsers: gets a ticket for one use, so that no key stands in an address. */
-  ticket?: () => Promise<string> | string;
+  /** For browsers: gets a ticket for one use at this address, so that no key stands in it. */
+  ticket?: (url: string) => Promise<string> | string;
   /** Aborting it is the same as disconnect(). */
   signal?: AbortSignal;
   debug?: boolean;
@@ -201,6 +204,8 @@ export declare class SwimWebSocketClient {
   readonly clientId: string | null;
   /** Everything up to this id has been handled. */
   readonly lastEventId: EventId | null;
+  /** The address in use, or the next one to be tried. */
+  readonly url: string;
   /** The flights that there are now, where the program has subscribed with `state: true`. */
   readonly flights: FlightMirror;
   /** Kept when the client was stopped; rejects with the SwimError that ended it. */

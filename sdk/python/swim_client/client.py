@@ -18,11 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, AsyncGenerator, Callable, List, Mapping, Optional, Type, TypeVar, Union
 
+from swim_client.addresses import Urls
 from swim_client.dispatcher import EventQueue, Feed, Handlers
 from swim_client.errors import ConnectionLost, SwimError
 from swim_client.events import Event, EventType, FlightEvent
 from swim_client.flights import FlightMirror
-from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_url
+from swim_client.opening import DEFAULT_URL, ApiKey, Opener, check_urls
 from swim_client.reconnector import ClientRun, NetworkClass, NetworkTask, NetworkThread, Settings, current_task
 from swim_client.resume import EventId, ResumeFile
 from swim_client.subscriptions import (
@@ -57,7 +58,7 @@ class ClientBase:
     def __init__(
         self,
         api_key: Optional[str] = None,
-        url: Optional[str] = None,
+        url: Optional[Urls] = None,
         reconnect: bool = True,
         reconnect_interval: float = 1.0,
         max_reconnect_interval: float = 60.0,
@@ -76,9 +77,11 @@ class ClientBase:
     ) -> None:
         """Configure a client without connecting. Raises ValueError for a missing key or an invalid setting.
 
-        ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. ``reconnect``: if
-        False, the run ends with the first connection. ``resume_file``: where to store the last event handled, so that a
-        restarted program continues from there. ``resume=False``: after a break, continue with live events only.
+        ``api_key``: default ``SWIM_API_KEY``. ``url``: default ``SWIM_URL``, else this machine. A service of several
+        nodes has several addresses: a list, or one text with commas between them; where one fails, the client resumes
+        at another. ``reconnect``: if False, the run ends with the first connection. ``resume_file``:
+        where to store the last event handled, so that a restarted program continues from there. ``resume=False``: after
+        a break, continue with live events only.
         ``debug``: log each step to standard error. ``max_message_bytes``: receive no longer messages; 4,096 or more.
         ``unix_path``: connect to a Unix socket, which needs no key. Times are in seconds.
         """
@@ -94,10 +97,11 @@ class ClientBase:
             max_message_bytes=max_message_bytes,
             resume=resume,
         )
-        self.url = check_url(url or os.environ.get("SWIM_URL") or DEFAULT_URL)
+        self.urls = _find_urls(url, is_socket=bool(unix_path))
+        """The addresses of the service."""
         key = None if unix_path and api_key is None else ApiKey.find(api_key)
         self._opener = Opener(
-            self.url, key, unix_path=Path(unix_path) if unix_path else None, ssl=ssl, timeout_seconds=open_timeout
+            self.urls, key, unix_path=Path(unix_path) if unix_path else None, ssl=ssl, timeout_seconds=open_timeout
         )
         self._resume_file = ResumeFile(resume_file) if resume_file is not None else None
         self._handlers = Handlers()
@@ -320,6 +324,11 @@ class ClientBase:
         self._settings.ping_interval = seconds
 
     # State.
+
+    @property
+    def url(self) -> str:
+        """The address in use, or the next one to be tried."""
+        return self._opener.addresses.current
 
     @property
     def connected(self) -> bool:
@@ -555,6 +564,14 @@ def _resolved() -> Answer:
 
 def _name(event_type: Union[str, EventType]) -> str:
     return event_type.value if isinstance(event_type, EventType) else event_type
+
+
+def _find_urls(given: Optional[Urls], *, is_socket: bool) -> List[str]:
+    """Return the addresses given, else those of the environment; with a socket, one is enough. Raises ValueError."""
+    if given is not None and given != "":
+        return check_urls(given)
+    named = check_urls(os.environ.get("SWIM_URL") or DEFAULT_URL)
+    return named[:1] if is_socket else named
 
 
 def _log_to_stderr() -> None:

@@ -11,7 +11,7 @@ import re
 import ssl as ssl_module
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -20,6 +20,7 @@ from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event
 from websockets.version import version as LIBRARY_VERSION  # noqa: N812  # a constant
 
+from swim_client.addresses import Addresses, Urls, split_urls
 from swim_client.backoff import retry_after
 from swim_client.errors import AuthenticationError, SwimError
 from swim_client.version import __version__
@@ -153,12 +154,16 @@ class _QuietLog(logging.LoggerAdapter):  # type: ignore[type-arg]  # not subscri
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
-def check_url(url: str) -> str:
-    """Return the URL if it is a valid WebSocket URL. Raises ValueError."""
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError(f"not a WebSocket address: {shown(url)!r}; one looks like {DEFAULT_URL}")
-    return url.strip()
+def check_urls(given: Urls) -> List[str]:
+    """Return the addresses if all are valid WebSocket URLs. Raises ValueError."""
+    urls = split_urls(given)
+    if not urls:
+        raise ValueError(f"no address: the list is empty; an address looks like {DEFAULT_URL}")
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise ValueError(f"not a WebSocket address: {shown(url)!r}; one looks like {DEFAULT_URL}")
+    return urls
 
 
 def shown(url: str) -> str:
@@ -181,27 +186,34 @@ def _without_answer(error: BaseException) -> str:
 
 
 class Opener:
-    """Opens connections to one server with one key."""
+    """Opens connections to one service, which may have several addresses, with one key."""
 
     def __init__(
         self,
-        url: str,
+        urls: Union[str, Sequence[str]],
         key: Optional[ApiKey],
         *,
         unix_path: Optional[Path] = None,
         ssl: Optional[ssl_module.SSLContext] = None,
         timeout_seconds: float = 15.0,
     ) -> None:
-        if ssl is not None and not unix_path and not url.startswith("wss:"):
-            raise ValueError(f"ssl is for wss:// addresses, not for {shown(url)}")
-        self.address = str(unix_path) if unix_path else shown(url)
-        """The address to connect to, as it may be logged."""
-        self._url = url
+        listed = [urls] if isinstance(urls, str) else list(urls)
+        plain = [url for url in listed if not url.startswith("wss:")]
+        if ssl is not None and not unix_path and plain:
+            raise ValueError(f"ssl is for wss:// addresses, not for {shown(plain[0])}")
+        if unix_path and len(listed) > 1:
+            raise ValueError("unix_path: is one address; leave out the others")
+        self.addresses = Addresses(listed)
         self.key = key
         """Used from the next connection on."""
         self._unix_path = unix_path
         self._ssl = ssl
         self._timeout_seconds = timeout_seconds
+
+    @property
+    def address(self) -> str:
+        """The address to connect to, as it may be logged."""
+        return str(self._unix_path) if self._unix_path else shown(self.addresses.current)
 
     def redact(self, text: str) -> str:
         """Replace the key in a text."""
@@ -210,7 +222,7 @@ class Opener:
     async def open(self) -> Line:
         """Open a connection. Raises NotOpened, or AuthenticationError when the upgrade is refused with 401."""
         try:
-            line = await _NoRedirects(self._url, create_connection=Line, **self._options())
+            line = await _NoRedirects(self.addresses.current, create_connection=Line, **self._options())
             assert isinstance(line, Line), "it was made so"
             return line
         except InvalidStatus as error:

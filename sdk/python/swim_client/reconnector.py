@@ -144,12 +144,13 @@ class Reconnector:
             await asyncio.sleep(wait)
 
     def _wait_after(self, failure: NotOpened) -> float:
-        if not self._settings.reconnect:
-            raise ConnectionLost(f"can't connect to {self._opener.address}: {failure.reason}") from None
-        told = failure.retry_after_seconds
+        now, failed, addresses = time.monotonic(), self._opener.address, self._opener.addresses
+        if not self._settings.reconnect and addresses.is_last(now):
+            raise ConnectionLost(f"can't connect to {failed}: {failure.reason}") from None
         self._look_at_limits()
-        wait = self._backoff.wait_seconds() if told is None else self._backoff.wait_as_told_seconds(told)
-        _log.warning("can't connect to %s: %s; trying again in %.1f s", self._opener.address, failure.reason, wait)
+        wait = addresses.failed(self._backoff, now, told=failure.retry_after_seconds)
+        then = "trying again" if len(addresses) == 1 else f"trying {self._opener.address}"
+        _log.warning("can't connect to %s: %s; %s in %.1f s", failed, failure.reason, then, wait)
         return wait
 
     async def _serve(self, socket: Line) -> float:
@@ -208,12 +209,15 @@ class Reconnector:
         return error
 
     def _wait_seconds(self, ending: Ending, was_greeted: bool) -> float:
-        advice = ending.advice_seconds()
+        advice, addresses = ending.advice_seconds(), self._opener.addresses
+        if was_greeted:
+            addresses.ended(is_asked_back=advice is not None)
         if advice is not None and was_greeted:
             return advice  # the server's way to spread its clients; it is no failure, so the backoff doesn't grow
         self._look_at_limits()
-        wait = self._backoff.wait_after_session_seconds() if was_greeted else self._backoff.wait_seconds()
-        return wait if advice is None else max(wait, advice)
+        if was_greeted:
+            return self._backoff.wait_after_session_seconds()
+        return addresses.failed(self._backoff, time.monotonic(), least=advice or 0.0)
 
 
 class NetworkTask:

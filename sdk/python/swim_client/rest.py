@@ -17,6 +17,7 @@ import urllib.request
 from types import TracebackType
 from typing import Any, Awaitable, Callable, Dict, List, NoReturn, Optional, Type, Union
 
+from swim_client.addresses import Urls, split_urls
 from swim_client.errors import AuthenticationError, ConnectionLost, RequestRefused, SwimError
 from swim_client.opening import DEFAULT_URL, USER_AGENT, ApiKey
 
@@ -41,11 +42,17 @@ class SWIMRestClient:
     """Requests the current state. Raises AuthenticationError, RequestRefused, ConnectionLost."""
 
     def __init__(
-        self, api_key: Optional[str] = None, base_url: Optional[str] = None, timeout: float = 30.0, debug: bool = False
+        self, api_key: Optional[str] = None, base_url: Optional[Urls] = None, timeout: float = 30.0, debug: bool = False
     ) -> None:
-        """Set the key (default ``SWIM_API_KEY``) and the address (default: that of ``SWIM_URL``, over HTTP)."""
+        """Set the key (default ``SWIM_API_KEY``) and the address (default: that of ``SWIM_URL``, over HTTP).
+
+        Of several addresses the next one is asked where one can't be reached.
+        """
         self._key = ApiKey.find(api_key)
-        self.base_url = (base_url or _http_url(os.environ.get("SWIM_URL") or DEFAULT_URL)).rstrip("/")
+        named = [_http_url(url) for url in split_urls(os.environ.get("SWIM_URL") or DEFAULT_URL)]
+        self._base_urls = [url.rstrip("/") for url in (split_urls(base_url) if base_url else named)]
+        self.base_url = self._base_urls[0]
+        """The address in use."""
         self.timeout = timeout
         self.debug = debug
 
@@ -179,19 +186,32 @@ class SWIMRestClient:
     # The wire.
 
     def _get(self, path: str, parameters: Dict[str, str]) -> Any:
+        urls = [self.base_url]
+        problems: List[str] = []
+        if self.base_url in self._base_urls:
+            at = self._base_urls.index(self.base_url)
+            urls += [*self._base_urls[at + 1 :], *self._base_urls[:at]]
+        for url in urls:
+            try:
+                answer = self._get_from(url, path, parameters)
+            except OSError as problem:
+                problems.append(f"can't reach {url}: {getattr(problem, 'reason', None) or problem}")
+            else:
+                self.base_url = url
+                return answer
+        raise ConnectionLost(self._key.redact("; ".join(problems)))
+
+    def _get_from(self, url: str, path: str, parameters: Dict[str, str]) -> Any:
         query = f"?{urllib.parse.urlencode(parameters, safe=',')}" if parameters else ""
         headers = {"X-SWIM-API-Key": self._key.reveal(), "User-Agent": USER_AGENT, "Accept": "application/json"}
-        request = urllib.request.Request(self.base_url + path + query, headers=headers)
+        request = urllib.request.Request(url + path + query, headers=headers)
         try:
             with _OPENER.open(request, timeout=self.timeout) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as refused:
             raise self._refused(refused) from None
-        except OSError as problem:
-            reason = getattr(problem, "reason", None) or problem
-            raise ConnectionLost(self._key.redact(f"can't reach {self.base_url}: {reason}")) from None
         except ValueError as problem:
-            raise ConnectionLost(f"{self.base_url}{path} answered what is no JSON: {problem}") from None
+            raise ConnectionLost(f"{url}{path} answered what is no JSON: {problem}") from None
 
     def _refused(self, refused: urllib.error.HTTPError) -> SwimError:
         try:

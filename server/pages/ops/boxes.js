@@ -102,6 +102,21 @@ export function nodes({ engine, nodes: all, leases, problem }) {
   };
 }
 
+/** The processes that serve the clients. @param {Json[]} workers */
+export function workers(workers) {
+  const columns = ['Worker', 'State', 'Clients', 'Loop lag (99 %)', 'Events behind', 'Memory', 'Up', 'Started again'];
+  const rows = workers.map((worker) => {
+    const level = worker.state === 'ready' ? 'good' : worker.pid === null ? 'bad' : 'warn';
+    const again = worker.restarts ? `${grouped(worker.restarts)} ×: ${text(worker.last_end)}` : 'never';
+    const state = make('span', { class: `chip ${level}` }, worker.state);
+    if (worker.pid === null) return [String(worker.number), state, '–', '–', '–', '–', '–', again];
+    return [
+      `${worker.number} (pid ${worker.pid})`, state, grouped(worker.connections), `${worker.loop_lag_p99_ms} ms`, grouped(worker.lag_events), size(worker.memory_bytes), duration(worker.uptime_seconds), again,
+    ];
+  });
+  return plainTable('Worker processes', columns, rows, 'One process serves the clients.');
+}
+
 /** @param {string} caption @param {string[]} columns @param {(Node | string)[][]} rows @param {string} none */
 function plainTable(caption, columns, rows, none) {
   if (!rows.length) return make('p', { class: 'empty' }, none);
@@ -119,11 +134,12 @@ function plainTable(caption, columns, rows, none) {
 /** @param {Json} status @returns {HTMLElement[]} */
 export function process(status) {
   const { history } = status;
+  const memory = status.workers.reduce((/** @type {number} */ sum, /** @type {Json} */ worker) => sum + worker.memory_bytes, status.memory_bytes);
   /** @type {[string, string][]} */
   const facts = [
     ['Version', `${status.version} · ${String(status.fingerprint).slice(0, 12)}`],
     ['Process', `${status.pid}${status.supervisor ? `, by ${status.supervisor}` : ''}`],
-    ['Memory', size(status.memory_bytes)],
+    ['Memory', status.workers.length ? `${size(memory)} in ${grouped(1 + status.workers.length)} processes` : size(memory)],
     ['Loop lag', `${status.loop_lag_ms.p99} ms (99 %)`],
     ['Subscription groups', grouped(status.subscription_groups)],
     ['Slow clients', `${grouped(status.slow_consumers.lagging)} now, ${grouped(status.slow_consumers.closed)} closed`],

@@ -101,6 +101,8 @@ class OpsPage {
     fill(byId('sources', HTMLElement), ...boxes.sources(status.sources, paces));
     fill(byId('refusals', HTMLElement), ...boxes.refusals(status.refused, errors));
     fill(byId('process', HTMLElement), ...boxes.process(status));
+    byId('workers-box', HTMLElement).hidden = !status.workers.length;
+    if (status.workers.length) fill(byId('workers', HTMLElement), boxes.workers(status.workers));
     fill(byId('doctor', HTMLElement), ...boxes.doctor(doctor));
     byId('doctor-run', HTMLButtonElement).disabled = doctor.is_running;
     Object.values(this.charts).forEach((chart) => chart.show(trends));
@@ -166,6 +168,7 @@ class OpsPage {
           { label: 'Waiting', sort: 'buffered', isNumber: true, cell: (row) => size(row.buffered_bytes) },
           { label: 'Messages a second', sort: 'rate', isNumber: true, cell: (row) => String(row.per_second) },
           { label: 'Sent', sort: 'sent', isNumber: true, cell: (row) => grouped(row.sent) },
+          { label: 'Worker', isNumber: true, isShown: (rows) => rows.some((row) => row.worker !== null), cell: (row) => (row.worker === null ? '–' : String(row.worker)) },
           { label: 'Since', sort: 'since', isNumber: true, cell: (row) => clock(row.connected_at), title: (row) => row.connected_at },
           { label: '', cell: (row) => make('button', { type: 'button', class: 'plain', 'data-focus': row.id, 'aria-label': `Close the connection of ${text(row.owner)} from ${row.remote}`, onclick: () => this.closeConnection(row) }, 'Close') },
         ],

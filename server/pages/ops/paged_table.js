@@ -5,7 +5,7 @@ import { grouped } from '../common/format.js';
 
 /**
  * @typedef {Record<string, any>} Row
- * @typedef {{ label: string, sort?: string, isNumber?: boolean, cell: (row: Row) => Node | string, state?: (row: Row) => string | null, title?: (row: Row) => string }} Column
+ * @typedef {{ label: string, sort?: string, isNumber?: boolean, cell: (row: Row) => Node | string, state?: (row: Row) => string | null, title?: (row: Row) => string, isShown?: (rows: Row[]) => boolean }} Column
  * @typedef {{ total: number, pages: number, page: number, rows: Row[] }} Page
  */
 
@@ -45,12 +45,13 @@ export class PagedTable {
 
   /** @param {Row[]} rows */
   _table(rows) {
+    const columns = this._options.columns.filter(({ isShown }) => isShown?.(rows) ?? true);
     const head = make('tr');
-    for (const column of this._options.columns) head.append(this._heading(column));
+    for (const column of columns) head.append(this._heading(column));
     const body = make('tbody');
     for (const row of rows) {
       const line = make('tr');
-      for (const { cell, isNumber, state, title } of this._options.columns) {
+      for (const { cell, isNumber, state, title } of columns) {
         const classes = [isNumber ? 'number' : '', state?.(row) ?? ''].filter(Boolean).join(' ');
         line.append(make('td', { class: classes || null, title: title?.(row) }, cell(row)));
       }

@@ -4,17 +4,65 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from swim_server.brokers.broker import BrokerUnavailable
-from swim_server.brokers.history_reader import HistoryReader
+from swim_server.brokers.broker import BrokerUnavailable, Page
+from swim_server.brokers.history_reader import HistoryReader, Rotten
 from swim_server.brokers.trouble import HistoryDamaged, is_damage, unavailable
+from swim_server.protocol.event_id import EventId
+from swim_server.protocol.events import Event
 
 THREADS = 2
 T = TypeVar("T")
+
+
+class PooledReading(ABC):
+    """Reads a history with a pool of readers; what seems damaged is handed on to whoever looks after the file."""
+
+    _readers: ReaderPool
+
+    @abstractmethod
+    def _suspect(self) -> None:
+        """Have the file checked at once: a read met damage."""
+
+    @abstractmethod
+    async def note_rotten(self, rotten: Rotten) -> None:
+        """Have ranges recorded that were found damaged while reading."""
+
+    async def read(
+        self,
+        after: EventId,
+        until: EventId | None = None,
+        *,
+        types: Collection[str] | None = None,
+        limit: int = 500,
+    ) -> Page:
+        """Read a page: at most ``limit`` events, and about 4 MiB."""
+        page, rotten = await self._read(lambda reader: reader.page(after, until, types, max(limit, 1)))
+        if rotten:
+            await self.note_rotten(rotten)
+        return page
+
+    async def read_last(
+        self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None
+    ) -> list[Event]:
+        """Read the newest ``count`` events, all of them into memory."""
+        events, rotten = await self._read(lambda reader: reader.last(max(count, 0), types, before))
+        if rotten:
+            await self.note_rotten(rotten)
+        return events
+
+    async def _read(self, work: Callable[[HistoryReader], T]) -> T:
+        try:
+            return await self._readers.read(work)
+        finally:
+            if self._readers.is_suspect:
+                self._readers.is_suspect = False
+                self._suspect()
 
 
 class ReaderPool:

@@ -10,15 +10,15 @@ from typing import ClassVar, TypeVar
 import msgspec
 
 from swim_server.brokers import history_file
-from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, Page, StorageState
+from swim_server.brokers.broker import BrokerUnavailable, Deliver, HistorySpan, StorageState
 from swim_server.brokers.checkpoints import Checkpoints
 from swim_server.brokers.counters import Counters
 from swim_server.brokers.event_count import EventCount
 from swim_server.brokers.history import History
 from swim_server.brokers.history_file import FileOptions
-from swim_server.brokers.history_reader import HistoryReader, Rotten
+from swim_server.brokers.history_reader import Rotten
 from swim_server.brokers.origin import Hole
-from swim_server.brokers.reader_pool import ReaderPool
+from swim_server.brokers.reader_pool import PooledReading, ReaderPool
 from swim_server.brokers.recovery.background_check import BackgroundCheck, CheckStatus, Findings
 from swim_server.brokers.recovery.unreadable import UnreadableRanges
 from swim_server.brokers.retention import Retention
@@ -46,7 +46,7 @@ class Intervals(msgspec.Struct, frozen=True):
     """Delay of the first check in the background: clients come first."""
 
 
-class ServedHistory:
+class ServedHistory(PooledReading):
     """One history file with its writer thread, its readers and its maintenance. Belongs to the loop.
 
     Several processes may have the same file open, as in a restart: ids stay in one order, and each process also
@@ -156,29 +156,6 @@ class ServedHistory:
 
     # Reading.
 
-    async def read(
-        self,
-        after: EventId,
-        until: EventId | None = None,
-        *,
-        types: Collection[str] | None = None,
-        limit: int = 500,
-    ) -> Page:
-        """Read a page: at most ``limit`` events, and about 4 MiB."""
-        page, rotten = await self._read(lambda reader: reader.page(after, until, types, max(limit, 1)))
-        if rotten:
-            await self.note_rotten(rotten)
-        return page
-
-    async def read_last(
-        self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None
-    ) -> list[Event]:
-        """Read the newest ``count`` events, all of them into memory."""
-        events, rotten = await self._read(lambda reader: reader.last(max(count, 0), types, before))
-        if rotten:
-            await self.note_rotten(rotten)
-        return events
-
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` may be gone: exact to the event for what retention removed."""
         if after > self._newest:
@@ -194,14 +171,8 @@ class ServedHistory:
         size_bytes = await self._readers.read(lambda _: history_file.size_on_disk(self.path))
         return HistorySpan(oldest, newest, events or 0, size_bytes, is_counted=events is not None)
 
-    async def _read(self, work: Callable[[HistoryReader], T]) -> T:
-        """Read; what seems damaged is checked at once."""
-        try:
-            return await self._readers.read(work)
-        finally:
-            if self._readers.is_suspect:
-                self._readers.is_suspect = False
-                self.check.look_now()
+    def _suspect(self) -> None:
+        self.check.look_now()
 
     # What reading and checking find.
 

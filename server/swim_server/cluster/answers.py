@@ -10,6 +10,7 @@ import msgspec
 
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.cluster.membership import read_nodes
+from swim_server.cluster.scripts import ANNOUNCE
 
 if TYPE_CHECKING:
     from swim_server.cluster.line import Line
@@ -41,12 +42,21 @@ class Answers:
 
     async def send(self, fields: Mapping[str, str]) -> str:
         """Send a message; return its id. Raises BrokerUnavailable."""
-        words = [word for pair in fields.items() for word in pair]
-        sent = await self._line.call(
-            "XADD", self._line.names.control, "MAXLEN", "~", MAX_MESSAGES, "*", "node", self._node, *words
+        sent: bytes = await self._line.call(
+            "XADD", self._line.names.control, "MAXLEN", "~", MAX_MESSAGES, "*", *self._words(fields)
         )
-        found: str = sent.decode()
-        return found
+        return sent.decode()
+
+    async def announce(self, fields: Mapping[str, str]) -> str:
+        """Send a message that a key has changed, and count it; return its id. Raises BrokerUnavailable."""
+        names = self._line.names
+        sent: bytes = await self._line.script(
+            ANNOUNCE, (names.state, names.control), MAX_MESSAGES, *self._words(fields)
+        )
+        return sent.decode()
+
+    def _words(self, fields: Mapping[str, str]) -> list[str]:
+        return ["node", self._node, *(word for pair in fields.items() for word in pair)]
 
     async def collect(self, message_id: str, seconds: float, *, nodes: Collection[str] | None = None) -> Collected:
         """Wait until all other live nodes have answered, or those given. Raises BrokerUnavailable."""

@@ -18,6 +18,7 @@ from swim_server.cluster.key_changes import KIND as KEY_KIND
 from swim_server.cluster.key_changes import KeyChanges
 from swim_server.cluster.line import Line
 from swim_server.cluster.membership import LEASE_SECONDS, Node, NodeReport, read_nodes
+from swim_server.cluster.messages import MessageTail
 from swim_server.cluster.questions import KIND as ASK_KIND
 from swim_server.cluster.questions import Questions
 from swim_server.cluster.scripts import BEAT, LEAVE
@@ -42,8 +43,6 @@ NAMESAKE_BEATS = 3
 LOOK_SECONDS = 0.2
 AWAY_SECONDS = 5.0
 """A node that has not reported for so long may have lost its slots to others."""
-FRESH_SECONDS = 3.0
-"""A message is new if this node had read everything so short a time ago; else it was away, and may be late."""
 IDENTIFY_SECONDS = 5.0
 
 _log = get_logger("cluster")
@@ -98,11 +97,13 @@ class Cluster:
         self._probe_sent_at = float("-inf")
         self._probe_seen_at: float | None = None
         self.answers = Answers(self.node, self.line, clock)
-        self.keys = KeyChanges(self.node, self.line, self.answers, tasks)
+        self.keys = KeyChanges(self.node, self.answers, tasks, clock)
         self.questions = Questions(self.node, self.line, self.answers, clock)
-        broker.tail.on_message = self._receive
-        broker.tail.on_attached = self.keys.attached
-        broker.tail.on_revision = self.keys.look
+        self.messages = MessageTail(broker.server, broker.names, clock)
+        self.messages.on_message = self._receive
+        self.messages.on_attached = self.keys.attached
+        self.messages.on_revision = self.keys.look
+        broker.tail.on_message = self._note_probe
 
     @property
     def probe_age_seconds(self) -> float | None:
@@ -134,6 +135,7 @@ class Cluster:
         with contextlib.suppress(BrokerUnavailable):  # it joins as soon as it can
             if not is_successor:
                 await self._look_for_namesake()
+            await self.messages.begin(self.line)
         await self.beat()
 
     async def _look_for_namesake(self) -> None:
@@ -155,7 +157,13 @@ class Cluster:
         return next((node for node in found if not node.is_silent), None)
 
     async def run(self) -> None:
-        """Report that this node is alive, and take slots, until cancelled."""
+        """Report that this node is alive, take slots, and follow the messages of other nodes, until cancelled."""
+        async with asyncio.TaskGroup() as running:
+            running.create_task(self.messages.run())
+            running.create_task(self.keys.watch_alone(lambda: self.messages.is_deaf or self.trouble is not None))
+            running.create_task(self._run_heartbeat())
+
+    async def _run_heartbeat(self) -> None:
         while True:
             if self.is_paused:
                 self.admission.wake.clear()
@@ -180,7 +188,7 @@ class Cluster:
         names = self.broker.names
         try:
             self._beats += 1
-            was_alive, self.alive, flat, answers, is_foreign = await self.line.report(
+            was_alive, self.alive, flat, answers, is_foreign, revision = await self.line.report(
                 BEAT,
                 (names.nodes, names.places, names.state, names.control, names.beats),
                 self.node,
@@ -200,6 +208,7 @@ class Cluster:
                 admission.decide_alone(take)
             return
         self._note_namesake(is_foreign=bool(is_foreign))
+        self.keys.heard(revision)
         if is_probe_due:
             self._probe_sent_at = now
         if self.trouble is not None:
@@ -248,7 +257,7 @@ class Cluster:
             newest_id=str(self.broker.newest_id),
             clock_ms=self._clock.now_ms(),
             probe_age_seconds=None if age is None else round(age, 1),
-            trouble=self.broker.tail.trouble,
+            trouble=self.broker.tail.trouble or self.messages.trouble,
             has_namesake=self.has_namesake,
         )
 
@@ -274,16 +283,15 @@ class Cluster:
         """Return all nodes, by name. Raises BrokerUnavailable."""
         return await read_nodes(self.line)
 
-    def _receive(self, message: Message) -> None:
+    def _note_probe(self, message: Message) -> None:
+        """Note that an event of this node has come through, with all events before it."""
+        if message.fields.get("kind") == "probe" and message.fields.get("node") == self.node:
+            self._probe_seen_at = self._clock.monotonic()
+
+    def _receive(self, message: Message, is_fresh: bool) -> None:
         """Handle a message of a node, which may be this one."""
         kind = message.fields.get("kind")
-        if kind == "probe":
-            if message.fields.get("node") == self.node:
-                self._probe_seen_at = self._clock.monotonic()
-        elif kind == KEY_KIND:
-            read_at = self.broker.tail.last_read_at
-            self.keys.receive(
-                message, is_fresh=read_at is not None and self._clock.monotonic() - read_at < FRESH_SECONDS
-            )
+        if kind == KEY_KIND:
+            self.keys.receive(message, is_fresh=is_fresh)
         elif kind == ASK_KIND:
             self.questions.receive(message)

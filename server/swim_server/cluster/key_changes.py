@@ -12,12 +12,17 @@ from swim_server.cluster.answers import TOLD_SECONDS, Answers
 from swim_server.logs import get_logger
 
 if TYPE_CHECKING:
-    from swim_server.brokers.redis_stream.stream_state import StreamState
     from swim_server.brokers.redis_stream.tail import Message
-    from swim_server.cluster.line import Line
+    from swim_server.concurrency.clock import Clock
     from swim_server.concurrency.tasks import Tasks
 
 KIND = "key"
+UNDER_WAY_SECONDS = 0.2
+"""How long an announcement may be under way here after another connection has heard that there is one."""
+ALONE_SECONDS = 1.0
+"""How often the key table is read while announcements can't be heard."""
+ALONE_SHARE = 10
+"""A table that takes long is read less often: for a tenth of the time at most."""
 
 _log = get_logger("cluster")
 
@@ -34,22 +39,22 @@ class Told(msgspec.Struct, frozen=True):
 class KeyChanges:
     """Announces the changes made here, and follows those made on other nodes."""
 
-    def __init__(self, node: str, line: Line, answers: Answers, tasks: Tasks) -> None:
+    def __init__(self, node: str, answers: Answers, tasks: Tasks, clock: Clock) -> None:
         self.on_changed: Callable[[int, str | None, str | None], Awaitable[int]] | None = None
         """Called for a key that changed on another node: with an ending that is not stored yet, or None; and the state
         in which that node has just read it, if it is ended."""
         self.on_unknown: Callable[[], Awaitable[None]] | None = None
         """Called if changes of some keys may have been missed: all must be checked."""
+        self.on_alone: Callable[[], Awaitable[None]] | None = None
+        """Called each second while announcements can't be made or heard: keys must be checked without them."""
         self._node = node
-        self._line = line
         self._answers = answers
         self._tasks = tasks
+        self._clock = clock
         self._untold: dict[int, str | None] = {}
         """Changes made here that the other nodes could not be told of yet."""
         self._revision: int | None = None
         """The number of changes announced so far, as far as this node has heard of them."""
-        self._ahead: int | None = None
-        """The number on the server a second ago, if this node had not heard of all of them."""
 
     async def tell(self, key_id: int, ending: str | None = None, *, ended: str | None = None) -> Told:
         """Have every node check a key again; return once all live ones have, or which have not. Never raises.
@@ -66,10 +71,8 @@ class KeyChanges:
         return Told(sum(int(count) for count in told.found.values()), told.silent)
 
     async def _announce(self, key_id: int, ending: str | None, *, ended: str | None) -> str:
-        names = self._line.names
-        revision = await self._line.call("HINCRBY", names.state, "revision", 1)
-        fields = {"kind": KIND, "key": str(key_id), "ending": ending or "", "revision": str(revision)}
-        return await self._answers.send(fields | ({} if ended is None else {"ended": ended}))
+        fields = {"kind": KIND, "key": str(key_id), "ending": ending or ""}
+        return await self._answers.announce(fields | ({} if ended is None else {"ended": ended}))
 
     def tell_late(self) -> None:
         """Announce what could not be announced before: the server is available again."""
@@ -100,17 +103,35 @@ class KeyChanges:
 
     def look(self, revision: int) -> None:
         """Compare with the number of changes on the server: an announcement may have been lost, or trimmed unread."""
-        if self._ahead is not None and (self._revision or 0) < self._ahead:
+        if self._revision is not None and self._revision < revision:
             _log.warning("an announcement of a changed key was missed: all keys are checked")
-            self._revision = max(self._revision or 0, self._ahead)
+            self._revision = revision
             self._look_at_all()
-        self._ahead = revision if revision > (self._revision or 0) else None
 
-    def attached(self, state: StreamState) -> None:
+    def heard(self, revision: int) -> None:
+        """Compare with the number that another connection has read: the one for announcements may be stuck."""
+        if self._revision is None:
+            self._revision = revision  # this node has no clients yet
+        elif self._revision < revision:
+            self._tasks.start(self._look_later(revision))
+
+    async def _look_later(self, revision: int) -> None:
+        await self._clock.sleep(UNDER_WAY_SECONDS)
+        self.look(revision)
+
+    def attached(self, revision: int, was_away: bool) -> None:
         """Check all keys after an absence: what was announced meanwhile, or could not be, is not known here."""
-        if self._revision is not None:
+        if was_away or self._revision is None:
             self._look_at_all()
-        self._revision, self._ahead = state.revision, None
+            self._revision = revision
+
+    async def watch_alone(self, is_alone: Callable[[], bool]) -> None:
+        """Check keys without announcements while none can be made or heard, until cancelled."""
+        while True:
+            began = self._clock.monotonic()
+            if is_alone() and self.on_alone is not None:
+                await self.on_alone()
+            await self._clock.sleep(max(ALONE_SECONDS, (self._clock.monotonic() - began) * ALONE_SHARE))
 
     def _look_at_all(self) -> None:
         if self.on_unknown is not None:

@@ -23,6 +23,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     configuration: str = ""
     """A digest of the settings that all nodes should share."""
+    settings: dict[str, str] = {}
+    """Digests of these settings by table, so that the table that differs can be named."""
     pid: int = 0
     url: str | None = None
     started_at: str | None = None
@@ -34,6 +36,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """How long ago one of its own events came back to it through the stream."""
     sources: list[str] = []
     """The sources whose lease it holds."""
+    wanted_sources: list[str] | None = None
+    """The sources that it would run for all; None: a version that does not say."""
     trouble: str | None = None
     home: str = ""
     """A digest of the machine's name and the home: two processes with one name are told apart by it."""
@@ -52,8 +56,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """Since its last report, by the server's clock."""
     clock_offset_ms: int
     """How far its clock was ahead of the server's."""
-    lag_ms: int
-    """How far what it has seen is behind the end of the stream."""
+    reported_ms: int
+    """When it reported, by the server's clock."""
 
     @property
     def is_silent(self) -> bool:
@@ -89,20 +93,17 @@ async def read_nodes(line: Line) -> list[Node]:
     seconds, microseconds = await line.call("TIME")
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     rows: list[bytes] = await line.call("HGETALL", line.names.nodes)
-    last = await line.call("HGET", line.names.state, "last_event")
-    last_ms = 0 if last is None else int(last.partition(b"-")[0])
     found = []
     for name, row in zip(rows[::2], rows[1::2], strict=True):
         at, _, text = row.partition(b" ")
         report = msgspec.json.decode(text, type=NodeReport)
-        newest_ms = int(report.newest_id.partition("-")[0])
         found.append(
             Node(
                 name=name.decode("utf-8", "replace"),
                 report=report,
                 age_seconds=round(max(now_ms - int(at), 0) / 1000, 1),
                 clock_offset_ms=report.clock_ms - int(at),
-                lag_ms=max(last_ms - newest_ms, 0),
+                reported_ms=int(at),
             )
         )
     return sorted(found, key=lambda node: node.name)

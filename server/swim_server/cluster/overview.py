@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from swim_server.cluster.line import Line
+
+if TYPE_CHECKING:
+    from swim_server.cluster.membership import Node
 
 COUNTED = 1000
 _SETTINGS = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
@@ -42,12 +45,29 @@ async def read_leases(line: Line) -> list[tuple[str, str | None, float]]:
     return found
 
 
-async def count_behind(line: Line, newest_id: str) -> int:
-    """Count the events after an id, up to a thousand per stream. Raises BrokerUnavailable."""
-    number = 0
+class Lag(NamedTuple):
+    """How far a node was behind the stream when it reported."""
+
+    events: int
+    """Counted up to a thousand."""
+    ms: int
+    """How long the first of them had been in the stream."""
+
+
+async def read_lag(line: Line, node: Node) -> Lag:
+    """Count the events that a node had not seen when it reported, although they were stored. Raises BrokerUnavailable.
+
+    What was stored since then says nothing about it: it reports once a second.
+    """
+    events, first_ms = 0, node.reported_ms
     for stream in (line.names.events, line.names.positions):
-        number += len(await line.call("XRANGE", stream, f"({newest_id}", "+", "COUNT", COUNTED))
-    return min(number, COUNTED)
+        unseen: list[Any] = await line.call(
+            "XRANGE", stream, f"({node.report.newest_id}", node.reported_ms - 1, "COUNT", COUNTED
+        )
+        events += len(unseen)
+        if unseen:
+            first_ms = min(first_ms, int(unseen[0][0].partition(b"-")[0]))
+    return Lag(min(events, COUNTED), node.reported_ms - first_ms)
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ local now = clock('')
 local me = ARGV[2]
 local lease = tonumber(ARGV[3])
 local process, number = string.match(redis.call('HGET', KEYS[5], me) or '', '^(%S+) (%d+)$')
-if process == ARGV[8] and tonumber(number) >= tonumber(ARGV[9]) then return {0, 0, {}, {}, 0} end
+if process == ARGV[8] and tonumber(number) >= tonumber(ARGV[9]) then return {0, 0, {}, {}, 0, 0} end
 redis.call('HSET', KEYS[5], me, ARGV[8] .. ' ' .. ARGV[9])
 local before = redis.call('HGET', KEYS[1], me)
 local was_alive = before and now - tonumber(string.match(before, '^%d+')) <= lease
@@ -69,14 +69,26 @@ for take = 1, tonumber(ARGV[10]) do
 end
 redis.call('HSET', KEYS[2], me, cjson.encode(own))
 if ARGV[7] == '1' then redis.call('XADD', KEYS[4], 'MAXLEN', '~', 1000, '*', 'kind', 'probe', 'node', me) end
-return {was_alive and 1 or 0, count, over, answers, process and process ~= ARGV[8] and 1 or 0}
+local revision = tonumber(redis.call('HGET', KEYS[3], 'revision') or '0')
+return {was_alive and 1 or 0, count, over, answers, process and process ~= ARGV[8] and 1 or 0, revision}
 """
 )
 """Report that a node is alive and what it holds; take slots for new connections, exact over all nodes.
 
-Answers whether it was alive before, how many are, the totals before the takes, one answer per take, and whether the
-last report under this name was another process's. One that arrives late, after a newer one of the process, is ignored.
+Answers whether it was alive before, how many are, the totals before the takes, one answer per take, whether the
+last report under this name was another process's, and how many key changes were announced so far. One that arrives
+late, after a newer one of the process, is ignored.
 """
+
+ANNOUNCE = make_script(
+    NOW
+    + """
+-- KEYS: state, control. ARGV: 1 how many messages are kept, then names and values of fields.
+local revision = redis.call('HINCRBY', KEYS[1], 'revision', 1)
+return redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', 'revision', revision, unpack(ARGV, 2))
+"""
+)
+"""Announce a changed key, and count it: whoever has read the number finds the message. Answers its id."""
 
 LEAVE = make_script("for _, key in ipairs(KEYS) do redis.call('HDEL', key, ARGV[1]) end return 1")
 """Remove a node that stops in order."""

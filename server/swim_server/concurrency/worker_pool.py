@@ -105,7 +105,8 @@ class WorkerPool:
         try:
             self._jobs.put(job)
             self._start_thread_if_needed()
-            result = await asyncio.wait_for(job.waiter, self.timeout_seconds)
+            async with asyncio.timeout(self.timeout_seconds):  # until Python 3.12, wait_for may swallow a cancellation
+                result = await job.waiter
         except TimeoutError:
             problem = f"no answer within {self.timeout_seconds:g} s"
             # A job that has not begun was only queued, and the dependency may be fine.

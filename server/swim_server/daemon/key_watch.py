@@ -44,6 +44,9 @@ class WatchedKeys(Protocol):
     def forget(self, key_id: int) -> None:
         """Forget the decision about this key."""
 
+    def forget_all(self) -> None:
+        """Forget all decisions."""
+
     def as_ended(self, record: KeyRecord) -> KeyRecord:
         """Apply an ending that the database has not stored yet."""
 
@@ -92,10 +95,13 @@ class KeyWatch:
     async def _watch_table(self) -> None:
         while True:
             await asyncio.sleep(self.recheck_seconds)
-            await self.recheck_all()
+            await self._recheck_own()
 
     async def recheck_all(self) -> None:
         """Read the table for every key that holds connections. Never raises: see ``last_recheck_error``."""
+        await self._recheck_own()
+
+    async def _recheck_own(self) -> None:
         try:
             await self.recheck(self._gateway.live_keys())
         except Exception as error:  # noqa: BLE001  # the database may fail in any way; connections live on meanwhile
@@ -104,6 +110,11 @@ class KeyWatch:
             self.last_recheck_error = str(error)
         else:
             self.last_recheck_error = None
+
+    async def start_over(self) -> None:
+        """Forget all decisions about keys, and read the table for every key that holds connections. Never raises."""
+        self._authenticator.forget_all()
+        await self.recheck_all()
 
     async def recheck(self, key_ids: Collection[int]) -> int:
         """Read the table for these keys in one query; close what is no longer allowed; return how many connections.

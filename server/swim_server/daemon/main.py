@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from swim_server import logs
+from swim_server.concurrency.allocator import limit_idle_memory
 from swim_server.concurrency.clock import SYSTEM_CLOCK
 from swim_server.concurrency.event_loop import THREAD_TURN_SECONDS, loop_factory
 from swim_server.config import LoadedConfig, LoggingConfig
@@ -56,6 +57,7 @@ def serve(
         how = "after-crash" if home.lockfile.stat().st_size else "start"
     else:
         lockfile.adopt(offer.lock)
+    limit_idle_memory()
     sys.setswitchinterval(THREAD_TURN_SECONDS)
     os.umask(0o077)
     launch = Launch.of_this_process(os.environ)

@@ -73,7 +73,7 @@ class Service:
         components.metrics.gather = lambda: write_figures(self)
         self._is_started = inherited is None
         """Whether this process is the only one, or its predecessor has given up lockfile and control socket."""
-        self._key_file = KeyFile(components.store, components.authenticator, components.key_watch, log=self.log)
+        self._key_file = KeyFile(components.store, components.key_watch, log=self.log)
         self._upkeep = Upkeep(
             self.home.control_socket, lockfile, components.listeners, components.log_stream,
             is_alone=self._has_home_alone, look_at_keys=self._key_file.look, log=self.log,

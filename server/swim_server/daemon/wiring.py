@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ from swim_server.gateway.descriptor_guard import DescriptorGuard
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.gateway.listeners import Listeners, plain_server
 from swim_server.gateway.tls import CertificateIncomplete, TlsCertificate
-from swim_server.gateway.tls_entrance import TlsServer
+from swim_server.gateway.tls_entrance import tls_server
 from swim_server.keys.authenticator import Authenticator
 from swim_server.keys.decision_cache import CacheTimes
 from swim_server.keys.opening import open_database
@@ -214,12 +213,8 @@ def build_listeners(endpoints: EndpointContext, tls: TlsCertificate | None, spre
     def public() -> Endpoint:
         return Endpoint(endpoints, endpoints.public_kind)
 
-    async def serve_tls(listener: socket.socket) -> TlsServer:
-        assert tls is not None, "else nobody is asked for TLS"
-        return TlsServer(listener, endpoints, tls.context, public)
-
-    serve = spread.serve if spread is not None else plain_server(public) if tls is None else serve_tls
-    return Listeners(serve, lambda: Endpoint(endpoints, endpoints.local_kind))
+    by_itself = plain_server(public) if tls is None else tls_server(endpoints, tls.context, public)
+    return Listeners(by_itself if spread is None else spread.serve, lambda: Endpoint(endpoints, endpoints.local_kind))
 
 
 def log_failure(error: BaseException) -> None:

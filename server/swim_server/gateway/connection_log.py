@@ -81,6 +81,8 @@ class ConnectionLog:
         close = sent or received
         code = int(close.code) if close is not None else NO_CLOSE_FRAME
         self.ended(connection, code, close.reason if close is not None else "")
+        if self._session_log is not None and connection.session is not None:
+            self._session_log.archive(connection.session)
         seconds = round((self._now_ms() - connection.connected_at_ms) / 1000, 1)
         if close is None and not _is_ours(connection):
             self.cuts.append(Cut(self._monotonic(), seconds))

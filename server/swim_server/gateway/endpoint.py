@@ -190,6 +190,7 @@ class Endpoint(asyncio.Protocol):
         self._context.wheel.cancel(self)
         if self._rest_alarm is not None:
             self._context.wheel.cancel(self._rest_alarm)
+            self._rest_alarm = None
         self._context.gateway.forget(self)
         self._release()
         if self.connection is not None:
@@ -199,6 +200,7 @@ class Endpoint(asyncio.Protocol):
         # the garbage collector examines old objects only once a day.
         if self._protocol is not None:
             self._protocol.parser.close()
+            self._protocol.parser_exc = self._protocol.handshake_exc = None  # their tracebacks refer to it
         if self._reader is not None:  # it may still be queued for its turn
             self._reader.discard()
         self.connection = self._reader = None

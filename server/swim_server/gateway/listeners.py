@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from swim_server.errors import OperatorError
 
 BACKLOG = 4096
+ACCEPTS_PER_TURN = 64
+"""Maximum number of connections accepted in one turn of the loop; the others wait in the socket's queue."""
 FREE_PORT_TRIES = 10
 NO_SUCH_ADDRESS = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 """How binding one address of several fails if this machine has no IPv6, or no IPv4."""
@@ -40,6 +42,36 @@ class Serving(Protocol):
 
     def close(self) -> None:
         """Stop accepting; existing connections stay."""
+
+
+class Acceptor:
+    """Accepts on one socket by itself, for connections that are not given to an endpoint of this process at once."""
+
+    def __init__(self, listener: socket.socket, take: Callable[[socket.socket, str], None]) -> None:
+        """Accept from now on; ``take`` is given each connection, and the address of its peer."""
+        self._listener = listener
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+        self._loop.add_reader(listener, self._accept)
+
+    def close(self) -> None:
+        """Stop accepting and close the socket. Idempotent."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTS_PER_TURN):
+            if self._is_closed:
+                return
+            try:
+                accepted, address = self._listener.accept()
+            except OSError:  # nobody waits any more, or the peer has gone; the loop asks again
+                return
+            accepted.setblocking(False)
+            self._take(accepted, str(address[0]))
 
 
 def plain_server(endpoint: Callable[[], asyncio.Protocol]) -> Callable[[socket.socket], Awaitable[Serving]]:
@@ -168,7 +200,8 @@ def _bind_each(addresses: Sequence[tuple[Any, Any]]) -> tuple[list[socket.socket
     for family, address in addresses:
         port = address[1] or (sockets[0].getsockname()[1] if sockets else 0)
         try:
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            # Only of sockets that say their protocol does asyncio know that they may be told TCP_NODELAY.
+            listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         except OSError as error:
             errors.append(error)
             continue

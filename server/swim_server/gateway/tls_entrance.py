@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+
+from swim_server.gateway.listeners import Acceptor, Serving
 
 if TYPE_CHECKING:
     from swim_server.gateway.context import EndpointContext
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
     from swim_server.gateway.listener_kind import ListenerKind
     from swim_server.protocol.codes import CloseCode
     from swim_server.streaming.connection import Connection
-
-ACCEPTS_PER_TURN = 64
-"""Maximum number of connections accepted in one turn of the loop; the others wait in the socket's queue."""
 
 
 class TlsEntrance:
@@ -74,35 +73,15 @@ class TlsEntrance:
         """Do nothing: it holds no slot."""
 
 
-class TlsServer:
-    """Accepts on one listening socket until it is closed."""
+def tls_server(
+    context: EndpointContext, tls: ssl.SSLContext, endpoint: Callable[[], Endpoint]
+) -> Callable[[socket.socket], Awaitable[Serving]]:
+    """Return a server that gives each connection an endpoint after its TLS handshake."""
 
-    def __init__(
-        self, listener: socket.socket, context: EndpointContext, tls: ssl.SSLContext, endpoint: Callable[[], Endpoint]
-    ) -> None:
-        self._listener = listener
-        self._context = context
-        self._tls = tls
-        self._endpoint = endpoint
-        self._loop = asyncio.get_running_loop()
-        self._is_closed = False
-        self._loop.add_reader(listener, self._accept)
+    def enter(accepted: socket.socket, address: str) -> None:
+        TlsEntrance(context, context.public_kind, accepted).enter(address, tls, endpoint)
 
-    def close(self) -> None:
-        """Stop accepting and close the socket. Idempotent."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._loop.remove_reader(self._listener)
-            self._listener.close()
+    async def serve(listener: socket.socket) -> Serving:
+        return Acceptor(listener, enter)
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
-            if self._is_closed:
-                return
-            try:
-                accepted, address = self._listener.accept()
-            except OSError:  # nobody waits any more, or the peer has gone; the loop asks again
-                return
-            accepted.setblocking(False)
-            entrance = TlsEntrance(self._context, self._context.public_kind, accepted)
-            entrance.enter(str(address[0]), self._tls, self._endpoint)
+    return serve

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from swim_server.concurrency.tasks import Tasks
     from swim_server.protocol.event_id import EventId
     from swim_server.streaming.client import Client, ClientTransport
-    from swim_server.streaming.explain.session_log import Session
+    from swim_server.streaming.explain.session import Session
     from swim_server.streaming.group import Group
     from swim_server.streaming.mirror.state_parts import PartsQueue
     from swim_server.streaming.rows import Row

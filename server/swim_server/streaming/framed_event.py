@@ -24,8 +24,13 @@ COMPRESS_FROM_BYTES = 512
 
 
 def text_frame(payload: bytes) -> bytes:
-    """Frame one text message, unfragmented."""
-    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+    """Frame one text message, unfragmented (RFC 6455, section 5.2)."""
+    length = len(payload)
+    if length < 126:
+        return b"\x81%c%b" % (length, payload)
+    if length < 65_536:
+        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
+    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)
 
 
 def deflated_frame(payload: bytes, window_bits: int) -> bytes:

@@ -216,6 +216,8 @@ class Hub:
         self.events_by_type[event.type] += 1
         try:
             self.state.note(event)
+            if not self.groups:
+                return
             self._match = Match(event, self._index)
             if self.state.touched is not None:
                 self.state.touched.match = self._match
@@ -229,7 +231,10 @@ class Hub:
                 if not self._waiting:
                     return
                 self._begin_match()
-            if self._match is not None and not self._offer_until(deadline):
+            if self._match is None:
+                if self._monotonic() >= deadline:
+                    return
+            elif not self._offer_until(deadline):
                 return
 
     def _offer_until(self, deadline: float | None) -> bool:

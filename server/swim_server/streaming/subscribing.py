@@ -14,7 +14,7 @@ from swim_server.protocol.actions import Subscribe
 from swim_server.protocol.codes import ErrorCode
 from swim_server.protocol.event_id import EventId
 from swim_server.streaming.catchup import CatchUp
-from swim_server.streaming.explain.session_log import NO_STARTS
+from swim_server.streaming.explain.session import NO_STARTS
 from swim_server.streaming.history_start import HistoryStart
 from swim_server.streaming.mirror.sending import StateSending
 from swim_server.streaming.subscription import NOTHING, Subscription
@@ -148,9 +148,9 @@ class Subscribing:
             start, has_gap = await self._history_start.find(connection.subscription, action, types)
         except BrokerUnavailable:
             trouble = "history can't be read at the moment"
-        connection.wants_state = connection.wants_state or bool(action.state)
         if action.state:
             await self._state_sending.can_send(connection, is_resuming=True)
+            connection.wants_state = True
         if connection.id not in self._hub.connections:
             return
         if start is not None and not self._hub.advance_to(start):

@@ -70,8 +70,8 @@ class WorkerAuthenticator:
         """Counts changed keys: a decision asked for before the last one may be outdated."""
         self._link = link
         self._monotonic = clock.monotonic
-        self._good: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
-        """Digests of keys that were valid: their ids, and until when that is remembered."""
+        self._good: OrderedDict[bytes, tuple[KeyRecord, float]] = OrderedDict()
+        """Digests of keys that were valid: their rows, and until when that is remembered."""
         self._redeemed: OrderedDict[str, str] = OrderedDict()
         """The keys that tickets stood for: a client that is decided about again has no other."""
         self._endings = Endings()
@@ -113,20 +113,25 @@ class WorkerAuthenticator:
         if decided.is_announced:
             self.probes.add(api_key)
         if decided.granted is not None:
-            self._remember(decided.api_key or presented.api_key, decided.granted.id)
+            record = self._remember(decided.api_key or presented.api_key, decided.granted)
             if presented.ticket is not None and decided.api_key:
                 self._redeemed[api_key] = decided.api_key
                 while len(self._redeemed) > MAX_REDEEMED:
                     self._redeemed.popitem(last=False)
-            return Granted(decided.granted)
+            return Granted(record)
         return decided.refused or decided.unavailable or Unavailable("no decision")
 
-    def _remember(self, api_key: str, key_id: int) -> None:
+    def _remember(self, api_key: str, record: KeyRecord) -> KeyRecord:
+        """Remember a key's row; return the object that all of its clients share while the row stays the same."""
         digest = _digest(api_key)
-        self._good[digest] = key_id, self._monotonic() + REMEMBERED_SECONDS
+        known = self._good.get(digest)
+        if known is not None and known[0] == record:
+            record = known[0]
+        self._good[digest] = record, self._monotonic() + REMEMBERED_SECONDS
         self._good.move_to_end(digest)
         while len(self._good) > MAX_REMEMBERED:
             self._good.popitem(last=False)
+        return record
 
     def touch(self, key_id: int) -> None:
         """Do nothing: the primary has noted the use when it decided."""
@@ -148,7 +153,7 @@ class WorkerAuthenticator:
     def forget(self, key_id: int) -> None:
         """Forget the decisions about this key, because it was just changed."""
         self.changes += 1
-        for digest in [digest for digest, (each, _) in self._good.items() if each == key_id]:
+        for digest in [digest for digest, (each, _) in self._good.items() if each.id == key_id]:
             del self._good[digest]
 
     def forget_all(self) -> None:

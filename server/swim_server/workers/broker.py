@@ -11,13 +11,12 @@ from swim_server.brokers.broker import (
     BrokerUnavailable,
     Deliver,
     HistorySpan,
-    Page,
     Published,
     StorageState,
 )
 from swim_server.brokers.counters import Counters
-from swim_server.brokers.history_reader import HistoryReader, Rotten
-from swim_server.brokers.reader_pool import ReaderPool
+from swim_server.brokers.history_reader import Rotten
+from swim_server.brokers.reader_pool import PooledReading, ReaderPool
 from swim_server.logs import get_logger
 from swim_server.protocol.event_id import ZERO, EventId
 from swim_server.protocol.events import Event, NewEvent
@@ -32,13 +31,15 @@ _log = get_logger("broker")
 T = TypeVar("T")
 
 
-class WorkerBroker:
+class WorkerBroker(PooledReading):
     """Follows the primary's stream of events. An acknowledged event is stored by the primary."""
 
     def __init__(self, link: Link, path: Path) -> None:
         self.counters = Counters()
         self.on_opened_late: Callable[[EventId], None] | None = None
         self.on_unreadable: Callable[[EventId, EventId], None] | None = None
+        self.on_hole: Callable[[], None] | None = None
+        """Called when events are missing before those that are delivered next."""
         self._link = link
         self._newest = ZERO
         self._epoch = ""
@@ -54,6 +55,7 @@ class WorkerBroker:
         link.on(messages.EVENTS, self._receive)
         link.on(messages.UNREADABLE, self._note_unreadable)
         link.on(messages.OPENED_LATE, self._opened_late)
+        link.on(messages.HOLE, self._note_hole)
 
     @property
     def newest_id(self) -> EventId:
@@ -88,27 +90,6 @@ class WorkerBroker:
 
     # Reading.
 
-    async def read(
-        self,
-        after: EventId,
-        until: EventId | None = None,
-        *,
-        types: Collection[str] | None = None,
-        limit: int = 500,
-    ) -> Page:
-        """Read a page: at most ``limit`` events, and about 4 MiB."""
-        page, rotten = await self._read(lambda reader: reader.page(after, until, types, max(limit, 1)))
-        self._report_rotten(rotten)
-        return page
-
-    async def read_last(
-        self, count: int, *, types: Collection[str] | None = None, before: EventId | None = None
-    ) -> list[Event]:
-        """Read the newest ``count`` events, all of them into memory."""
-        events, rotten = await self._read(lambda reader: reader.last(max(count, 0), types, before))
-        self._report_rotten(rotten)
-        return events
-
     async def has_gap(self, after: EventId, *, types: Collection[str] | None = None) -> bool:
         """Tell whether an event after ``after`` may be gone; of one not delivered here yet, the primary knows."""
         if after > self._newest or self._is_doubtful:
@@ -134,24 +115,21 @@ class WorkerBroker:
         self._deliver = None
         await self._readers.close()
 
-    async def _read(self, work: Callable[[HistoryReader], T]) -> T:
-        """Read; what seems damaged is checked by the primary at once."""
-        try:
-            return await self._readers.read(work)
-        finally:
-            if self._readers.is_suspect:
-                self._readers.is_suspect = False
-                self._link.tell(messages.SUSPECT, NOTHING)
+    # What reading finds.
 
-    def _report_rotten(self, rotten: Rotten) -> None:
-        if rotten:
-            self._link.tell(messages.ROTTEN, [Range(*each) for each in rotten])
+    def _suspect(self) -> None:
+        self._link.tell(messages.SUSPECT, NOTHING)
+
+    async def note_rotten(self, rotten: Rotten) -> None:
+        """Have the primary record ranges found damaged while reading."""
+        self._link.tell(messages.ROTTEN, [Range(*each) for each in rotten])
 
     # What the primary tells.
 
     def _receive(self, told: Events) -> None:
         self._generation = told.generation
-        events = [Event(EventId.from_integer(id), type, wire) for id, type, wire in told.rows]
+        from_integer = EventId.from_integer
+        events = [Event(from_integer(id), type, wire) for id, type, wire in told.rows]
         if self._early is not None:
             self._early += events
         else:
@@ -176,6 +154,11 @@ class WorkerBroker:
         self._is_doubtful = True
         if self.on_unreadable is not None:
             self.on_unreadable(EventId.from_integer(told.after), EventId.from_integer(told.up_to))
+
+    def _note_hole(self, told: Position) -> None:
+        self.update(told.epoch, told.generation)
+        if self.on_hole is not None:
+            self.on_hole()
 
     def _opened_late(self, told: Position) -> None:
         self.update(told.epoch, told.generation)

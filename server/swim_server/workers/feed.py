@@ -69,6 +69,10 @@ class Feed:
         """Tell every worker of a range that can't be read any more."""
         self._tell(framed(messages.UNREADABLE, Range(after.to_integer(), up_to.to_integer())))
 
+    def hole(self) -> None:
+        """Tell every worker that events are missing before those that follow."""
+        self._tell(framed(messages.HOLE, self.position))
+
     def opened_late(self, newest: EventId) -> None:
         """Tell every worker that history has opened only now, and where the live stream begins."""
         position = Position(newest.to_integer(), self._broker.epoch, self._history.generation())

@@ -207,11 +207,27 @@ class ChangedKey(msgspec.Struct, kw_only=True):
     """How long ago."""
     ending: Ending | None = None
     """Set if it was ended although the database can't store that yet."""
+    ended: str | None = None
+    """The state in which another node has just read it, if it is ended there."""
+
+
+class Recheck(msgspec.Struct):
+    """All keys are to be checked."""
+
+    forgets: bool
+    """Decisions about them are not to be relied on any more."""
 
 
 class Closed(msgspec.Struct):
     """How many connections were closed."""
 
+    connections: int
+
+
+class Excess(msgspec.Struct):
+    """How many connections of a tier are to be given up: other nodes have used their places."""
+
+    tier: str
     connections: int
 
 
@@ -242,12 +258,15 @@ PLAIN = Note("plain", PlainRequest)
 EVENTS = Note("events", Events)
 UNREADABLE = Note("unreadable", Range)
 OPENED_LATE = Note("opened late", Position)
+HOLE = Note("hole", Position)
+"""Events are missing before those that come next: every client must resume."""
 ROTTEN = Note("rotten", list[Range])
 SUSPECT = Note("suspect", Nothing)
 RELEASE = Note("release", Place)
 LIMIT_REFUSAL = Note("limit refusal", LimitRefusal)
 BAD_KEY = Note("bad key", BadKey)
 EVICT = Note("evict", Place)
+GIVE_UP = Note("give up", Excess)
 RESUME = Note("resume", Nothing)
 RESETTLE = Note("resettle", Nothing)
 
@@ -260,7 +279,7 @@ AUTHENTICATE = Question("authenticate", Presented, Decided)
 CLAIM = Question("claim", Place, Claimed)
 CHECK_KEYS = Question("check keys", KeyIds, KeyRows)
 KEY_CHANGED = Question("key changed", ChangedKey, Closed)
-RECHECK = Question("recheck", Nothing, Nothing)
+RECHECK = Question("recheck", Recheck, Nothing)
 PAUSE = Question("pause", Nothing, Nothing)
 LEAVE = Question("leave", Leave, Nothing)
 RELOAD = Question("reload", Config, Nothing)

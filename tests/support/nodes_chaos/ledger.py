@@ -50,13 +50,30 @@ class Ledger:
         self.excesses: Counter[str] = Counter()
         """By fault: how often more clients than the limit were connected for a second."""
         self.revoked = 0
-        self.revoked_late: list[float] = []
         self.slowest_revocation = 0.0
+        """Until the last node had closed, by its own log."""
+        self.slowest_seen = 0.0
+        """Until the last client knew of it."""
+        self.seen_late = 0
+        """Closed in time by every node, but a client in this program knew of it later."""
+        self.revoked_late: list[float] = []
+        """Closed later than a second, although the processes concerned could run for the rest of the time."""
+        self.revoked_late_by_machine: list[float] = []
+        """Closed later than a second, while the processes concerned waited for a processor: without that, in time."""
         self.unnamed = 0
         """Revocations that were answered without naming a node that had not heard of them."""
         self.closed_after_return: list[float] = []
-        """Seconds after the end of a partition until a key that was revoked meanwhile had no connection."""
+        """How long after a node was back it closed the connections of a key that was revoked meanwhile."""
+        self.closed_while_away = 0
+        """How often it had closed them before, because it looked by itself."""
+        self.back_late: list[float] = []
+        """Closed later than a second after the return of the node."""
+        self.back_late_by_machine: list[float] = []
+        self.slow: list[str] = []
+        """What took so long that it was told."""
         self.longest_silence = 0.0
+        self.longest_silence_now = 0.0
+        """The same, of the round under way."""
         self.silences: dict[str, float] = {}
         """By fault: the longest time in which no subscriber received anything."""
 

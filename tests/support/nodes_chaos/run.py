@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from support.daemon import NotAnswering
 from support.nodes import Nodes
-from support.nodes_chaos.faults import ACTOR, EXCESS_ALLOWED, Faults
+from support.nodes_chaos.faults import Faults
 from support.nodes_chaos.ledger import Ledger, Subscriber
 from support.nodes_chaos.links import DroppedPackets, Links, has_namespace, open_links
+from support.nodes_chaos.report import make_report
+from support.nodes_chaos.revocations import Revocations
 from support.nodes_chaos.traffic import PUBLIC_LIMIT, PublicCrowd, Publisher, watch_silence
 from support.nodes_front import NodesFront
 from support.redis_server import RedisServer
-from support.wire_client import open_client
 
 from swimctl.client.control import RpcFailed
 
 SETTLE_SECONDS = 300.0
-REVOKED_SECONDS = 1.0
 PROBE_SECONDS = 5.0
 SLOTS_SECONDS = 60.0
 """How long a lease, the waits of clients and a busy machine may keep slots empty after a fault."""
 TELL_SECONDS = 30.0
+JUDGED_ROUNDS = 20
+LEFT_SECONDS = 30.0
+"""How long a round may go on that is under way when the run is to end."""
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PUBLISHERS = 3
 CONFIG = "[auth]\nrecheck_seconds = 600\n"
 """So that nothing but the word of another node can close a key's connections."""
@@ -46,13 +54,24 @@ class NodesChaos:
             Publisher(number, nodes, self.ledger, random.Random(seed + number)) for number in range(PUBLISHERS)
         ]
         ports = [daemon.port for daemon in nodes.daemons]
-        self.faults = Faults(nodes, replica, links, ports, self.publishers, self.ledger, self.chance)
+        self.revocations = Revocations(nodes, self.ledger, self.chance)
+        self.faults = Faults(
+            nodes, replica, links, ports, self.publishers, self.ledger, self.chance, self.revocations, self._say
+        )
         self.front = NodesFront(lambda: ports)
         self.subscribers: list[Subscriber] = []
         self.done: Counter[str] = Counter()
         self.failures: list[str] = []
-        self.held_up = 0.0
         self._started = time.monotonic()
+        self._is_ending = False
+        self._round_task: asyncio.Task[None] | None = None
+
+    def end(self) -> None:
+        """Begin no more rounds, leave the one under way if it takes long, and report."""
+        self._say("to end: the report follows")
+        self._is_ending = True
+        if self._round_task is not None:
+            asyncio.get_running_loop().call_later(LEFT_SECONDS, self._round_task.cancel)
 
     async def run(self, rounds: int, subscribers: int, only: list[str], deadline: float | None) -> dict[str, Any]:
         await self.front.start()
@@ -60,26 +79,28 @@ class NodesChaos:
         crowd = PublicCrowd(self.front, self.nodes.make_key("public").api_key, self.ledger)
         self.subscribers = [Subscriber(self.front.url, key) for _ in range(subscribers)]
         listening = [asyncio.create_task(each.client.run_async()) for each in self.subscribers]
-        watching = watch_silence(self.subscribers, self.ledger, lambda: crowd.fault)
+        watching = watch_silence(self.subscribers, self.ledger)
         publishing = [asyncio.create_task(each.run()) for each in self.publishers]
-        others = [asyncio.create_task(each) for each in (crowd.run(), watching, self._watch_own_delay())]
+        others = [asyncio.create_task(each) for each in (crowd.run(), watching, self.revocations.watch_own_delay())]
         try:
             await self._settled()
             for number, name in enumerate(self._choices(rounds, only)):
-                if deadline is not None and time.monotonic() > deadline:
+                if self._is_ending or (deadline is not None and time.monotonic() > deadline):
                     break
-                await self._round(number + 1, name, crowd)
-            for task in publishing:
-                task.cancel()
-            await asyncio.gather(*publishing, return_exceptions=True)
-            await self._all_received()
+                self._round_task = asyncio.create_task(self._round(number + 1, rounds, name, crowd))
+                await asyncio.wait([self._round_task])
+            await self._finish(publishing)
         finally:
-            tasks = [*publishing, *others, *listening]
+            tasks = [*publishing, *others, *listening, *([self._round_task] if self._round_task else [])]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.front.close()
-        return self._report(crowd)
+        retries = sum(each.retries for each in self.publishers)
+        return make_report(
+            self.ledger, self.subscribers, done=self.done, failures=self.failures, retries=retries,
+            most_connected=crowd.worst, partitions=self.faults.links.name, held_up=self.revocations.held_up_most,
+        )  # fmt: skip
 
     def _choices(self, rounds: int, only: list[str]) -> list[str]:
         """Choose the faults: each of them once, then at random."""
@@ -90,29 +111,78 @@ class NodesChaos:
         first = self.chance.sample(names, len(names))
         return [*first, *self.chance.choices(names, k=max(rounds - len(names), 0))][:rounds]
 
-    async def _round(self, number: int, name: str, crowd: PublicCrowd) -> None:
-        self._say(f"round {number}: {name}")
-        began, crowd.fault = time.monotonic(), name
-        try:
-            await self.faults.by_name[name]()
+    async def _round(self, number: int, rounds: int, name: str, crowd: PublicCrowd) -> None:
+        """Do one fault, check everything, and tell of it in a line."""
+        began, crowd.fault, self.revocations.last = time.monotonic(), name, "nothing revoked"
+        self.revocations.away = ""
+        failed = len(self.failures)
+        self.ledger.longest_silence_now = 0.0
+        if await self._try(f"round {number}, {name}", self._do(name, crowd)):
             self.done[name] += 1
-            await self._settled()
-            await self._limit_is_used(crowd)
-        except (AssertionError, NotAnswering, RpcFailed, OSError) as error:
-            self.failures.append(f"round {number}, {name}: {error}")
-            self._say(f"FAILED: {error}")
+        elif self.faults.is_lossy(name):
+            self.ledger.lose(began)
         if not self.faults.is_lossy(name):
             self.ledger.lossless.append((began, time.monotonic()))
         crowd.fault = "afterwards"
+        if not self._is_ending:
+            await self._try(f"round {number}, {name}, a key's end", self.revocations.check())
+        if len(self.failures) > failed:
+            await self._try(f"round {number}, {name}, recovery", self._recover())
+        silences = self.ledger.silences
+        silences[name] = max(silences.get(name, 0.0), self.ledger.longest_silence_now)
+        load = f"load {os.getloadavg()[0]:.0f}"
+        self._say(
+            f"round {number}/{rounds} {name}: {time.monotonic() - began:.1f} s, "
+            f"silence {self.ledger.longest_silence_now:.1f} s, {self.revocations.away}{self.revocations.last}, {load}"
+        )
+        if number % JUDGED_ROUNDS == 0:
+            self._tell_judgement()
+
+    async def _do(self, name: str, crowd: PublicCrowd) -> None:
+        await self.faults.by_name[name]()
+        self.revocations.server = self.faults.server
+        await self._settled()
+        await self._limit_is_used(crowd)
+
+    async def _try(self, what: str, work: Coroutine[Any, Any, None]) -> bool:
+        """Do something; whatever goes wrong is a failure, told with its place, and never ends the run."""
         try:
-            await self._check_revocation()
-        except (AssertionError, NotAnswering, RpcFailed, OSError) as error:
-            self.failures.append(f"round {number}, {name}, a key's end: {error}")
-        judged = {
-            each: count for each, count in self.ledger.judge(self.subscribers).items() if count and each != "lost"
-        }
+            await work
+        except asyncio.CancelledError:
+            if not self._is_ending:
+                raise
+            self._say(f"{what}: left, because this run is to end")
+        except Exception as error:  # noqa: BLE001 - it is counted and told
+            self.failures.append(f"{what}: {error!r}")
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            self._say(f"FAILED: {what}: {error!r} ({Path(place.filename).name}:{place.lineno})")
+        else:
+            return True
+        return False
+
+    async def _recover(self) -> None:
+        await self.faults.recover()
+        self.revocations.server = self.faults.server
+        await self._settled()
+
+    def _tell_judgement(self) -> None:
+        """Tell what is broken so far; what has not arrived yet may still be on its way."""
+        found = self.ledger.judge(self.subscribers).items()
+        judged = {each: count for each, count in found if count and each != "lost"}
         if judged:
             self._say(f"so far: {judged}")
+
+    async def _finish(self, publishing: list[asyncio.Task[None]]) -> None:
+        """Have everything run, end the publishers, and wait until all has arrived."""
+        if self._is_ending:
+            self._is_ending = False
+            await self._try("recovery at the end", self._recover())
+        for task in publishing:
+            task.cancel()
+        for ended in await asyncio.gather(*publishing, return_exceptions=True):
+            if isinstance(ended, Exception):
+                self.failures.append(f"a publisher ended: {ended!r}")
+        await self._all_received()
 
     def _say(self, what: str) -> None:
         print(f"{time.monotonic() - self._started:7.1f} s {what}", file=sys.stderr, flush=True)
@@ -154,41 +224,6 @@ class NodesChaos:
             for node in nodes
         )
 
-    async def _check_revocation(self) -> None:
-        """Revoke a key on one node: its clients on all nodes are closed within a second."""
-        issued = await asyncio.to_thread(self.nodes.make_key, "partner")
-        clients = []
-        for daemon in self.nodes.daemons:
-            client = await open_client(daemon.url, issued.api_key)
-            answer = await client.next()
-            if answer["type"] != "connected":
-                self.failures.append(f"a client of the tier partner was turned away: {answer}")
-                return
-            clients.append(client)
-        await asyncio.to_thread(self.nodes.store.revoke, issued.record.id, None, ACTOR)
-        asked = self.chance.choice(self.nodes.daemons)
-        started, self.held_up = time.monotonic(), 0.0
-        answer = await asyncio.to_thread(asked.call, "key_changed", {"key_id": issued.record.id})
-        answered = time.monotonic() - started
-        await asyncio.gather(*(client.closed() for client in clients))
-        seconds = time.monotonic() - started
-        self.ledger.revoked += 1
-        self.ledger.slowest_revocation = max(self.ledger.slowest_revocation, seconds)
-        if seconds > REVOKED_SECONDS or answer["silent_nodes"]:
-            self.ledger.revoked_late.append(round(seconds, 2))
-            silent = ", ".join(answer["silent_nodes"]) or "no node"
-            self._say(
-                f"revoked late: answered after {answered:.2f} s, closed after {seconds:.2f} s, {silent} was silent; "
-                f"this program itself was held up for {self.held_up:.2f} s"
-            )
-
-    async def _watch_own_delay(self) -> None:
-        """Measure how long this program, which has nothing to do with the nodes, was kept from the processor."""
-        while True:
-            began = time.monotonic()
-            await asyncio.sleep(0.01)
-            self.held_up = max(self.held_up, time.monotonic() - began - 0.01)
-
     async def _all_received(self) -> None:
         """Wait until every subscriber has the newest event."""
         if not self.ledger.acknowledged:
@@ -200,29 +235,6 @@ class NodesChaos:
                 break
             await asyncio.sleep(0.1)
         await asyncio.sleep(1)  # a repetition would come now
-
-    def _report(self, crowd: PublicCrowd) -> dict[str, Any]:
-        ledger = self.ledger
-        exceeded = {name: count for name, count in ledger.excesses.items() if name not in EXCESS_ALLOWED}
-        found: dict[str, Any] = {
-            "rounds": sum(self.done.values()), "faults": dict(self.done), "partitions": self.faults.links.name,
-            "acknowledged": len(ledger.acknowledged), "published_again": sum(each.retries for each in self.publishers),
-            "subscribers": len(self.subscribers), "limit": PUBLIC_LIMIT, "most_connected": crowd.worst,
-            "revoked": ledger.revoked, "slowest_revocation_seconds": round(ledger.slowest_revocation, 2),
-            "reconnections": sum(len(subscriber.connections) for subscriber in self.subscribers),
-            "gaps_told": sum(len(subscriber.gap_times) for subscriber in self.subscribers),
-            "longest_silence_seconds": round(ledger.longest_silence, 1),
-            "longest_silence_by_fault": {name: round(seconds, 1) for name, seconds in ledger.silences.items()},
-            "closed_after_a_partition_seconds": round(max(ledger.closed_after_return, default=0.0), 1),
-            **ledger.judge(self.subscribers),
-            "limits_exceeded": sum(exceeded.values()), "limits_exceeded_by_fault": exceeded,
-            "revoked_late": ledger.revoked_late, "silent_node_not_named": ledger.unnamed, "failures": self.failures,
-        }  # fmt: skip
-        zeros = (
-            "lost", "repeated", "out_of_order", "gap_untold", "gap_without_loss", "other_id", "limits_exceeded",
-            "revoked_late", "silent_node_not_named", "failures",
-        )  # fmt: skip
-        return found | {"ok": not any(found[name] for name in zeros)}
 
 
 def _shown(document: dict[str, Any]) -> list[str]:
@@ -248,9 +260,10 @@ async def run_nodes_chaos(
     subscribers: int,
     only: list[str],
     seconds: float | None = None,
-    config: str = CONFIG,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Start two servers and nodes, run the rounds, end everything. ``seconds``: begin no round after so many."""
+    config = f"{CONFIG}[server]\nworkers = {workers}\n"
     deadline = None if seconds is None else time.monotonic() + seconds
     addresses = tuple(DroppedPackets.addresses(nodes)) if has_namespace() else ()
     with tempfile.TemporaryDirectory(prefix="swim-redis-", dir=memory_folder()) as servers:
@@ -264,7 +277,9 @@ async def run_nodes_chaos(
         try:
             await asyncio.to_thread(running.start)
             chaos = NodesChaos(running, replica, links, seed)
-            return {"seed": seed} | await chaos.run(rounds, subscribers, only, deadline)
+            print(f"seed {seed}, {rounds} rounds, {nodes} nodes", file=sys.stderr, flush=True)
+            with ending_in_order(chaos):
+                return {"seed": seed} | await chaos.run(rounds, subscribers, only, deadline)
         finally:
             await links.close()
             running.finish()
@@ -272,15 +287,26 @@ async def run_nodes_chaos(
                 each.kill()
 
 
-def nodes_scoreboard(report: dict[str, Any]) -> str:
-    """Format the report for people."""
-    lines = [f"chaos over nodes: {report['rounds']} rounds, seed {report['seed']}; partitions: {report['partitions']}"]
-    most, silences = report["most_connected"], report["longest_silence_by_fault"]
-    lines.append(f"  {'fault':<40} {'rounds':>6} {'most of 5 connected':>20} {'longest silence':>16}")
-    for name, count in report["faults"].items():
-        lines.append(f"  {name:<40} {count:>6} {most.get(name, 0):>20} {silences.get(name, 0):>14} s")
-    shown = set(report) - {"faults", "most_connected", "longest_silence_by_fault", "seed", "rounds", "partitions", "ok"}
-    for name in (each for each in report if each in shown):
-        lines.append(f"{name.replace('_', ' '):<38} {report[name] or 0!s:>8}")
-    lines.append("all zeros" if report["ok"] else "NOT OK")
-    return "\n".join(lines)
+@contextmanager
+def ending_in_order(chaos: NodesChaos) -> Iterator[None]:
+    """Have a signal end the run with its report during a ``with``; the second one ends it at once."""
+    loop = asyncio.get_running_loop()
+    running = asyncio.current_task()
+    assert running is not None
+    given = 0
+
+    def end() -> None:
+        nonlocal given
+        given += 1
+        if given == 1:
+            chaos.end()
+        else:
+            running.cancel()
+
+    for number in ENDING:
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in ENDING:
+            loop.remove_signal_handler(number)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 from support.daemon import NotAnswering
@@ -103,7 +102,7 @@ class PublicCrowd:
             await asyncio.sleep(0.05)
 
 
-async def watch_silence(subscribers: list[Subscriber], ledger: Ledger, fault: Callable[[], str]) -> None:
+async def watch_silence(subscribers: list[Subscriber], ledger: Ledger) -> None:
     """Measure the longest time in which no subscriber received anything."""
     last, count = time.monotonic(), 0
     while True:
@@ -111,6 +110,6 @@ async def watch_silence(subscribers: list[Subscriber], ledger: Ledger, fault: Ca
         if now_count != count:
             silence = time.monotonic() - last
             ledger.longest_silence = max(ledger.longest_silence, silence)
-            ledger.silences[fault()] = max(ledger.silences.get(fault(), 0.0), silence)
+            ledger.longest_silence_now = max(ledger.longest_silence_now, silence)
             last, count = time.monotonic(), now_count
         await asyncio.sleep(0.05)

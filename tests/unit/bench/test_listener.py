@@ -107,3 +107,42 @@ def test_refused_upgrade_ends_it() -> None:
     listener = Listener(Tally(prefix_of(RUN)))
     listener.feed(b"HTTP/1.1 429 Too Many Requests\r\n\r\n", NOW_NS)
     assert listener.stage is Stage.ENDED
+
+
+def resumed(listener: Listener, answer: str) -> None:
+    listener.begin_again()
+    assert listener.feed(HEAD + frame('{"type":"connected"}'), NOW_NS) == b""
+    listener.feed(frame(answer), NOW_NS)
+    assert listener.stage is Stage.LISTENING
+
+
+def test_client_whose_connection_ends_goes_on_after_its_last_event() -> None:
+    listener, tally = listening()
+    listener.feed(event(1) + event(2), NOW_NS)
+    listener.feed(Frame(Opcode.CLOSE, b"\x03\xf4the service restarts; retry_ms=250").serialize(mask=False), NOW_NS)
+    assert (listener.stage, listener.close_code, listener.retry_seconds) == (Stage.ENDED, 1012, 0.25)
+    assert listener.resumes_after == b"2-0"
+    resumed(listener, '{"type":"subscribed","channels":[],"last_event_id":"9-0","resumed":true,"gap":false}')
+    listener.feed(event(3) + event(4), NOW_NS)
+    assert (listener.received, listener.sequence, tally.deliveries, tally.repeated) == (4, 4, 4, 0)
+    assert (tally.resumed, tally.gaps) == (1, 0)
+
+
+def test_client_that_has_no_event_yet_resumes_after_the_one_before_it_began_to_listen() -> None:
+    tally = Tally(prefix_of(RUN))
+    listener = Listener(tally)
+    assert listener.resumes_after is None
+    listener.feed(HEAD + frame('{"type":"connected"}'), NOW_NS)
+    listener.feed(frame('{"type":"subscribed","channels":[],"last_event_id":"7-3"}'), NOW_NS)
+    assert listener.resumes_after == b"7-3"
+    resumed(listener, '{"type":"subscribed","channels":[],"last_event_id":"9-0","resumed":true,"gap":true}')
+    assert listener.resumes_after == b"7-3"
+    assert (tally.resumed, tally.gaps) == (1, 1)
+
+
+def test_event_that_comes_again_after_resuming_is_counted_as_repeated() -> None:
+    listener, tally = listening()
+    listener.feed(event(1) + event(2), NOW_NS)
+    resumed(listener, '{"type":"subscribed","channels":[],"last_event_id":"2-0"}')
+    listener.feed(event(2) + event(3), NOW_NS)
+    assert (listener.received, tally.repeated) == (3, 1)

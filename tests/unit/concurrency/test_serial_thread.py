@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 from swim_server.concurrency.serial_thread import SerialThread
@@ -12,9 +13,12 @@ from swim_server.concurrency.serial_thread import SerialThread
 async def test_work_is_done_in_order_in_one_thread() -> None:
     thread = SerialThread("in-order")
     done: list[int] = []
-    names = await asyncio.gather(
-        *(thread.run(lambda each=each: (done.append(each), threading.current_thread().name)[1]) for each in range(50))
-    )
+
+    def work(number: int) -> str:
+        done.append(number)
+        return threading.current_thread().name
+
+    names = await asyncio.gather(*(thread.run(partial(work, number)) for number in range(50)))
     assert done == list(range(50))
     assert set(names) == {"in-order"}
     thread.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -149,6 +150,21 @@ async def test_probe_that_is_cancelled_leaves_the_way_to_the_next(
     probe.cancel()
     await asyncio.gather(probe, return_exceptions=True)
     assert await pool.run(lambda: 7) == 7
+
+
+async def test_cancellation_in_the_turn_in_which_the_work_ends_is_not_lost(
+    pool: WorkerPool, gate: threading.Event
+) -> None:
+    """A service that is stopped in this moment would wait for the task for ever."""
+    for _ in range(3):
+        gate.clear()
+        caller = asyncio.ensure_future(pool.run(gate.wait))
+        await asyncio.sleep(0)
+        gate.set()
+        time.sleep(0.02)  # the loop must not run while the thread hands its result over
+        asyncio.get_running_loop().call_soon(caller.cancel)
+        await asyncio.wait([caller])
+        assert caller.cancelled()
 
 
 async def test_misconfigured_database_opens_the_breaker_too(pool: WorkerPool) -> None:

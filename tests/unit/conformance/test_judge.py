@@ -39,11 +39,18 @@ def test_right_run_passes() -> None:
     assert found(expect, [event(1), event(2), {"saw": "ended", "why": "stopped"}], log) == ""
 
 
+def test_addresses_are_named_in_the_order_of_their_use() -> None:
+    log = [{"what": "attempt", "at": 0.0, "connection": 1, "address": port} for port in (812, 811, 812, 813)]
+    assert found({"addresses": "abac"}, [], log) == ""
+    assert "went to the addresses 'abac', not 'abab'" in found({"addresses": "abab"}, [], log)
+
+
 @pytest.mark.parametrize(
     ("expect", "told"),
     [
         ({"events": [1]}, "handed over [1, 2], not [1]"),
         ({"attempts": 1}, "0 attempts to connect, not 1"),
+        ({"addresses": "a"}, "the attempts went to the addresses '', not 'a'"),
         ({"saw": [{"saw": "gap"}]}, "no report {'saw': 'gap'}"),
         ({"never": [{"saw": "event"}]}, "reported what must not be"),
         ({"times": [[{"saw": "event"}, 1]]}, "was reported 2 times, not 1"),

@@ -1,4 +1,4 @@
-"""The garbage collector looks at young objects only, and at everything once a day."""
+"""The garbage collector looks at young objects only, and at everything once a day; at little once an hour."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from swim_server.daemon.gc_tuning import FULL_COLLECTION_SECONDS, YOUNG_OBJECTS, GcTuning
+from swim_server.daemon import gc_tuning
+from swim_server.daemon.gc_tuning import (
+    FULL_COLLECTION_SECONDS,
+    SHORT_COLLECTION_SECONDS,
+    YOUNG_OBJECTS,
+    GcTuning,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +63,8 @@ def test_young_rings_are_freed() -> None:
     assert kept
 
 
-def test_old_rings_are_freed_once_a_day() -> None:
+def test_old_rings_are_freed_once_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc_tuning, "SHORT_COLLECTION_OBJECTS", 0)
     garbage = GcTuning(0)
     ring = Ring()
     garbage.begin()
@@ -66,4 +73,17 @@ def test_old_rings_are_freed_once_a_day() -> None:
     garbage.tick(FULL_COLLECTION_SECONDS - 1)
     assert Ring.freed == 0
     garbage.tick(FULL_COLLECTION_SECONDS)
+    assert Ring.freed == 1
+
+
+def test_old_rings_are_freed_once_an_hour_while_there_are_few_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc_tuning, "SHORT_COLLECTION_OBJECTS", 10_000_000)
+    garbage = GcTuning(0)
+    ring = Ring()
+    garbage.begin()
+    Ring.freed = 0
+    del ring
+    garbage.tick(SHORT_COLLECTION_SECONDS - 1)
+    assert Ring.freed == 0
+    garbage.tick(SHORT_COLLECTION_SECONDS)
     assert Ring.freed == 1

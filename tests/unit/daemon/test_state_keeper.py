@@ -14,6 +14,7 @@ from support.virtual_clock import TimeIsUp, VirtualClock
 from swim_server.concurrency.tasks import Tasks
 from swim_server.daemon.upkeep import state_keeper
 from swim_server.daemon.upkeep.state_keeper import StateKeeper
+from swim_server.daemon.workers.worker_parts import StateFollower
 from swim_server.logs import get_logger
 from swim_server.state import checkpoint, loading
 from swim_server.state.kinds import BUILT_IN
@@ -23,7 +24,7 @@ from swim_server.state.world import World
 class KeeperRig:
     """A keeper of a hub's world over a history in a list."""
 
-    def __init__(self, path: Path, *, seconds: float = float("inf")) -> None:
+    def __init__(self, path: Path, *, seconds: float = float("inf"), kind: type[StateKeeper] = StateKeeper) -> None:
         self.path = path
         self.dice = HistoryDice(1)
         self.broker = FakeBroker()
@@ -33,7 +34,7 @@ class KeeperRig:
         self.hub = self.streaming.hub
         self.clock = VirtualClock(until=seconds)
         self.tasks = Tasks(lambda error: None)
-        self.keeper = StateKeeper(
+        self.keeper = kind(
             self.hub, self.broker, path, kinds=BUILT_IN, max_age_ms=10**9, is_publishing=lambda: False,  # type: ignore[arg-type]  # a history in a list
             clock=self.clock, log=get_logger("test"),
         )  # fmt: skip
@@ -56,8 +57,10 @@ class KeeperRig:
 
 
 @asynccontextmanager
-async def rig(path: Path, *, seconds: float = float("inf")) -> AsyncIterator[KeeperRig]:
-    made = KeeperRig(path, seconds=seconds)
+async def rig(
+    path: Path, *, seconds: float = float("inf"), kind: type[StateKeeper] = StateKeeper
+) -> AsyncIterator[KeeperRig]:
+    made = KeeperRig(path, seconds=seconds, kind=kind)
     try:
         yield made
     finally:
@@ -129,3 +132,81 @@ async def test_many_events_are_a_reason_for_a_checkpoint(tmp_path: Path, monkeyp
         with pytest.raises(TimeIsUp):
             await made.keeper.run()
         assert made.kept().id == made.broker.newest_id
+
+
+@pytest.mark.timeout(20)
+async def test_worker_goes_on_after_as_many_events_as_make_a_checkpoint_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps none, and must not wait for one without ever letting anything else run."""
+    monkeypatch.setattr(state_keeper, "CHECKPOINT_EVENTS", 50)
+    async with rig(tmp_path / "state", seconds=600, kind=StateFollower) as made:
+        await made.keeper.begin(made.tasks)
+        made.deliver(120)
+        with pytest.raises(TimeIsUp):
+            await made.keeper.run()
+        assert not made.path.exists()
+
+
+async def test_worker_loads_the_world_for_the_first_who_asks(tmp_path: Path) -> None:
+    """What came before, and what comes while it is loaded, is part of it; until then nothing is kept or folded."""
+    async with rig(tmp_path / "state", kind=StateFollower) as made:
+        made.store(30)
+        made.begin_after_history()
+        await made.keeper.begin(made.tasks)
+        made.deliver(40)
+        state = made.hub.state
+        assert not state.is_ready and not state.has_pending
+        made.broker.is_gated = True
+        asking = [asyncio.create_task(state.ready()) for _ in range(3)]
+        while not made.broker.gates:
+            await asyncio.sleep(0.001)
+        made.deliver(20)
+        made.broker.is_gated = False
+        made.broker.open_gate()
+        await asyncio.wait_for(asyncio.gather(*asking), 30)
+        assert held(state.world) == held(made.folded)
+        made.deliver(20)
+        assert held(state.world) == held(made.folded)
+        assert not made.path.exists()
+
+
+async def test_worker_that_cannot_read_history_loads_the_world_later(tmp_path: Path) -> None:
+    async with rig(tmp_path / "state", kind=StateFollower) as made:
+        made.store(30)
+        made.begin_after_history()
+        await made.keeper.begin(made.tasks)
+        made.broker.fail_next = True
+        await asyncio.wait_for(made.hub.state.ready(), 30)
+        assert held(made.hub.state.world) == held(made.folded)
+
+
+async def test_client_that_asks_for_state_while_it_is_sent_history_waits_for_the_world(tmp_path: Path) -> None:
+    """The end of its first catch-up comes before the world: it must not be taken for a client with state yet."""
+    async with rig(tmp_path / "state", kind=StateFollower) as made:
+        made.store(30)
+        made.begin_after_history()
+        streaming = made.streaming
+        streaming.broker.events = made.broker.events
+        first = str(made.broker.events[0].id)
+        loads: list[int] = []
+        made.hub.state.load_when_wanted = lambda: loads.append(1)
+        client = streaming.connect()
+        streaming.say(client, "subscribe", channels=["flight.*"], after=first)
+        while (catch_up := streaming.connection(client).catch_up) is None:
+            await asyncio.sleep(0)
+        streaming.broker.is_gated = True
+        streaming.say(client, "subscribe", channels=["tmi.*"], after=first, state="on_gap")
+        while not loads:
+            await streaming.settle()
+            streaming.broker.open_gate(-1)
+        assert streaming.connection(client).catch_up is catch_up
+        streaming.broker.is_gated = False
+        while streaming.broker.gates:
+            streaming.broker.open_gate()
+        await streaming.settle()
+        assert loads == [1] and not streaming.failures
+        assert client.types.count("subscribed") == 1
+        assert made.hub.state.begin(made.folded)
+        await streaming.settle()
+        assert client.types.count("subscribed") == 2 and not streaming.failures

@@ -298,7 +298,7 @@ def test_whoever_comes_after_a_lost_client_gets_nothing_of_it(play: Play) -> Non
             clients = await opened(rig, 9)
             await rig.settled(9)
             for endpoint in [*rig.gateway.peers][:4]:
-                endpoint._transport.abort()  # type: ignore[union-attr]  # as the transport does after an error
+                endpoint._transport.abort()  # type: ignore[attr-defined]  # as the transport does after an error
             later = [asyncio.create_task(Subscriber(rig).open()) for _ in range(8)]
             for _ in range(5):
                 await rig.publish("flight.created")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from support.gateway_rig import Client, Rig, close_frame, message, upgrade_request
+from swim_server.gateway.endpoint import Endpoint
 
 
 @pytest.fixture
@@ -27,8 +28,33 @@ def leave_by_vanishing(client: Client) -> None:
     client.transport.lose(ConnectionResetError())
 
 
+def leave_by_end_of_stream(client: Client) -> None:
+    client.endpoint.eof_received()
+    client.transport.lose()
+
+
+def leave_by_nonsense(client: Client) -> None:
+    client.send(b"\xff\xff\xff\xff")
+    client.transport.lose()
+
+
+def leave_after_waiting_for_its_rate(client: Client) -> None:
+    for _ in range(200):
+        client.send(message("status"))
+    client.transport.lose()
+
+
+LEAVE = [
+    leave_by_closing,
+    leave_by_vanishing,
+    leave_by_end_of_stream,
+    leave_by_nonsense,
+    leave_after_waiting_for_its_rate,
+]
+
+
 @pytest.mark.usefixtures("_no_collector")
-@pytest.mark.parametrize("leave", [leave_by_closing, leave_by_vanishing])
+@pytest.mark.parametrize("leave", LEAVE)
 async def test_client_that_is_gone_is_freed_at_once(rig: Rig, leave: Callable[[Client], None]) -> None:
     client = rig.client().send(upgrade_request("/?api_key=dev", "Sec-WebSocket-Extensions: permessage-deflate"))
     client.send(message("subscribe", channels=["flight.*"]))
@@ -43,6 +69,7 @@ async def test_client_that_is_gone_is_freed_at_once(rig: Rig, leave: Callable[[C
     assert client_id not in rig.hub.connections
     del connection, client
     assert protocol() is None
+    assert not [each for each in gc.get_objects() if type(each) is Endpoint]
 
 
 async def test_what_a_client_sent_before_it_went_is_not_looked_at_in_a_later_turn(rig: Rig) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from swim_server.daemon.control.documents.connections import ConnectionDocument
 from swim_server.daemon.control.documents.status import Status
 
-from swimctl.output import Output
+from swimctl.output import Output, flattened
 from swimctl.render.connections import COLUMNS, PLAIN, rows
 from swimctl.render.status import status
 from swimctl.render.status_lines import status_lines
@@ -75,6 +75,26 @@ sim      simulator   running         0        never        0
 FOUND: events, before large batches of positions are split for clients
 feed: can't read /x�[2J"""
     )
+
+
+WORKERS = [
+    {"number": 1, "pid": 7, "state": "ready", "connections": 1, "memory_bytes": 52_428_800, "loop_lag_p99_ms": 4.0},
+    {"number": 2, "restarts": 2, "last_end": "killed by signal 9"},
+]
+
+
+def test_status_tells_what_each_worker_does() -> None:
+    shown = screen(status(read({**DOCUMENT, "workers": WORKERS}), NOW), 120)
+    assert "process     150.0 MiB of memory in 2 processes, loop lag p50 0.1 ms" in shown
+    assert "worker 1    pid 7, 1 connection, 50.0 MiB of memory, loop lag p99 4 ms" in shown
+    assert "worker 2    not running; it ended: killed by signal 9" in shown
+
+
+def test_status_for_scripts_names_workers_by_their_numbers() -> None:
+    found = dict(flattened({"workers": WORKERS}))
+    assert (found["workers.1.pid"], found["workers.2.restarts"]) == (7, 2)
+    pairs = dict(status_lines(read({**DOCUMENT, "workers": WORKERS})))
+    assert (pairs["worker.1"], pairs["worker.2"]) == ("ready 1 0", "gone 0 2")
 
 
 def test_status_says_that_the_disk_holds_other_code() -> None:

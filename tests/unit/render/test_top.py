@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from rich.console import Console
 from swim_server.daemon.control.documents.connections import Top
+from swim_server.daemon.control.documents.status import WorkerDocument
 
 from swimctl.render.top import HEADINGS, line, picture
 
@@ -49,6 +50,24 @@ def drawn(width: int, height: int, **fields: Any) -> list[str]:
     console.print(picture(document(**fields), NOW, width, height, away=away))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
+
+
+def test_workers_are_told_apart() -> None:
+    top = document()
+    plain = {"number": 1, "pid": 7, "state": "ready", "connections": 1, "loop_lag_p99_ms": 6.5, "memory_bytes": 2**25}
+    gone = {"number": 2, "last_end": "killed by signal 9"}
+    top.status.workers = msgspec.convert([plain, gone], list[WorkerDocument])
+    top.busiest[0].worker = 1
+    console = Console(file=io.StringIO(), width=110, height=30)
+    console.print(picture(top, NOW, 110, 30))
+    assert isinstance(console.file, io.StringIO)
+    shown = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert "memory 96.0 MiB in 2 processes" in shown[1]
+    assert shown[3] == "workers  1: 1 client, loop lag p99 6.5 ms  2: gone"
+    headings, first, second = next(
+        shown[at : at + 3] for at in range(len(shown)) if shown[at].startswith("CONNECTION ")
+    )
+    assert (headings.split()[-1], first.split()[-1], second.split()[-1]) == ("WORKER", "1", "-")
 
 
 def test_line_has_a_cell_for_each_heading() -> None:

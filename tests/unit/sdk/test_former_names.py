@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import importlib
+import socket
+import threading
 from typing import Any, cast
 
 import pytest
 import swim_client
 from swim_client import DEFAULT_URL, FlightEvent, Position, PositionBatch, SubscriptionFilters, SWIMClient
+from swim_client.errors import ConnectionLost
 from swim_client.rest import SWIMRestClient
 
 KEY = "swim_dev_0123456789abcdefghijklmnopqrstuvwxyzAB"
@@ -76,6 +80,32 @@ def test_address_of_the_state_is_that_of_the_stream(monkeypatch: pytest.MonkeyPa
     assert SWIMRestClient(KEY).base_url == "https://swim.example.net/api/swim/v1"
     monkeypatch.delenv("SWIM_URL")
     assert SWIMRestClient(KEY).base_url == "http://127.0.0.1:8090/api/swim/v1"
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers everything with one document."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"tmis": []}')
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_state_is_asked_for_at_the_next_address_where_one_can_not_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server, socket.create_server(("127.0.0.1", 0)) as gone:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here, dead = f"ws://127.0.0.1:{server.server_port}/ws", f"ws://127.0.0.1:{gone.getsockname()[1]}/ws"
+        gone.close()
+        monkeypatch.setenv("SWIM_URL", f"{dead},{here}")
+        client = SWIMRestClient(KEY)
+        assert client.get_tmi_programs()["summary"] == {"ground_stops": 0, "gdp_programs": 0, "other": 0}
+        assert client.base_url == f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+    with pytest.raises(ConnectionLost, match=f"can't reach http://127.0.0.1:{server.server_port}: .*; can't reach"):
+        client.get_tmi_programs()
 
 
 @pytest.mark.parametrize(

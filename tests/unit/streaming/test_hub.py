@@ -246,6 +246,22 @@ def test_writing_many_is_cut_into_slices_in_which_others_have_their_turn() -> No
     assert all(len(client.writes) == 1 for client in clients)
 
 
+def test_events_for_nobody_are_worked_off_in_slices_too() -> None:
+    rig = StreamingRig()
+    rig.clock.step_seconds = 0.003
+    events = rig.publish(*(flight() for _ in range(10)))
+    turns = 0
+    while rig.turn():
+        turns += 1
+    assert turns > 4
+    assert rig.hub.delivered_id == events[-1].id
+    late = rig.connect()
+    rig.join(late, "flight.*")
+    (event,) = rig.publish(flight())
+    rig.run()
+    assert late.ids == ids([event])
+
+
 def test_event_that_comes_while_writing_joins_the_next_write() -> None:
     rig = StreamingRig(writes_per_look=1)
     clients = [rig.connect() for _ in range(3)]

@@ -25,6 +25,7 @@ def lines(**fields: Any) -> list[str]:
 def test_unit_tells_readiness_is_watched_and_is_restarted() -> None:
     assert {
         "Type=notify", "NotifyAccess=all", "WatchdogSec=30", "Restart=on-failure", "KillMode=mixed", "User=swim",
+        "OOMPolicy=continue",
         "RestartPreventExitStatus=2 4", "LimitNOFILE=65536", "Environment=SWIM_HOME=/var/lib/swim",
         "ExecStart=/opt/swim/bin/swimctl serve", "ExecReload=/opt/swim/bin/swimctl reload",
         "WantedBy=multi-user.target",

@@ -117,14 +117,15 @@ class RedisBroker:
         await self.copy.open(deliver)
         self._tail_task = asyncio.create_task(self.tail.run(), name="stream-tail")
         try:
-            async with asyncio.timeout(OPEN_SECONDS):
-                await self._wait_until(self._has_started)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OPEN_SECONDS):
+                    await self._wait_until(self._has_started)
             if self.tail.refusal is not None:
                 raise self.tail.refusal
-            if self.tail.last_read_at is None and (await self.copy.look()).is_empty:
+            if self.tail.last_read_at is None and self.tail.trouble and (await self.copy.look()).is_empty:
                 raise ServerRefused(f"{self.tail.trouble}; a node that has no history yet can't start without it")
-        except TimeoutError:
-            _log.warning("not everything is copied yet: the rest follows")
+            if not self._has_started():
+                _log.warning("not everything is copied yet: the rest follows")
         except BaseException:
             await self.close()
             raise
@@ -135,7 +136,8 @@ class RedisBroker:
         self._committer_task = asyncio.create_task(self._run(), name="stream-committer")
 
     def _has_started(self) -> bool:
-        return self.tail.last_read_at is not None or self.tail.failures > 0
+        must_wait = self.tail.is_loading and self.copy.newest_id == ZERO
+        return self.tail.last_read_at is not None or (self.tail.failures > 0 and not must_wait)
 
     async def _begin_late(self) -> None:
         """Let the live stream begin after what is copied, if the server was unavailable at the start."""

@@ -10,6 +10,10 @@ class ServerTrouble(BrokerUnavailable):
     """The server does not answer properly at the moment: it may recover by itself."""
 
 
+class ServerLoading(ServerTrouble):
+    """The server reads its data from the disk: nothing can be read or stored until it has."""
+
+
 class OutcomeUnknown(ServerTrouble):
     """The connection broke while a command was under way: it may have been executed."""
 

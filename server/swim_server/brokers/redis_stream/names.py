@@ -46,6 +46,11 @@ class Names(msgspec.Struct, frozen=True):
         return f"{{{self.prefix}}}:places"
 
     @property
+    def check(self) -> str:
+        """The key on which is tried what the server's user may do; it exists for no longer than that."""
+        return f"{{{self.prefix}}}:check"
+
+    @property
     def beats(self) -> str:
         """The hash with the number of each node's last report, and which process sent it."""
         return f"{{{self.prefix}}}:beats"

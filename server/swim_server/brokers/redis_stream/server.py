@@ -55,12 +55,15 @@ class Server:
         self._others: list[tuple[str, int]] = []
         """The nodes of a cluster, in case the configured one is gone."""
 
-    async def open(self, key: str) -> Session:
-        """Connect to the node that keeps ``key``. Raises ServerTrouble, or ServerRefused if retrying does not help."""
+    async def open(self, key: str, *, connect_seconds: float | None = None) -> Session:
+        """Connect to the node that keeps ``key``. Raises ServerTrouble, or ServerRefused if retrying does not help.
+
+        ``connect_seconds``: how long until the connection stands, if not as long as until the server has answered.
+        """
         url = await self._find_url()
         others = list(self._others)
         for _ in range(HOPS + len(others)):
-            connection = self._make_connection(url, self._moved_to, self.address)
+            connection = self._make_connection(url, self._moved_to, self.address, connect_seconds)
             try:
                 return await self._greet(connection, key)
             except BaseException as error:
@@ -132,7 +135,11 @@ class Server:
     # Connections.
 
     def _make_connection(
-        self, url: str, place: tuple[str, int] | None, login: ServerAddress | None
+        self,
+        url: str,
+        place: tuple[str, int] | None,
+        login: ServerAddress | None,
+        connect_seconds: float | None = None,
     ) -> AbstractConnection:
         try:
             import hiredis  # noqa: F401  # whether it is there
@@ -140,8 +147,8 @@ class Server:
         except ImportError:
             raise ServerRefused(f"[broker] url names a Redis server, and redis-py is missing: {INSTALL}") from None
         options: dict[str, Any] = {
-            "socket_timeout": None, "socket_connect_timeout": CONNECT_SECONDS, "retry": _no_retry(), "protocol": 2,
-            "socket_keepalive": True, "health_check_interval": 0,
+            "socket_timeout": None, "socket_connect_timeout": connect_seconds or CONNECT_SECONDS, "retry": _no_retry(),
+            "protocol": 2, "socket_keepalive": True, "health_check_interval": 0,
         }  # fmt: skip
         if url.startswith("unix:"):
             del options["socket_keepalive"]

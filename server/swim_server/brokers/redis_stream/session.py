@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from swim_server.brokers.redis_stream.errors import OutcomeUnknown, ServerRefused, ServerTrouble
+from swim_server.brokers.redis_stream.errors import OutcomeUnknown, ServerLoading, ServerRefused, ServerTrouble
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -135,6 +135,8 @@ def translated(shown: str) -> Iterator[None]:
         raise ServerRefused(_refusal(shown, error)) from None
     except exceptions.MovedError:
         raise
+    except exceptions.BusyLoadingError:
+        raise ServerLoading(_loading(shown)) from None
     except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
         if any(word in str(error) for word in _REFUSALS):
             raise ServerRefused(_refusal(shown, error)) from None
@@ -143,11 +145,21 @@ def translated(shown: str) -> Iterator[None]:
         if any(word in str(error) for word in _REFUSALS):
             raise ServerRefused(_refusal(shown, error)) from None
         raise ServerTrouble(f"{shown} refuses: {_advice(str(error))}") from None
+    except exceptions.InvalidResponse as error:
+        told = f"{shown} does not speak the Redis protocol ({first_line(error)}): check [broker] url"
+        raise OutcomeUnknown(told) from None
     except exceptions.RedisError as error:
         raise OutcomeUnknown(f"{shown} answers what can't be read: {first_line(error)}") from None
 
 
 def _refusal(shown: str, error: Exception) -> str:
+    from redis.exceptions import NoPermissionError
+
+    if isinstance(error, NoPermissionError) or "NOPERM" in str(error):
+        return (
+            f"{shown} does not let its user do that ({first_line(error)}): it needs INFO, CONFIG GET, scripts, and all "
+            "commands on keys that begin with [broker] prefix in braces"
+        )
     return (
         f"{shown} turns us away ({first_line(error)}): give [broker] username and password_file, "
         "or SWIM_BROKER__PASSWORD in the environment"
@@ -160,6 +172,8 @@ def _advice(said: str) -> str:
         return f"{said}; raise its maxmemory, or shorten [history] keep"
     if "read only replica" in said:
         return "it is a replica, which takes no events: give the address of the server that it follows"
+    if "slot not served" in said or "cluster is down" in said:
+        return f"CLUSTERDOWN {said}; its cluster is not complete: redis-cli --cluster check"
     if "MISCONF" in said or "persist" in said:
         return f"{said}; free its disk"
     return said
@@ -175,6 +189,10 @@ def parse_info(answer: bytes) -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
+def _loading(shown: str) -> str:
+    return f"{shown} is loading its data from the disk"
+
+
 def _is_replica(shown: str) -> str:
     return f"{shown} is a replica, which takes no events: give the address of the server it follows"
 
@@ -187,7 +205,7 @@ def run_of(found: dict[str, str], shown: str) -> ServerRun:
         needed = ".".join(map(str, OLDEST_VERSION))
         raise ServerRefused(f"{shown} is Redis {version or 'of no known version'}; {needed} or later is needed")
     if found.get("loading") == "1":
-        raise ServerTrouble(f"{shown} is loading its data")
+        raise ServerLoading(_loading(shown))
     if found.get("role") == "slave":
         raise ServerTrouble(_is_replica(shown))
     return ServerRun(found.get("run_id", ""), version)

@@ -11,10 +11,11 @@ import msgspec
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.brokers.origin import BEGUN, Hole
 from swim_server.brokers.redis_stream.entries import Entry, EntryReader, InvalidEntry, merge, read_id
-from swim_server.brokers.redis_stream.errors import EpochChanged, ServerRefused
+from swim_server.brokers.redis_stream.errors import EpochChanged, ServerLoading, ServerRefused
 from swim_server.brokers.redis_stream.history_copy import CopyEndsEarlier, CopyState
 from swim_server.brokers.redis_stream.local_copy import LocalCopy
 from swim_server.brokers.redis_stream.names import Names
+from swim_server.brokers.redis_stream.rights import check_rights
 from swim_server.brokers.redis_stream.server import Server
 from swim_server.brokers.redis_stream.session import Session
 from swim_server.brokers.redis_stream.stream_state import (
@@ -49,8 +50,19 @@ class Message(msgspec.Struct, frozen=True):
     fields: dict[str, str]
 
 
+def read_message(entry: Entry) -> Message:
+    """Read a message from its entry in the stream."""
+    raw_id, fields = entry
+    texts = [field.decode("utf-8", "replace") for field in fields]
+    return Message(raw_id.decode(), dict(zip(texts[::2], texts[1::2], strict=False)))
+
+
 class Tail:
-    """Reads the streams continuously: events go to ``copy``, messages between nodes to ``on_message``."""
+    """Reads the streams continuously: events go to ``copy``.
+
+    It reads the messages between nodes as well, in their turn with the events: ``on_message`` may conclude that events
+    come through. What messages say is read on another connection, which does not wait for events.
+    """
 
     def __init__(self, server: Server, names: Names, copy: LocalCopy, *, clock: Clock, now: Callable[[], str]) -> None:
         self.epoch: str | None = None
@@ -61,6 +73,8 @@ class Tail:
         """Why it does not follow at the moment."""
         self.refusal: ServerRefused | None = None
         """Why the last attempt failed, if retrying does not help."""
+        self.is_loading = False
+        """Whether it failed because the server is still reading its data from the disk."""
         self.last_read_at: float | None = None
         """When it last had everything that the server had, by the monotonic clock."""
         self.failures = 0
@@ -68,9 +82,6 @@ class Tail:
         """Notified whenever it has read more, or failed."""
         self.on_message: Callable[[Message], None] | None = None
         self.on_hole: Callable[[Hole], None] | None = None
-        self.on_attached: Callable[[StreamState], None] | None = None
-        self.on_revision: Callable[[int], None] | None = None
-        """Called each second with the number of key changes that nodes have announced so far."""
         self._server = server
         self._names = names
         self._copy = copy
@@ -107,6 +118,7 @@ class Tail:
     def _tell(self, error: BrokerUnavailable) -> None:
         self.failures += 1
         self.refusal = error if isinstance(error, ServerRefused) else None
+        self.is_loading = isinstance(error, ServerLoading)
         if error.reason != self.trouble:
             self.trouble = error.reason
             _log.error("the stream can't be followed", reason=error.reason)
@@ -138,6 +150,7 @@ class Tail:
 
     async def _attach(self, session: Session) -> None:
         """Find where this copy ends in the streams, and what is missing after it."""
+        await check_rights(session, self._names, self._server.address.shown)
         while True:
             copied, state = await self._copy.look(), await read_state(session, self._names)
             if state is None:
@@ -156,8 +169,6 @@ class Tail:
         self._cursor = self._adopted = (await self._copy.look()).newest
         self.epoch, self.run_id = state.epoch, session.run.id
         self._looked_at = self._clock.monotonic()
-        if self.on_attached is not None:
-            self.on_attached(state)
 
     def _check(self, state: StreamState, copied: CopyState) -> None:
         if state.version != STORED_VERSION:
@@ -228,10 +239,7 @@ class Tail:
     # Reading.
 
     async def _find_messages(self, session: Session) -> None:
-        """Continue with the messages of other nodes; with new ones on a server that lost them, or has a slow clock.
-
-        What is missed concerns keys, which are all checked after a new connection.
-        """
+        """Continue with the messages of other nodes; with new ones on a server that lost them, or has a slow clock."""
         last = await session.call("XREVRANGE", self._names.control, "+", "-", "COUNT", 1)
         newest = last[0][0] if last else b"0-0"
         if self._message_id == b"$" or read_id(self._message_id) > read_id(newest):
@@ -242,13 +250,11 @@ class Tail:
         names, cursor = self._names, str(self._cursor)
         words = ("STREAMS", names.events, names.positions, names.control, cursor, cursor, self._message_id)
         # The epoch is read after the events: if it is still the one that this node follows, so were they.
-        answer, (epoch, revision) = await session.calls(
-            ("XREAD", "COUNT", READ_EVENTS, *words), ("HMGET", names.state, "epoch", "revision")
-        )
+        answer, epoch = await session.calls(("XREAD", "COUNT", READ_EVENTS, *words), ("HGET", names.state, "epoch"))
         if epoch is None or epoch.decode() != self.epoch:
             raise EpochChanged("another order of ids has begun")
         if self._clock.monotonic() >= self._looked_at + LOOK_SECONDS:
-            await self._look_at_server(session, int(revision or 0))
+            await self._look_at_server(session)
         if answer:
             await self._take({stream.decode(): entries for stream, entries in answer})
             await self._notify()
@@ -259,14 +265,12 @@ class Tail:
         timeout = BLOCK_MS / 1000 + BLOCK_GRACE_SECONDS
         await session.call("XREAD", "COUNT", 1, "BLOCK", BLOCK_MS, *words, timeout=timeout)
 
-    async def _look_at_server(self, session: Session, revision: int) -> None:
+    async def _look_at_server(self, session: Session) -> None:
         """Find out that the server was replaced, or is a replica by now: its stream may still grow."""
         self._looked_at = self._clock.monotonic()
         if self._is_outdated:
             raise EpochChanged("the address leads to another server")
         await session.check_role()
-        if self.on_revision is not None:
-            self.on_revision(revision)
 
     async def _take(self, answer: dict[str, list[Entry]]) -> None:
         entries = merge(answer.get(self._names.events, []), answer.get(self._names.positions, []), READ_EVENTS)
@@ -276,11 +280,10 @@ class Tail:
             self._adopted = events[-1].id
         if entries:
             self._cursor = read_id(entries[-1][0])
-        for raw_id, fields in answer.get(self._names.control, []):
-            self._message_id = raw_id
+        for entry in answer.get(self._names.control, []):
+            self._message_id = entry[0]
             if self.on_message is not None:
-                texts = [field.decode("utf-8", "replace") for field in fields]
-                self.on_message(Message(raw_id.decode(), dict(zip(texts[::2], texts[1::2], strict=False))))
+                self.on_message(read_message(entry))
 
     def _read_entries(self, entries: Sequence[Entry]) -> list[Event]:
         events: list[Event] = []

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from swim_server.keys.audit import AuditEntry
     from swim_server.keys.records import KeyRecord
     from swim_server.protocol.events import Event
-    from swim_server.streaming.explain.session_log import Session, SessionLog
+    from swim_server.streaming.explain.session import Session
+    from swim_server.streaming.explain.session_log import SessionLog
 
 NOT_FOUND = -32004
 """No such event, connection or key; ``data`` says which."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from swim_server.daemon.control.top import MAX_COUNT, build_top
 from swim_server.daemon.handover.environment import differing
 from swim_server.daemon.handover.predecessor import HandoverFailed
 from swim_server.daemon.handover.program import Program
+from swim_server.daemon.nodes.doctor_method import DoctorMethod
 from swim_server.daemon.workers.adding import add_connections
 from swim_server.gateway.http.ops.connection_table import OTHER_ROWS, ConnectionPage
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, Rpc, RpcError
@@ -71,6 +73,7 @@ class Methods:
             rpc.methods[OTHER_ROWS] = self.connection_rows
         Diagnostics(self._process).register(rpc)
         NodeMethods(self._parts).register(rpc)
+        DoctorMethod(self._parts).register(rpc)
 
     async def status(self, params: Mapping[str, object]) -> Status:
         """Describe the running service."""
@@ -224,10 +227,14 @@ class Methods:
         if not isinstance(seconds, int | float):
             raise RpcError(INVALID_PARAMS, "seconds must be a number")
         try:
-            closed = await self._process.key_changed(key_id, seconds=seconds)
             record = (await self._parts.authenticator.look_up([key_id])).get(key_id)
             state = MISSING if record is None else state_of(record, utc_now(SYSTEM_CLOCK)).value
-            told = await tell_nodes(self._parts.cluster, key_id, ended=state if state in ENDED else None)
+            ended = state if state in ENDED else None
+            telling = asyncio.create_task(tell_nodes(self._parts.cluster, key_id, ended=ended))
+            try:
+                closed = await self._process.key_changed(key_id, seconds=seconds)
+            finally:
+                told = await telling  # the other nodes hear of it whatever happens here
             return KeyChanged(
                 closed=closed + told.closed, state=state, silent_nodes=[*told.silent, *self._silent_workers()]
             )

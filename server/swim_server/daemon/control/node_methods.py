@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from swim_server.keys.write_behind.endings import Ending
 
 
-ASKABLE = frozenset({"status", "connections", "connection_close", "top", "explain", "live_keys", "version", "restart"})
+ASKABLE = frozenset(
+    {"status", "connections", "connection_close", "top", "explain", "live_keys", "version", "restart", "doctor"}
+)
 """What nodes answer each other. ``restart`` only where ``[cluster] remote_restart`` allows it."""
 NOT_FOUND = -32004
 FORBIDDEN = -32006
@@ -94,16 +96,16 @@ class NodeMethods:
         return found
 
     async def _document(self, cluster: Cluster, node: Node) -> NodeDocument:
-        from swim_server.cluster.overview import count_behind
+        from swim_server.cluster.overview import read_lag
 
-        report = node.report
+        report, lag = node.report, await read_lag(cluster.line, node)
         return NodeDocument(
             name=node.name,
             is_here=node.name == cluster.node,
             state=node.state,
             age_seconds=node.age_seconds,
-            lag_events=await count_behind(cluster.line, report.newest_id),
-            lag_ms=node.lag_ms,
+            lag_events=lag.events,
+            lag_ms=lag.ms,
             clock_offset_ms=node.clock_offset_ms,
             **{name: getattr(report, name) for name in _REPORTED},
         )
@@ -220,5 +222,5 @@ def _errors(replies: Mapping[str, Reply]) -> dict[str, dict[str, Any]]:
 
 _REPORTED = (
     "version", "fingerprint", "configuration", "pid", "url", "started_at", "connections", "newest_id",
-    "probe_age_seconds", "sources", "trouble", "has_namesake", "keys",
+    "probe_age_seconds", "sources", "trouble", "has_namesake", "keys", "settings", "wanted_sources",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -118,9 +119,14 @@ class Desk:
             doctor=self._doctor.last,
             trends=list(self._trends.samples),
             paces=[SourcePace(name=status.name, pace_seconds=pace_seconds(source)) for source, status in pairs],
-            errors={str(code): count for code, count in self._parts.conversation.errors.items()},
+            errors=self._errors(),
             now=SYSTEM_CLOCK.now_ms() // 1000,
         )
+
+    def _errors(self) -> dict[str, int]:
+        own = Counter({str(code): count for code, count in self._parts.conversation.errors.items()})
+        workers = self._parts.workers
+        return dict(own if workers is None else own + Counter(workers.counted().errors))
 
     async def _advice(self) -> RestartAdvice:
         now = SYSTEM_CLOCK.monotonic()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -76,27 +76,40 @@ class DoctorRuns:
         return self.last
 
     async def _examine(self) -> DoctorReport:
-        words = [sys.executable, "-m", "swimctl", *self._options(), "doctor", "--json"]
-        environ = {**os.environ, "SWIM_HOME": str(self._home)}
-        process = await asyncio.create_subprocess_exec(
-            *words, env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True, limit=MAX_ANSWER_BYTES,
-        )  # fmt: skip
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         try:
-            answer, errors = await asyncio.wait_for(process.communicate(), LONGEST_SECONDS)
+            done = await run_doctor(self._home, self._config_files, ["--json"])
         except TimeoutError:
             return DoctorReport(problem=f"doctor was not done within {LONGEST_SECONDS:g} s")
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return read_report(answer, errors)
+        return read_report(done.output, done.errors)
 
-    def _options(self) -> list[str]:
-        files = [path for path in self._config_files if path.name != "swim.local.toml"]
-        return ["--config", str(files[0])] if files else []
+
+class Done(NamedTuple):
+    """What the program wrote."""
+
+    code: int | None
+    output: bytes
+    errors: bytes
+
+
+async def run_doctor(home: Path, config_files: Sequence[Path], options: Sequence[str]) -> Done:
+    """Run ``swimctl doctor`` on the service of a home. Raises TimeoutError."""
+    files = [path for path in config_files if path.name != "swim.local.toml"]
+    config = ["--config", str(files[0])] if files else []
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "swimctl", *config, "doctor", *options), env={**os.environ, "SWIM_HOME": str(home)},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        start_new_session=True, limit=MAX_ANSWER_BYTES,
+    )  # fmt: skip
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Done(process.returncode, output, errors)
 
 
 def read_report(answer: bytes, errors: bytes) -> DoctorReport:
@@ -104,10 +117,15 @@ def read_report(answer: bytes, errors: bytes) -> DoctorReport:
     try:
         report = msgspec.json.decode(answer, type=_Document)
     except (msgspec.DecodeError, msgspec.ValidationError):
-        last: Any = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        return DoctorReport(problem=f"doctor gave no verdict: {last[0][:300]}")
+        return DoctorReport(problem=f"doctor gave no verdict: {last_line(errors)}")
     counts: dict[str, int] = {}
     for check in report.checks:
         counts[check.status] = counts.get(check.status, 0) + 1
     findings = [check for check in report.checks if check.status not in ("ok", "skipped", "skip", "pass")]
     return DoctorReport(ok=report.ok, counts=counts, findings=findings)
+
+
+def last_line(errors: bytes) -> str:
+    """Return the last line that a program wrote to its standard error."""
+    last = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
+    return last[0][:300]

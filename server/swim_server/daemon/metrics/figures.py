@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from swim_server.cluster.membership import Node
+    from swim_server.cluster.overview import Lag
     from swim_server.daemon.components import Components
     from swim_server.daemon.control.controlled import ControlledProcess
     from swim_server.sources.source import SourceStatus
@@ -51,7 +52,9 @@ async def write_figures(process: ControlledProcess) -> tuple[bytes, str]:
 class _Gathered:
     """The metrics of one scrape."""
 
-    def __init__(self, process: ControlledProcess, span: HistorySpan | None, nodes: Sequence[Node] | None) -> None:
+    def __init__(
+        self, process: ControlledProcess, span: HistorySpan | None, nodes: Sequence[tuple[Node, Lag]] | None
+    ) -> None:
         self._process = process
         self._parts: Components = process.components
         self._span = span
@@ -225,6 +228,13 @@ class _Gathered:
         yield _gauge(
             "swim_worker_cpu_seconds", "Processor time of a worker since it was started.",
             ((name, each.report.cpu_seconds) for name, each in known),
+        )  # fmt: skip
+        yield _gauge(
+            "swim_worker_loop_lag_seconds", "Delay of a worker's event loop over the last minute.",
+            (
+                ({**name, "quantile": label}, each.report.loop_lag_ms.get(key, 0.0) / 1000)
+                for name, each in known for label, key in QUANTILES
+            ),
         )  # fmt: skip
         restarts = (({"worker": str(number)}, count) for number, count in workers.restarts.items())
         yield _counter("swim_worker_restarts", "How often a worker was started again.", restarts)

@@ -13,21 +13,24 @@ if TYPE_CHECKING:
 
     from swim_server.cluster.cluster import Cluster
     from swim_server.cluster.membership import Node
+    from swim_server.cluster.overview import Lag
 
 STATES = ("alive", "silent", "gone")
 
 
-async def read_nodes_for_metrics(cluster: Cluster | None) -> Sequence[Node] | None:
-    """Return the nodes; None: there is only one, or the others can't be asked."""
+async def read_nodes_for_metrics(cluster: Cluster | None) -> Sequence[tuple[Node, Lag]] | None:
+    """Return the nodes, and how far each is behind; None: there is only one, or the others can't be asked."""
     if cluster is None:
         return None
+    from swim_server.cluster.overview import read_lag
+
     try:
-        return await cluster.nodes()
+        return [(node, await read_lag(cluster.line, node)) for node in await cluster.nodes()]
     except BrokerUnavailable:
         return None
 
 
-def node_figures(cluster: Cluster, nodes: Sequence[Node] | None) -> Iterator[Metric]:
+def node_figures(cluster: Cluster, nodes: Sequence[tuple[Node, Lag]] | None) -> Iterator[Metric]:
     """Yield the metrics."""
     from prometheus_client.core import GaugeMetricFamily
 
@@ -47,12 +50,12 @@ def node_figures(cluster: Cluster, nodes: Sequence[Node] | None) -> Iterator[Met
     if nodes is None:
         return
     counted = GaugeMetricFamily("swim_nodes", "Nodes that share the broker, by state.", labels=["state"])
-    states = Counter(node.state for node in nodes)
+    states = Counter(node.state for node, _ in nodes)
     for state in STATES:
         counted.add_metric([state], states[state])
     yield counted
     lag = GaugeMetricFamily("swim_node_lag_seconds", "How far a node is behind the end of the stream.", labels=["node"])
-    for node in nodes:
+    for node, behind in nodes:
         if node.is_alive:
-            lag.add_metric([node.name], node.lag_ms / 1000)
+            lag.add_metric([node.name], behind.ms / 1000)
     yield lag

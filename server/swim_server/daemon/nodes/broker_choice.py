@@ -10,6 +10,7 @@ from swim_server.brokers.history_file import FileOptions
 from swim_server.brokers.local import LocalBroker
 from swim_server.brokers.recovery.trouble_note import folder_for_notes
 from swim_server.brokers.retention import Retention
+from swim_server.brokers.served_history import ServedHistory
 from swim_server.config import parse_duration
 from swim_server.daemon.rules import tier_limits
 from swim_server.errors import ExitKind, OperatorError
@@ -75,6 +76,16 @@ def build_broker(config: Config, home: Home) -> NodeBroker:
         retention=retention,
         options=options,
     )
+
+
+def served_history(broker: NodeBroker) -> ServedHistory:
+    """Return the history on this machine that the broker reads: its own, or its copy of the shared one."""
+    if isinstance(broker, ServedHistory):
+        return broker
+    from swim_server.brokers.redis_stream.broker import RedisBroker
+
+    assert isinstance(broker, RedisBroker), "there is no third broker"
+    return broker.copy
 
 
 def server_address(config: BrokerConfig) -> ServerAddress:

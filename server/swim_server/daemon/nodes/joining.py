@@ -10,10 +10,9 @@ import msgspec
 
 from swim_server.brokers.local import LocalBroker
 from swim_server.config import AdlSourceConfig, EcfmpSourceConfig, SimulatorSourceConfig, VatsimSourceConfig
-from swim_server.daemon.nodes.broker_choice import LOCAL
+from swim_server.daemon.nodes.clients import ask_to_resume, give_up
 from swim_server.daemon.sources import state_name
 from swim_server.keys.write_behind.endings import Ending
-from swim_server.protocol.codes import CloseCode
 from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
@@ -27,14 +26,16 @@ if TYPE_CHECKING:
     from swim_server.daemon.home import Home
     from swim_server.daemon.key_watch import KeyWatch
     from swim_server.daemon.lockfile import LockInfo
+    from swim_server.daemon.workers.workers import Workers
     from swim_server.keys.authenticator import Authenticator
     from swim_server.sources.source import Source
     from swim_server.streaming.admission import Admission
     from swim_server.streaming.hub import Hub
 
+_ALIKE = ("tiers", "history", "channels", "state", "sources", "publish")
+"""The settings that all nodes should share."""
 FIRST_KEYS = 20
 """Among so many ids the first key is looked for, by which two key databases are told apart."""
-RETRY = "a stretch of history is missing: resume from your last id; retry_ms=200"
 
 
 def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: Hub, config: Config) -> Cluster | None:
@@ -48,46 +49,59 @@ def build_cluster(broker: NodeBroker, admission: Admission, tasks: Tasks, hub: H
     assert isinstance(broker, RedisBroker), "there is no third broker"
     assert isinstance(admission, SharedAdmission), "it is built for the same broker"
     cluster = Cluster(broker, admission, tasks, configuration=configuration_digest(config))
-    cluster.on_excess = lambda tier, number: _give_up(hub, tier, number)
-    broker.tail.on_hole = lambda hole: _ask_to_resume(hub, hole)
+    cluster.on_excess = lambda tier, number: give_up(hub, tier, number)
+    broker.tail.on_hole = lambda _: ask_to_resume(hub)
     return cluster
+
+
+def pass_on_between_nodes(cluster: Cluster, workers: Workers) -> None:
+    """Let the clients of worker processes, too, hear of missing events and give up places that others have used."""
+    tail, give_up_here, ask_here = cluster.broker.tail, cluster.on_excess, cluster.broker.tail.on_hole
+    assert give_up_here is not None and ask_here is not None, "they were set with the cluster"
+
+    def on_hole(hole: Hole) -> None:
+        ask_here(hole)
+        workers.feed.hole()
+
+    def on_excess(tier: str, number: int) -> None:
+        elsewhere = workers.give_up(tier, number)
+        give_up_here(tier, number - elsewhere)
+
+    tail.on_hole, cluster.on_excess = on_hole, on_excess
 
 
 def describe_node(report: NodeReport, info: LockInfo, parts: Components) -> NodeReport:
     """Fill in what the other nodes show of this one: its program, its clients and its sources."""
     from swim_server.cluster.membership import home_digest
 
+    config, sources = parts.config.values, parts.sources.statuses()
+    wanted = zip(config.sources, sources, strict=False)
     return msgspec.structs.replace(
-        report, version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url,
-        started_at=info.started_at, connections=parts.gateway.clients(), home=home_digest(parts.home.path),
-        sources=[each.name for each in parts.sources.statuses() if each.state == "running"],
+        report, configuration=configuration_digest(config), settings=settings_digests(config),
+        version=info.version, fingerprint=info.fingerprint, pid=info.pid, url=info.url, started_at=info.started_at,
+        connections=parts.gateway.clients(), home=home_digest(parts.home.path),
+        sources=[each.name for each in sources if each.state == "running"],
+        wanted_sources=[each.name for settings, each in wanted if _state_beginning(settings, each.name) is not None],
     )  # fmt: skip
-
-
-def _give_up(hub: Hub, tier: str, number: int) -> None:
-    """Ask the newest clients of a tier to reconnect: they find a slot, or are told that there is none."""
-    newest = [connection for connection in hub.connections.values() if connection.tier == tier][-number:]
-    for connection in newest if number else []:
-        connection.transport.close(CloseCode.SERVICE_RESTART, "other clients have this one's place; retry_ms=1000")
 
 
 def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWatch) -> None:
     """Close connections on this node too when another node changes their key."""
 
     async def key_changed(key_id: int, ending: str | None, ended: str | None) -> int:
-        if ending is not None:
-            await authenticator.recorder.end(msgspec.json.decode(ending, type=Ending))
+        ended_unstored = None if ending is None else msgspec.json.decode(ending, type=Ending)
+        if ended_unstored is not None:
+            await authenticator.recorder.end(ended_unstored)
         authenticator.forget(key_id)
         if ended is not None:
             return await key_watch.end_as_told(key_id, ended)
         try:
             return await key_watch.key_changed(key_id)
         except StoreError:
-            return 0 if ending is None else await key_watch.end_in_memory(key_id)
+            return 0 if ended_unstored is None else await key_watch.end_in_memory(key_id, ended_unstored)
 
     async def keys_unknown() -> None:
-        authenticator.forget_all()
-        await key_watch.recheck_all()
+        await key_watch.start_over()
 
     async def whose_keys() -> str:
         try:
@@ -98,15 +112,8 @@ def watch_keys(cluster: Cluster, authenticator: Authenticator, key_watch: KeyWat
         return "" if first is None else hashlib.sha256(f"{first.id} {first.created_at}".encode()).hexdigest()[:12]
 
     cluster.keys.on_changed, cluster.keys.on_unknown = key_changed, keys_unknown
+    cluster.keys.on_alone = key_watch.recheck_all
     cluster.identify_keys = whose_keys
-
-
-def _ask_to_resume(hub: Hub, hole: Hole) -> None:
-    """Ask every client to reconnect: resuming tells it what is missing."""
-    hub.recent.forget()
-    for connection in list(hub.connections.values()):
-        if connection.tier != LOCAL:
-            connection.transport.close(CloseCode.SERVICE_RESTART, RETRY)
 
 
 def lease_sources(cluster: Cluster, config: Config, home: Home, sources: Sequence[Source]) -> list[Source]:
@@ -137,5 +144,13 @@ def _state_beginning(settings: SourceConfig, name: str) -> str | None:
 
 def configuration_digest(config: Config) -> str:
     """Return a digest of the settings that all nodes should share."""
-    alike = [config.tiers, config.history, config.channels, config.state, config.sources, config.publish]
-    return hashlib.sha256(msgspec.json.encode(alike)).hexdigest()[:12]
+    return _digest([getattr(config, name) for name in _ALIKE])
+
+
+def settings_digests(config: Config) -> dict[str, str]:
+    """Return digests of these settings by table."""
+    return {name: _digest(getattr(config, name)) for name in _ALIKE}
+
+
+def _digest(settings: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()[:12]

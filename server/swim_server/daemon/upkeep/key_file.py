@@ -13,7 +13,6 @@ from swim_server.sql.errors import StoreError
 
 if TYPE_CHECKING:
     from swim_server.daemon.key_watch import KeyWatch
-    from swim_server.keys.authenticator import Authenticator
     from swim_server.keys.store import KeyStore
     from swim_server.logs import Logger
 
@@ -21,12 +20,11 @@ if TYPE_CHECKING:
 class KeyFile:
     """The database file that this process has open. Does nothing if the database is a server's."""
 
-    def __init__(self, store: KeyStore, authenticator: Authenticator, key_watch: KeyWatch, *, log: Logger) -> None:
+    def __init__(self, store: KeyStore, key_watch: KeyWatch, *, log: Logger) -> None:
         url = store.database.engine.url
         is_file = url.get_backend_name() == "sqlite" and url.database
         self.path = Path(str(url.database)) if is_file else None
         self._store = store
-        self._authenticator = authenticator
         self._key_watch = key_watch
         self._log = log
         self._opened: Identity | None = identity(self.path) if self.path is not None else None
@@ -66,8 +64,7 @@ class KeyFile:
         if previous is None:
             return False
         await asyncio.to_thread(self._store.close)
-        self._authenticator.forget_all()
         self._log.warning("the key database was replaced by another file: reopened", path=str(self.path))
-        await self._key_watch.recheck_all()
+        await self._key_watch.start_over()
         await self.claim()
         return True

@@ -133,11 +133,10 @@ class StateKeeper:
     async def _until_checkpoint(self) -> None:
         """Wait until a checkpoint is due."""
         due = self._clock.monotonic() + CHECKPOINT_SECONDS
-        while self._hub.events_delivered - self._saved_events < CHECKPOINT_EVENTS:
-            left = due - self._clock.monotonic()
-            if left <= 0:
-                return
+        while (left := due - self._clock.monotonic()) > 0:
             await self._clock.sleep(min(left, LOOK_SECONDS))
+            if self._hub.events_delivered - self._saved_events >= CHECKPOINT_EVENTS:
+                return
 
     async def save(self) -> None:
         """Write a checkpoint if there were events since the last one, which is kept."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from swim_server.concurrency.allocator import limit_idle_memory
 from swim_server.concurrency.event_loop import THREAD_TURN_SECONDS, loop_factory
 from swim_server.daemon.fingerprint import take_fingerprint
 from swim_server.daemon.home import Home
@@ -36,6 +37,7 @@ def main() -> None:
     os.set_inheritable(offer.link, False)
     os.set_inheritable(offer.descriptors, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the primary, which then asks its workers
+    limit_idle_memory()
     sys.setswitchinterval(THREAD_TURN_SECONDS)
     os.umask(0o077)
     name_this_process(offer.number)

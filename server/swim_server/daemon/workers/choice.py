@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swim_server.brokers.local import LocalBroker
 from swim_server.concurrency.clock import SYSTEM_CLOCK
-from swim_server.daemon.nodes.broker_choice import LOCAL
-from swim_server.daemon.workers.primary_key_watch import PrimaryKeyWatch
+from swim_server.daemon.nodes.broker_choice import served_history
+from swim_server.daemon.nodes.joining import pass_on_between_nodes
 from swim_server.daemon.workers.primary_parts import PrimaryParts
+from swim_server.daemon.workers.processors import processors
 from swim_server.errors import ExitKind, OperatorError
 from swim_server.gateway.endpoint import Endpoint
 from swim_server.logs import get_logger
@@ -19,6 +18,7 @@ from swim_server.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swim_server.brokers.node_broker import NodeBroker
     from swim_server.config import Config
     from swim_server.daemon.components import Core
     from swim_server.daemon.key_watch import KeyWatch
@@ -46,17 +46,7 @@ def worker_count(config: Config) -> int:
         return 0
     if sys.platform != "linux":
         raise WorkersUnsupported(f"[server] workers = {wanted} needs Linux; set it to 1")
-    if config.broker.url != LOCAL:
-        raise WorkersUnsupported(
-            f"[server] workers = {wanted} does not work together with [broker] url = a Redis server yet: "
-            "set workers to 1 and start a second node on this machine instead, or set [broker] url to local"
-        )
     return count
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +73,16 @@ def build_workers(
     from swim_server.daemon.workers.spread import Spread
     from swim_server.daemon.workers.workers import Workers
 
-    assert isinstance(core.broker, LocalBroker), "others are refused"
     primary = PrimaryParts(
         config=core.config, home=core.home, tasks=core.tasks, authenticator=core.authenticator,
         admission=core.admission, source_ages=core.sources.event_ages, endpoints=endpoints,
         public=lambda: Endpoint(endpoints, endpoints.public_kind), tls=tls, clock=SYSTEM_CLOCK,
         log=get_logger("workers"), log_stream=log_stream, on_failure=on_failure,
     )  # fmt: skip
-    workers = Workers(count, primary, core.broker, core.broker)
+    workers = Workers(count, primary, core.broker, served_history(core.broker))
     _pass_on_what_turns_out_later(core.broker, workers.feed)
+    if core.cluster is not None:
+        pass_on_between_nodes(core.cluster, workers)
     return WorkerSide(workers, Keeper(workers, primary), Spread(workers, primary))
 
 
@@ -102,12 +93,14 @@ def build_key_watch(core: Core, endpoints: EndpointContext, side: WorkerSide | N
         from swim_server.daemon.key_watch import KeyWatch
 
         return KeyWatch(endpoints.gateway, core.authenticator, recheck_seconds=recheck_seconds, log=get_logger("keys"))
+    from swim_server.daemon.workers.primary_key_watch import PrimaryKeyWatch
+
     return PrimaryKeyWatch(
         endpoints.gateway, core.authenticator, side.workers, recheck_seconds=recheck_seconds, log=get_logger("keys")
     )
 
 
-def _pass_on_what_turns_out_later(broker: LocalBroker, feed: Feed) -> None:
+def _pass_on_what_turns_out_later(broker: NodeBroker, feed: Feed) -> None:
     """Tell the workers, too, what the broker finds out about its history."""
     tell_clients, begin_after = broker.on_unreadable, broker.on_opened_late
     assert tell_clients is not None and begin_after is not None, "they were set with the broker"

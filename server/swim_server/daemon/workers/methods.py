@@ -14,15 +14,16 @@ from swim_server.daemon.control.probe_clients import Listening, end_probes, let_
 from swim_server.daemon.control.tally import build_tally
 from swim_server.daemon.control.top import measure_top
 from swim_server.daemon.process import memory_bytes
-from swim_server.gateway.http.ops.connection_table import ConnectionTable, WantedRows
+from swim_server.gateway.http.ops.connection_table import ConnectionRow, ConnectionTable, WantedRows
 from swim_server.gateway.rpc import METHOD_NOT_FOUND, RpcError
 from swim_server.sql.errors import StoreUnavailable
 from swim_server.workers.messages import Reply
 from swim_server.workers.report import Counted, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from swim_server.daemon.control.documents.connections import ConnectionDocument
     from swim_server.daemon.workers.worker_parts import WorkerParts
     from swim_server.keys.audit import AuditEntry
     from swim_server.keys.records import KeyRecord
@@ -63,7 +64,9 @@ class WorkerMethods:
         return Reply(msgspec.json.encode(await method(msgspec.json.decode(asked.params))))
 
     async def _connections(self, params: Mapping[str, object]) -> object:
-        return build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
+        found = build_connections(self._parts.hub, params.get("tier"), params.get("key_id"))
+        self._sign(found.connections)
+        return found
 
     async def _close(self, params: Mapping[str, object]) -> object:
         return close_connection(self._parts.hub, params.get("id"))
@@ -71,10 +74,19 @@ class WorkerMethods:
     async def _top(self, params: Mapping[str, object]) -> object:
         count = params.get("count")
         assert isinstance(count, int), "the primary has checked it"
-        return (await measure_top(self._parts.hub, count)).part
+        part = (await measure_top(self._parts.hub, count)).part
+        self._sign([*part.busiest, *part.slow])
+        return part
 
     async def _rows(self, params: Mapping[str, object]) -> object:
-        return await self._table.first(msgspec.convert(params, WantedRows))
+        page = await self._table.first(msgspec.convert(params, WantedRows))
+        self._sign(page.rows)
+        return page
+
+    def _sign(self, rows: Iterable[ConnectionDocument | ConnectionRow]) -> None:
+        """Note in each row which worker serves this connection."""
+        for row in rows:
+            row.worker = self._parts.number
 
     async def _tally(self, params: Mapping[str, object]) -> object:
         return await build_tally(self._parts, is_handing_over=False, is_brief=params.get("brief") is True)

@@ -6,11 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from swim_server.daemon.key_watch import KeyWatch
+from swim_server.daemon.workers.workers import gather_answers
 from swim_server.gateway.rpc import RpcError
 from swim_server.sql.errors import StoreError
 from swim_server.workers import messages
 from swim_server.workers.link import LinkLost
-from swim_server.workers.messages import ChangedKey
+from swim_server.workers.messages import ChangedKey, Recheck
 
 if TYPE_CHECKING:
     from swim_server.daemon.workers.workers import Workers
@@ -47,10 +48,28 @@ class PrimaryKeyWatch(KeyWatch):
             return closed
         return closed + await self._tell(ChangedKey(key_id=key_id, ending=ending))
 
+    async def end_as_told(self, key_id: int, state: str) -> int:
+        """Close the connections of a key that another node has just read as ended; return how many in all."""
+        asked = asyncio.create_task(self._tell(ChangedKey(key_id=key_id, ended=state)))
+        return await super().end_as_told(key_id, state) + await asked
+
+    async def recheck_all(self) -> None:
+        """Check every key that holds connections, in all processes: at once, where each does so at intervals."""
+        await self._recheck_everywhere(forgets=False)
+
+    async def start_over(self) -> None:
+        """Forget all decisions about keys, and check every key that holds connections, in all processes."""
+        self._authenticator.forget_all()
+        await self._recheck_everywhere(forgets=True)
+
+    async def _recheck_everywhere(self, *, forgets: bool) -> None:
+        asked = [worker.link.ask(messages.RECHECK, Recheck(forgets)) for worker in self._workers.serving()]
+        await self._recheck_own()
+        await gather_answers(asked, ANSWER_SECONDS)
+
     async def _tell(self, changed: ChangedKey) -> int:
         """Tell every worker of a changed key; return how many connections they have closed."""
-        workers = self._workers.ready()
-        asked = {worker: worker.link.ask(messages.KEY_CHANGED, changed) for worker in workers}
+        asked = {worker: worker.link.ask(messages.KEY_CHANGED, changed) for worker in self._workers.serving()}
         self._workers.silent = []
         if asked:
             await asyncio.wait(asked.values(), timeout=ANSWER_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from swim_server.daemon.workers.acceptor import Acceptor
+from swim_server.gateway.listeners import Acceptor, Serving
 from swim_server.gateway.tls_entrance import TlsEntrance
 
 if TYPE_CHECKING:
@@ -23,19 +23,18 @@ class Spread:
         self._workers = workers
         self._primary = primary
 
-    async def serve(self, listener: socket.socket) -> Acceptor:
+    async def serve(self, listener: socket.socket) -> Serving:
         """Accept on a listening socket."""
         return Acceptor(listener, self.hand_over)
 
-    def hand_over(self, connection: socket.socket) -> None:
+    def hand_over(self, connection: socket.socket, address: str) -> None:
         """Give a connection to the worker that has the fewest; without one, serve it here."""
         able = [worker for worker in self._workers.running.values() if worker.is_able]
         if able:
             min(able, key=_open).give(connection)
         elif self._primary.tls is not None:
-            address = connection.getpeername()
             entrance = TlsEntrance(self._primary.endpoints, self._primary.endpoints.public_kind, connection)
-            entrance.enter(str(address[0]), self._primary.tls.context, self._primary.public)
+            entrance.enter(address, self._primary.tls.context, self._primary.public)
         else:
             self._primary.tasks.start(self._serve_here(connection))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from swim_server.brokers.broker import BrokerUnavailable
 from swim_server.daemon import process
 from swim_server.daemon.drain import drain
+from swim_server.daemon.nodes.clients import give_up
 from swim_server.daemon.rules import publishing_rules, tier_limits
 from swim_server.daemon.workers.methods import WorkerMethods, build_report
 from swim_server.gateway.descriptor_guard import MOST_RESERVED, descriptor_limit
@@ -28,6 +29,7 @@ from swim_server.workers.messages import (
     Opened,
     Place,
     Ready,
+    Recheck,
     ServiceNews,
 )
 
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 REPORT_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 """How long clients that have just connected may take to be admitted before another process takes over."""
+SILENT_SECONDS = 20
+"""A worker that hears nothing of its primary for so long ends: its clients would wait for events in vain."""
 ORPHAN_SECONDS = 0.3
 """How long the clients of a worker whose primary has died have to take their leave."""
 
@@ -58,6 +62,8 @@ class Worker:
         self._entering = 0
         """Connections that are not endpoints yet."""
         self._is_open_due = False
+        self._silent_seconds: int | None = None
+        """How long nothing was heard of the primary; None: it has not begun to tell its news."""
         self._methods = WorkerMethods(parts)
         self._peers = 0
         self._gateway.on_count = self._count
@@ -68,6 +74,7 @@ class Worker:
         link.on(messages.NEWS, self._note_news)
         link.on(messages.BAD_KEY, lambda bad: self.parts.endpoints.refusals.failed_elsewhere(bad.address, bad.mark))
         link.on(messages.EVICT, self._evict)
+        link.on(messages.GIVE_UP, lambda excess: give_up(self.parts.hub, excess.tier, excess.connections))
         link.on(messages.RESUME, self._resume)
         link.answer(messages.KEY_CHANGED, self._key_changed)
         link.answer(messages.RECHECK, self._recheck)
@@ -96,9 +103,11 @@ class Worker:
             work = [parts.loop_lag.run(), parts.key_watch.run(), parts.throughput.run(), parts.state_keeper.run()]
             work.append(self._report())
             running = [asyncio.create_task(each) for each in work]
+            silence = asyncio.create_task(self._primary_silent())
+            running.append(silence)
             parts.link.tell(messages.READY, Ready(capacity=self._capacity()))
             done, _ = await asyncio.wait([parts.link.lost, *running], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {parts.link.lost}:
+            for task in done - {parts.link.lost, silence}:
                 task.result()
                 raise AssertionError("none of these ends by itself")
             await self._end_as_orphan()
@@ -113,8 +122,18 @@ class Worker:
             await parts.tasks.close()
             await parts.broker.close()
 
+    async def _primary_silent(self) -> None:
+        """Return once nothing was heard of the primary for long, although it lives.
+
+        Only seconds in which this process runs are counted: a machine or a group of processes may be paused as a whole.
+        """
+        while self._silent_seconds is None or self._silent_seconds < SILENT_SECONDS:
+            await asyncio.sleep(1)
+            if self._silent_seconds is not None:
+                self._silent_seconds += 1
+
     async def _end_as_orphan(self) -> None:
-        """Ask the clients that are left to reconnect: the primary is gone without having asked them."""
+        """Ask the clients that are left to reconnect: the primary is gone or stuck, and has not asked them."""
         self._gateway.is_draining = True
         self._skip_pacing.set()
         if self._gateway.peers:
@@ -127,10 +146,9 @@ class Worker:
         assert self._leaving is not None, "it was just begun"
         self._leaving.add_done_callback(lambda _: self.parts.link.close())
 
-    @staticmethod
-    def _capacity() -> int:
+    def _capacity(self) -> int:
         limit = descriptor_limit()
-        return limit - min(200, int(limit * MOST_RESERVED))
+        return limit - min(self.parts.config.values.server.descriptor_reserve, int(limit * MOST_RESERVED))
 
     def _deliver(self, events: Sequence[Event]) -> None:
         self.parts.hub.deliver(events)
@@ -189,6 +207,7 @@ class Worker:
     # What the primary tells.
 
     def _note_news(self, news: ServiceNews) -> None:
+        self._silent_seconds = 0
         self.parts.broker.update(news.epoch, news.generation)
         self.parts.service.note(news)
 
@@ -205,6 +224,8 @@ class Worker:
 
     async def _close_changed(self, changed: ChangedKey) -> Closed:
         key_watch = self.parts.key_watch
+        if changed.ended is not None:
+            return Closed(await key_watch.end_as_told(changed.key_id, changed.ended))
         try:
             return Closed(await key_watch.key_changed(changed.key_id, seconds=changed.seconds))
         except StoreError:
@@ -212,8 +233,9 @@ class Worker:
                 raise
             return Closed(await key_watch.end_in_memory(changed.key_id))
 
-    def _recheck(self, _: Nothing) -> Awaitable[Nothing]:
-        self.parts.authenticator.forget_all()
+    def _recheck(self, asked: Recheck) -> Awaitable[Nothing]:
+        if asked.forgets:
+            self.parts.authenticator.forget_all()
         return self._recheck_all()
 
     async def _recheck_all(self) -> Nothing:

@@ -15,6 +15,7 @@ from swim_server.config import LoadedConfig, parse_duration
 from swim_server.daemon.key_watch import KeyWatch
 from swim_server.daemon.latency import Latency
 from swim_server.daemon.metrics.loop_lag import LoopLagMonitor, Throughput
+from swim_server.daemon.nodes.clients import ask_to_resume
 from swim_server.daemon.rules import tier_limits
 from swim_server.daemon.running_config import RunningConfig
 from swim_server.daemon.upkeep.state_keeper import StateKeeper, state_kinds
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from swim_server.workers.descriptors import DescriptorChannel
     from swim_server.workers.link import Link
     from swim_server.workers.messages import ServiceNews
+
+REST_SECONDS = 60.0
+"""How often what only requests for the state needed is freed, if there was none meanwhile."""
 
 
 class LinkLog:
@@ -87,7 +91,20 @@ class ServiceFacts:
 
 
 class StateFollower(StateKeeper):
-    """Loads the state of the world, and keeps no checkpoints: those are the primary's."""
+    """Loads the state of the world once a client of this worker asks for it. The checkpoints are the primary's.
+
+    Until then no event is folded here: most events would be folded once in each process, for nobody.
+    """
+
+    async def begin(self, tasks: Tasks) -> None:
+        """Load the world when it is wanted."""
+        self._hub.state.load_when_wanted = lambda: tasks.start(self._load_until_ready(asyncio.Event()))
+
+    async def run(self) -> None:
+        """Free what only requests needed, now and then, until cancelled."""
+        while True:
+            await self._clock.sleep(REST_SECONDS)
+            self._hub.state.rest()
 
     async def _save(self, world: World) -> None:
         """Do nothing."""
@@ -139,6 +156,7 @@ def build_worker_parts(config: Config, home: Home, link: Link, channel: Descript
     authenticator = WorkerAuthenticator(link, clock=SYSTEM_CLOCK)
     conversation = build_conversation(config, hub, broker, tasks)
     broker.on_unreadable, broker.on_opened_late = conversation.tell_unreadable, hub.begin_after
+    broker.on_hole = lambda: ask_to_resume(hub)
     tls = build_tls(config, None)
     endpoints = build_context(
         config.server, hub=hub, admission=admission, authenticator=authenticator, conversation=conversation,

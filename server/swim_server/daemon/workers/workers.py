@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ from swim_server.gateway.rpc import RpcError
 from swim_server.workers import messages
 from swim_server.workers.feed import Feed
 from swim_server.workers.link import LinkLost, framed
-from swim_server.workers.messages import NOTHING, Asked, Nothing
+from swim_server.workers.messages import NOTHING, Asked, Excess, Nothing
 from swim_server.workers.report import Counted
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Workers:
         """Return the workers that serve."""
         return [worker for worker in self.running.values() if worker.state == "ready"]
 
+    def serving(self) -> list[WorkerProcess]:
+        """Return the workers that have clients, or may have: those that ask theirs to leave are among them."""
+        return [worker for worker in self.running.values() if worker.state in ("ready", "leaving")]
+
     def recent_restarts(self, number: int) -> int:
         """Return how often a worker was started again within the last ten minutes."""
         since = self._primary.clock.monotonic() - RECENT_SECONDS
@@ -112,6 +116,18 @@ class Workers:
             elif isinstance(error, RpcError):
                 refused.append(error)
         return found, refused
+
+    def give_up(self, tier: str, number: int) -> int:
+        """Have workers ask up to ``number`` clients of a tier to reconnect, most where most are; return how many."""
+        held = Counter({worker: _places(worker, tier) for worker in self.ready()})
+        shares: Counter[WorkerProcess] = Counter()
+        for _ in range(min(number, held.total())):
+            (fullest, _), *_ = held.most_common(1)
+            held[fullest] -= 1
+            shares[fullest] += 1
+        for worker, share in shares.items():
+            worker.link.tell(messages.GIVE_UP, Excess(tier, share))
+        return shares.total()
 
     def tell_all(self, data: bytes) -> None:
         """Send framed messages to every worker that serves."""
@@ -160,6 +176,10 @@ class Workers:
         await skip_pacing.wait()
         for worker in leaving:
             worker.link.ask(messages.LEAVE, messages.Leave(False, 0))
+
+
+def _places(worker: WorkerProcess, tier: str) -> int:
+    return sum(count for (each, _), count in worker.places.items() if each == tier)
 
 
 async def gather_answers(asked: Sequence[asyncio.Future[Nothing]], seconds: float) -> None:

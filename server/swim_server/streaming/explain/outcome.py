@@ -14,14 +14,14 @@ from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.explanation import Clause, FilterExplanation
 from swim_server.protocol.positions import POSITION, POSITIONS
 from swim_server.protocol.timestamps import format_ms
-from swim_server.streaming.explain.session_log import SlowPeriod
+from swim_server.streaming.explain.session import SlowPeriod
 from swim_server.streaming.subscription import Subscription
 
 if TYPE_CHECKING:
     from swim_server.protocol.event_id import EventId
     from swim_server.protocol.events import Event
     from swim_server.streaming.connection import Connection
-    from swim_server.streaming.explain.session_log import Change, Session
+    from swim_server.streaming.explain.session import Change, Session
 
 MAX_NAMED = 12
 """How many channels, codes or values a sentence names."""
@@ -202,7 +202,7 @@ def _lags(session: Session, connection: Connection | None) -> Iterator[SlowPerio
     yield from session.lags
     backlog = connection.backlog if connection is not None else None
     if backlog is not None and backlog.first_id is not None:
-        yield SlowPeriod(backlog)
+        yield SlowPeriod.of(backlog)
 
 
 def _absent(session: Session, event: Event) -> Explanation:

@@ -40,7 +40,11 @@ class LiveState:
 
     def __init__(self) -> None:
         self.loaded_world: World | None = None
-        """None while it is loading."""
+        """None while it is loading, or nobody has asked for it."""
+        self.load_when_wanted: Callable[[], object] | None = None
+        """Begins to load the world once somebody asks for it; until then events are not kept for it. None: it is
+        loaded, or loading.
+        """
         self.touched: Touched | None = None
         """What the newest event of the live stream has changed, while there are memberships."""
         self._pending: deque[Event] = deque()
@@ -81,6 +85,9 @@ class LiveState:
 
     async def ready(self) -> None:
         """Wait until the world is loaded."""
+        if self.load_when_wanted is not None:
+            load, self.load_when_wanted = self.load_when_wanted, None
+            load()
         if self.loaded_world is None:
             waiter = asyncio.get_running_loop().create_future()
             self._ready_waiters.append(waiter)
@@ -88,6 +95,9 @@ class LiveState:
 
     def note(self, event: Event) -> None:
         """Take the next event of the live stream."""
+        if self.load_when_wanted is not None:
+            self._floor = event.id
+            return
         self._pending.append(event)
         self.touched = None
         if self.loaded_world is None:

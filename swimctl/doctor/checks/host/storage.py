@@ -57,7 +57,10 @@ def _errors_of_disks_below(home: Path) -> tuple[list[str], bool]:
 async def _met_by_the_daemon(context: DoctorContext) -> tuple[int, int]:
     """Count the failed commits and unreadable ranges that a running daemon has met; none if it can't be asked."""
     found = await context.answered(context.status)
-    return (0, 0) if found is None else (found.history.failures, found.history.corrupt_ranges)
+    if found is None:
+        return 0, 0
+    is_shared = found.node is not None  # then it commits to a server, whose failures are no disk's here
+    return 0 if is_shared else found.history.failures, found.history.corrupt_ranges
 
 
 @expecting(_SOUND)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swimctl.doctor.check import Answer, fail, ok, warn
+from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
+
+from swimctl.doctor.check import Advice, Answer, fail, inspect, ok, warn
 from swimctl.doctor.checks.nodes.found import alone, found_nodes, shared_nodes
 from swimctl.doctor.probes.daemon_facts import expecting
 
 if TYPE_CHECKING:
+    from swim_server.daemon.control.documents.nodes import NodeDocument, Nodes, SourceLeaseDocument
+
     from swimctl.doctor.context import DoctorContext
 
 PROBE_SECONDS = 8.0
@@ -27,11 +31,12 @@ async def present(context: DoctorContext) -> Answer:
         return alone(_PRESENT)
     if found.problem is not None:
         return fail(_PRESENT, found.problem, fix="swimctl logs")
-    missing = [
-        f"{node.name}: nothing heard for {node.age_seconds:.0f} s" for node in found.nodes if node.state != "alive"
-    ]
+    missing = [node for node in found.nodes if node.state != "alive"]
     if missing:
-        return fail(_PRESENT, "; ".join(missing), fix="swimctl logs")
+        told = "; ".join(f"{node.name}: nothing heard for {node.age_seconds:.0f} s" for node in missing)
+        evidence = [f"{node.name}: pid {node.pid}, {node.url or 'no address'}" for node in missing]
+        advice = [inspect("swimctl doctor", f"on the machine of {node.name}") for node in missing]
+        return fail(_PRESENT, told, *evidence, advice=advice)
     return ok(_PRESENT, ", ".join(node.name for node in found.nodes))
 
 
@@ -41,19 +46,10 @@ async def probes(context: DoctorContext) -> Answer:
     found = await shared_nodes(context)
     if found is None:
         return alone(_PROBES)
-    bad = []
-    for node in found.nodes:
-        if node.state != "alive":
-            continue  # nodes.present reports that
-        if node.trouble is not None:
-            bad.append(f"{node.name}: {node.trouble}")
-        elif node.probe_age_seconds is None or node.probe_age_seconds > PROBE_SECONDS:
-            age = "never" if node.probe_age_seconds is None else f"{node.probe_age_seconds:.0f} s ago"
-            bad.append(f"{node.name}: its own event last came back {age}")
-        elif node.lag_ms > LAG_MS and node.lag_events:
-            bad.append(f"{node.name}: {node.lag_events} events or {node.lag_ms} ms behind")
+    bad = {node.name: told for node in found.nodes if (told := _probe_problem(node, context.now)) is not None}
     if bad:
-        return fail(_PROBES, "; ".join(bad), fix="swimctl logs")
+        told = "; ".join(f"{name}: {problem}" for name, problem in bad.items())
+        return fail(_PROBES, told, advice=[_examine(name, found.node) for name in bad])
     return ok(
         _PROBES,
         ", ".join(
@@ -64,13 +60,50 @@ async def probes(context: DoctorContext) -> Answer:
     )
 
 
+def _probe_problem(node: NodeDocument, now: float) -> str | None:
+    if node.state != "alive":
+        return None  # nodes.present reports that
+    if node.trouble is not None:
+        return node.trouble
+    if node.probe_age_seconds is None:
+        return None if _has_just_begun(node, now) else "its own event has never come back"
+    if node.probe_age_seconds > PROBE_SECONDS:
+        return f"its own event last came back {node.probe_age_seconds:.0f} s ago"
+    if node.lag_ms > LAG_MS and node.lag_events:
+        return f"{node.lag_events} events or {node.lag_ms} ms behind"
+    return None
+
+
+def _has_just_begun(node: NodeDocument, now: float) -> bool:
+    """Tell whether its first event may still be on the way."""
+    try:
+        began = parse_ms(node.started_at or "") / 1000 - node.clock_offset_ms / 1000
+    except InvalidTimestamp:
+        return False
+    return abs(now - began) < PROBE_SECONDS
+
+
+def _examine(name: str, own: str | None) -> Advice:
+    return inspect("swimctl logs" if name == own else f"swimctl doctor --node {name}")
+
+
 @expecting(_LEASES)
 async def leases(context: DoctorContext) -> Answer:
     """Check that every shared source is run by a node."""
     found = await shared_nodes(context)
     if found is None:
         return alone(_LEASES)
-    idle = [lease.name for lease in found.leases if lease.holder is None]
+    idle = {
+        lease.name: wanting for lease in found.leases if lease.holder is None and (wanting := _wanting(found, lease))
+    }
     if idle:
-        return warn(_LEASES, f"nobody runs {', '.join(idle)}", fix="swimctl logs")
-    return ok(_LEASES, ", ".join(f"{lease.name} on {lease.holder}" for lease in found.leases) or "there are none")
+        told = "; ".join(f"nobody runs {name}, which is for {', '.join(wanting)}" for name, wanting in idle.items())
+        names = dict.fromkeys(name for wanting in idle.values() for name in wanting)
+        return warn(_LEASES, told, advice=[_examine(name, found.node) for name in names])
+    running = [f"{lease.name} on {lease.holder}" for lease in found.leases if lease.holder is not None]
+    return ok(_LEASES, ", ".join(running) or "there are none")
+
+
+def _wanting(found: Nodes, lease: SourceLeaseDocument) -> list[str]:
+    """Return the nodes that would run a source; none: it is in no configuration any more."""
+    return [node.name for node in found.nodes if node.wanted_sources is None or lease.name in node.wanted_sources]

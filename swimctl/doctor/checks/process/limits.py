@@ -41,7 +41,10 @@ async def has_memory(context: DoctorContext) -> Answer:
         wider = await _widened(context, status, "as", space.limit * 2)
         return fail(expected, seen, advice=[wider, inspect(f"cat /proc/{status.pid}/limits")])
     group = await asyncio.to_thread(context.groups.memory_group, status.pid)
-    used, evidence = status.memory_bytes, _growth_told(status)
+    used, evidence = status.memory_bytes + sum(each.memory_bytes for each in status.workers), _growth_told(status)
+    if status.workers:
+        each = ", ".join(size(worker.memory_bytes) for worker in status.workers)
+        evidence.append(f"{size(status.memory_bytes)} of it the primary's; the workers': {each}")
     if group is not None:
         evidence += [f"its control group uses {size(group.used)} of {size(group.limit)}, what can be freed apart"]
         ended = f"the kernel has ended {plural(group.kills, 'process', 'processes')} of it for want of memory"
@@ -101,7 +104,7 @@ def _growth_told(status: Status) -> list[str]:
 
 def _about_memory(pid: int, *, is_its_own: bool) -> list[Advice]:
     """Advise what to look at; a restart helps only if it is the process itself that has grown."""
-    look = inspect(f"ps -o pid,rss,vsz,lstart,comm -p {pid}")
+    look = inspect(f"ps -o pid,rss,vsz,lstart,comm -p {pid} --ppid {pid}")
     group = inspect(f"cat /proc/{pid}/cgroup", "what else shares its limit")
     clients = inspect("swimctl connections list")
     again = decide("swimctl restart", "frees what it has grown by; clients move over, and it may grow again")

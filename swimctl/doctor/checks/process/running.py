@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import signal
 from pathlib import Path
@@ -26,6 +27,7 @@ from swimctl.doctor.check import (
 )
 from swimctl.doctor.checks.process.lock import clear_stale_lock, lock_is_ours
 from swimctl.doctor.checks.process.port import port_is_ours
+from swimctl.doctor.facts import NotSaved
 from swimctl.doctor.probes.launching import start_again, stop_and_start
 from swimctl.doctor.probes.neighbours import described, handover_between, look_at
 from swimctl.doctor.probes.second_look import twice
@@ -33,9 +35,13 @@ from swimctl.errors import CommandError
 from swimctl.text import count, duration, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swim_server.daemon.control.documents.status import WorkerDocument
     from swim_server.daemon.lockfile import LockInfo
 
     from swimctl.doctor.context import DoctorContext
+    from swimctl.doctor.probes.procfs import DescriptorUse
 
 HOUR_SECONDS = 3600
 MANY_CRASHES = 3
@@ -145,9 +151,27 @@ async def has_descriptors(context: DoctorContext) -> Answer:
     fix = await asyncio.to_thread(_raise_limit, context, pid, needed, use.hard, again)
     if use.open is not None and use.open + SPARE_DESCRIPTORS > use.soft:
         return fail(expected, f"{count(use.soft)} allowed, {opened}: the next clients can't be accepted", fix=fix)
+    for worker, theirs in await _used_by_workers(context, status.workers):
+        if theirs.open is not None and theirs.open + SPARE_DESCRIPTORS > theirs.soft:
+            observed = f"worker {worker.number}: {count(theirs.soft)} allowed, {count(theirs.open)} open"
+            more = await asyncio.to_thread(_raise_limit, context, worker.pid or pid, needed, theirs.hard, again)
+            return fail(expected, f"{observed}: it is given no more clients", fix=more)
     if use.soft < needed:
         return warn(expected, f"{count(use.soft)} allowed, {opened}", fix=fix)
     return ok(expected, f"{count(use.soft)} allowed, {opened}")
+
+
+async def _used_by_workers(
+    context: DoctorContext, workers: Sequence[WorkerDocument]
+) -> list[tuple[WorkerDocument, DescriptorUse]]:
+    """Return the descriptors of each worker process, where they can be looked at."""
+    found: list[tuple[WorkerDocument, DescriptorUse]] = []
+    for worker in workers:
+        with contextlib.suppress(NotSaved):  # facts of an earlier version
+            use = None if worker.pid is None else await asyncio.to_thread(context.procfs.descriptors, worker.pid)
+            if use is not None:
+                found.append((worker, use))
+    return found
 
 
 def _raise_limit(context: DoctorContext, pid: int, needed: int, hard: int, again: Advice) -> str | Advice:
@@ -171,6 +195,9 @@ async def loop_is_free(context: DoctorContext) -> Answer:
     if uptime < YOUNG_SECONDS:
         return skip(expected, f"up for {uptime:.0f} s: too few ticks to judge by")
     observed = f"p50 {lag.p50:g} ms, p99 {lag.p99:g} ms, max {lag.max:g} ms"
+    slowest = max(status.workers, key=lambda worker: worker.loop_lag_p99_ms, default=None)
+    if slowest is not None:
+        observed += f"; the slowest worker is {slowest.number}, p99 {slowest.loop_lag_p99_ms:g} ms"
     fix = "swimctl status  # is it load? then lower the tiers' limits, or give it a core of its own"
     if lag.p50 > BLOCKED_LOOP_MS:
         return fail(expected, observed, fix=fix)

@@ -430,3 +430,40 @@ async def test_program_on_the_other_localhost_is_told_and_one_elsewhere_is_not(c
     assert (await port_is_ours(context)).status == "warn"
     fakes.heard = [Listener("0100007F", "7"), Listener("0A00000A", "9")]
     assert (await port_is_ours(context)).status == "ok"
+
+
+WORKERS = [
+    {
+        "number": number,
+        "pid": 42 + number,
+        "state": "ready",
+        "memory_bytes": 30 * 2**20,
+        "loop_lag_p99_ms": 10.0 * number,
+    }
+    for number in (1, 2)
+]
+
+
+async def test_worker_without_descriptors_left_is_named(context: FakeContext) -> None:
+    context.answers["status"] = status_document(workers=WORKERS)
+    context.fakes.use = {pid: DescriptorUse(20_000, 20_000, 30) for pid in (42, 43, 44)}
+    assert (await has_descriptors(context)).status == "ok"
+    context.fakes.use[44] = DescriptorUse(1024, 20_000, 1000)
+    answer = await has_descriptors(context)
+    assert (answer.status, answer.observed) == (
+        "fail", "worker 2: 1,024 allowed, 1,000 open: it is given no more clients",
+    )  # fmt: skip
+    assert str(answer.command).startswith("prlimit --pid 44 --nofile=205:20000")
+
+
+async def test_memory_of_workers_counts(context: FakeContext) -> None:
+    context.limits.limit_bytes = 130 * 2**20
+    assert (await has_memory(context)).status == "ok"
+    context.answers["status"] = status_document(workers=WORKERS)
+    answer = await has_memory(context)
+    assert (answer.status, answer.evidence[0].partition(";")[2]) == ("fail", " the workers': 30.0 MiB, 30.0 MiB")
+
+
+async def test_slowest_worker_is_named(context: FakeContext) -> None:
+    context.answers["status"] = status_document(workers=WORKERS)
+    assert (await loop_is_free(context)).observed.endswith("; the slowest worker is 2, p99 20 ms")

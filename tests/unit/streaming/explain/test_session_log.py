@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.streaming_rig import FIRST_MS, StreamingRig, flight, positions
 from support.virtual_clock import clock_at
 from swim_server.protocol.codes import CloseCode
+from swim_server.protocol.event_id import EventId
 from swim_server.protocol.filters import Filters
+from swim_server.streaming.explain.past_sessions import PastSessions
+from swim_server.streaming.explain.session import Session, SlowPeriod
 from swim_server.streaming.explain.session_log import SessionLog
 from swim_server.streaming.subscription import Subscription
 
@@ -168,3 +173,63 @@ def test_same_subscription_again_is_no_change(watched: StreamingRig) -> None:
         watched.say(client, "subscribe", channels=["tmi.*"])
     session = watched.connection(client).session
     assert session is not None and len(session.changes) == 2
+
+
+async def test_archived_session_is_the_same_when_it_is_asked_for(
+    watched: StreamingRig, session_log: SessionLog
+) -> None:
+    client = watched.connect(capacity=1)
+    watched.say(client, "subscribe", channels=["flight.*", "tmi.*"], filters={
+        "airports": ["KJFK"], "phase": ["enroute"], "callsign_prefix": ["DAL"], "artccs": ["ZNY"],
+        "bbox": {"north": 50, "south": 20, "east": -60, "west": -130}, "dep_window_end": "2026-11-28T10:00:00Z",
+    })  # fmt: skip
+    watched.say(client, "subscribe", channels=["*"], after="1-0")
+    session = watched.connection(client).session
+    assert session is not None
+    session.key_id = 7
+    session.lags = (SlowPeriod(EventId(1, 0), EventId(5, 1), 1, {EventId(2, 0): 3}),)
+    client.close(CloseCode.SLOW_CONSUMER)
+    session_log.closed(session, 4008, "Too slow.")
+    before = shown(session)
+    session_log.archive(session)
+    found = session_log.find(session.id)
+    assert found is not None and found is not session
+    assert shown(found) == before
+    assert [each.id for each in session_log.of_key(7)] == [session.id]
+    assert session_log.of_key(8) == []
+    session_log.archive(session)
+    assert [each.id for each in session_log] == [session.id], "once"
+
+
+def shown(session: Session) -> dict[str, Any]:
+    """Return everything that is remembered of a session, as values that can be compared."""
+    end = session.end
+    assert end is not None
+    return {
+        "facts": (session.id, session.tier, session.key_id, session.remote, session.connected_at_ms, session.is_cut),
+        "changes": [
+            (each.after, each.at_ms, each.subscription, dict(each.starts), each.max_message_bytes, each.catch_ups,
+             each.is_catching_up)
+            for each in session.changes
+        ],
+        "lags": [(lag.first, lag.last, lag.catch_ups, dict(lag.conflated)) for lag in session.lags],
+        "end": (end.at_ms, end.until, end.unsent_from, end.history_until, end.code, end.reason),
+    }  # fmt: skip
+
+
+def test_archived_sessions_are_bounded_in_bytes_the_oldest_dropped_first() -> None:
+    past = PastSessions(max_bytes=10_000)
+    rig = StreamingRig(session_log=(session_log := SessionLog(clock_at(FIRST_MS), past=past)))
+    sessions = []
+    for _ in range(200):
+        client = rig.connect()
+        rig.say(client, "subscribe", channels=["flight.*"])
+        session = rig.connection(client).session
+        assert session is not None
+        sessions.append(session.id)
+        client.close(CloseCode.NORMAL)
+        session_log.archive(session)
+    assert [session.id for session in session_log] == sessions[-len(past) :]
+    assert 30 < len(past) < 70, "some two hundred bytes each"
+    assert len(session_log._ledger) < 1100, "what was forgotten is not held either"
+    assert session is not None and not session.changes, "no cycle is left for the garbage collector"

@@ -30,6 +30,8 @@ class ConnectionDocument(msgspec.Struct, kw_only=True):
     """Whether it is being sent history."""
     node: str | None = None
     """The node that it is connected to, where there are several and several were asked."""
+    worker: int | None = None
+    """The number of the worker process that serves it; None: the answering process does."""
 
 
 class Connections(msgspec.Struct, kw_only=True):

@@ -21,20 +21,25 @@ class NodeDocument(msgspec.Struct, kw_only=True):
     fingerprint: str = ""
     configuration: str = ""
     """A digest of the settings that all nodes should share."""
+    settings: dict[str, str] = {}
+    """Digests of these settings by table."""
     pid: int = 0
     url: str | None = None
     started_at: str | None = None
     connections: int = 0
     newest_id: str = "0-0"
     lag_events: int | None = None
-    """How many events of the stream it has not seen; None: unknown. Counted up to 1,000."""
+    """How many stored events it had not seen when it reported; None: unknown. Counted up to 1,000."""
     lag_ms: int = 0
+    """How long the first of them had been stored."""
     clock_offset_ms: int = 0
     """How far its clock is ahead of the server's, within the uncertainty of the network delay."""
     probe_age_seconds: float | None = None
     """How long ago one of its own events came back to it through the stream."""
     sources: list[str] = []
     """The sources that it runs."""
+    wanted_sources: list[str] | None = None
+    """The sources that it would run for all; None: unknown."""
     trouble: str | None = None
     has_namesake: bool = False
     """Whether another process reports under its name."""

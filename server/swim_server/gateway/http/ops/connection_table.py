@@ -46,6 +46,8 @@ class ConnectionRow(msgspec.Struct, kw_only=True):
     buffered_bytes: int
     is_catching_up: bool
     resumes: bool
+    worker: int | None = None
+    """The number of the worker process that serves it; None: the answering process does."""
 
 
 class ConnectionPage(msgspec.Struct, kw_only=True):

@@ -7,7 +7,7 @@ import java.util.regex.Pattern;
 /** Exponential backoff with full jitter, in milliseconds. Pure: chance comes in as an argument. */
 final class Backoff {
     private static final long STABLE_MS = 60_000;
-    private static final long LONGEST_ADVICE_MS = 3_600_000;
+    static final long LONGEST_ADVICE_MS = 3_600_000;
     private static final Pattern RETRY_MS = Pattern.compile("\\bretry_ms=([0-9]{1,9})\\b");
 
     private final SwimOptions options;
@@ -39,9 +39,9 @@ final class Backoff {
         return (long) (random.getAsDouble() * Math.min(options.reconnectMs, options.maxReconnectMs));
     }
 
-    /** How long to wait when an HTTP answer said Retry-After. */
-    long waitAsToldMs(long seconds) {
-        return Math.min(seconds * 1_000, LONGEST_ADVICE_MS) + (long) (random.getAsDouble() * options.reconnectMs);
+    /** How long to wait when an HTTP answer said Retry-After: a little more. */
+    long waitAsToldMs(long toldMs) {
+        return toldMs + (long) (random.getAsDouble() * options.reconnectMs);
     }
 
     /** Read {@code retry_ms=…} in a close reason; null: there is none. */

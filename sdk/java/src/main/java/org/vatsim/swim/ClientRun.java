@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.net.URI;
 import java.net.http.HttpClient;
 import java.util.Collection;
 import java.util.LinkedHashSet;
@@ -39,7 +38,7 @@ final class ClientRun implements Session.Program {
 
     private final SwimWebSocketClient client;
     private final String key;
-    private final URI address;
+    private final Addresses addresses;
     private final SwimOptions options;
     private final Delivery delivery;
     private final Subscriptions subscriptions;
@@ -71,14 +70,14 @@ final class ClientRun implements Session.Program {
     ClientRun(
             SwimWebSocketClient client,
             String key,
-            URI address,
+            Addresses addresses,
             SwimOptions options,
             Delivery delivery,
             Subscriptions subscriptions,
             Backoff backoff) {
         this.client = client;
         this.key = key;
-        this.address = address;
+        this.addresses = addresses;
         this.options = options;
         this.delivery = delivery;
         this.subscriptions = subscriptions;
@@ -218,7 +217,7 @@ final class ClientRun implements Session.Program {
         });
         made[0] = new Session(connection, position, subscriptions, options, timers, this, lostAt);
         session = made[0];
-        connection.open(http, address, key, options.openTimeoutMs);
+        connection.open(http, addresses.current(), key, options.openTimeoutMs);
     }
 
     private void ended(Session over, Ending ending) {
@@ -234,7 +233,7 @@ final class ClientRun implements Session.Program {
         if (wasAdmitted) {
             lostAt = pauses.now();
         }
-        SwimException error = finalError(over, ending);
+        SwimException error = finalError(over, ending, wasAdmitted);
         Long waitMs = error != null || isStopping ? null : Long.valueOf(waitMs(over, ending, wasAdmitted));
         if (wasOpen) {
             boolean isLost = !ending.isServers || ending.reason.isEmpty();
@@ -250,7 +249,7 @@ final class ClientRun implements Session.Program {
         pauses.set(this::attempt, waitMs);
     }
 
-    private SwimException finalError(Session over, Ending ending) {
+    private SwimException finalError(Session over, Ending ending, boolean wasAdmitted) {
         if (over.refused != null && subscriptions.isEmpty()) {
             return over.refused;
         }
@@ -265,7 +264,7 @@ final class ClientRun implements Session.Program {
             return new SwimException.Protocol(
                     "the server gave up on this client's messages: " + reason, String.valueOf(ending.code));
         }
-        if (options.reconnect || isStopping) {
+        if (options.reconnect || isStopping || !wasAdmitted && !addresses.isLast(pauses.now())) {
             return null;
         }
         return new SwimException.ConnectionLost(
@@ -277,14 +276,11 @@ final class ClientRun implements Session.Program {
         if (told == null) {
             told = over.adviceMs;
         }
-        if (ending.retryAfterSeconds != null) {
-            return backoff.waitAsToldMs(ending.retryAfterSeconds);
+        if (wasAdmitted) {
+            addresses.ended(told != null);
+            return told != null ? told : backoff.waitAfterSessionMs();
         }
-        if (told != null && wasAdmitted) {
-            return told;
-        }
-        long wait = wasAdmitted ? backoff.waitAfterSessionMs() : backoff.waitMs();
-        return told == null ? wait : Math.max(wait, told);
+        return addresses.failed(backoff, pauses.now(), ending.retryAfterSeconds, told == null ? 0 : told);
     }
 
     private void end(SwimException error) {

@@ -4,11 +4,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.net.URI;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Random;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -33,7 +35,7 @@ public final class SwimWebSocketClient implements AutoCloseable {
     public static final String DEFAULT_URL = "ws://127.0.0.1:8090/api/swim/v1/ws";
 
     private final String key;
-    private final URI address;
+    private final Addresses addresses;
     private final SwimOptions options;
     private final Delivery delivery = new Delivery();
     private final Subscriptions subscriptions = new Subscriptions();
@@ -69,7 +71,8 @@ public final class SwimWebSocketClient implements AutoCloseable {
      * Prepare a client.
      *
      * @param apiKey the key; null: that of {@code SWIM_API_KEY}
-     * @param wsUrl the address; null: that of {@code SWIM_URL}, else {@link #DEFAULT_URL}
+     * @param wsUrl the address, or several of one service with commas between them: where one fails, the client resumes
+     *     at another; null: that of {@code SWIM_URL}, else {@link #DEFAULT_URL}
      * @throws IllegalArgumentException for a missing key or a wrong address
      */
     public SwimWebSocketClient(String apiKey, String wsUrl, SwimOptions options) {
@@ -78,12 +81,16 @@ public final class SwimWebSocketClient implements AutoCloseable {
             throw new IllegalArgumentException("no API key: pass one, or set SWIM_API_KEY");
         }
         this.key = given.trim();
-        String url = wsUrl != null ? wsUrl : Objects.requireNonNullElse(System.getenv("SWIM_URL"), DEFAULT_URL);
-        if (!url.startsWith("ws://") && !url.startsWith("wss://")) {
-            throw new IllegalArgumentException(
-                    "wsUrl: must begin with ws:// or wss://, got " + Delivery.redact(url, key));
+        String urls = wsUrl != null ? wsUrl : Objects.requireNonNullElse(System.getenv("SWIM_URL"), DEFAULT_URL);
+        List<URI> all = new ArrayList<>();
+        for (String url : Addresses.split(urls)) {
+            if (!url.startsWith("ws://") && !url.startsWith("wss://")) {
+                throw new IllegalArgumentException(
+                        "wsUrl: must begin with ws:// or wss://, got " + Delivery.redact(url, key));
+            }
+            all.add(URI.create(url));
         }
-        this.address = URI.create(url);
+        this.addresses = new Addresses(all, new Random());
         this.options = options;
         this.backoff = new Backoff(options, Math::random);
     }
@@ -249,6 +256,11 @@ public final class SwimWebSocketClient implements AutoCloseable {
         return current == null ? null : current.clientId();
     }
 
+    /** The address in use, or the next one to be tried. */
+    public String getUrl() {
+        return addresses.current().toString();
+    }
+
     /** Everything up to this id has been handled; null: nothing yet. */
     public String getLastEventId() {
         EventId id = handled.id;
@@ -285,7 +297,7 @@ public final class SwimWebSocketClient implements AutoCloseable {
                 return ended.thenCompose(over -> connectAsync());
             }
             if (current == null) {
-                current = run = new ClientRun(this, key, address, options, delivery, subscriptions, backoff);
+                current = run = new ClientRun(this, key, addresses, options, delivery, subscriptions, backoff);
                 current.start();
             }
             return current.admitted();
@@ -350,7 +362,7 @@ public final class SwimWebSocketClient implements AutoCloseable {
 
     @Override
     public String toString() {
-        return "SwimWebSocketClient(" + address.getHost() + (isConnected() ? ", connected)" : ", not connected)");
+        return "SwimWebSocketClient(" + addresses.current().getHost() + (isConnected() ? ", connected)" : ", not connected)");
     }
 
     static ObjectNode disconnection(int code, String reason, Long retryMs) {

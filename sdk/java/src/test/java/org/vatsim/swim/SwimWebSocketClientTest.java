@@ -10,10 +10,12 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.net.ServerSocket;
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
@@ -42,6 +44,34 @@ class SwimWebSocketClientTest {
         assertEquals(8_000, backoff.waitMs());
         backoff.ended(60_000);
         assertEquals(1_000, backoff.waitMs());
+    }
+
+    @Test
+    void addressesAreSeparatedByCommasBetweenThemOnly() {
+        assertEquals(List.of("ws://a/?x=1,2", "wss://b/"), Addresses.split(" ws://a/?x=1,2 , wss://b/,ws://a/?x=1,2,"));
+        assertThrows(IllegalArgumentException.class, () -> new SwimWebSocketClient("secret", "ws://a/,http://b/"));
+    }
+
+    @Test
+    void everyAddressIsTriedBeforeAPauseAndOneIsLeftAloneAsItAsks() {
+        Backoff backoff = new Backoff(new SwimOptions(), () -> 1.0);
+        Addresses addresses =
+                new Addresses(List.of(URI.create("ws://a/"), URI.create("ws://b/"), URI.create("ws://c/")), new Random(1));
+        URI first = addresses.current();
+        assertEquals(0, addresses.failed(backoff, 0, 60L, 0));
+        URI second = addresses.current();
+        assertEquals(0, addresses.failed(backoff, 1, null, 0));
+        URI third = addresses.current();
+        assertTrue(addresses.isLast(2));
+        assertEquals(1_000, addresses.failed(backoff, 2, null, 0));
+        assertEquals(Set.of(first, second, third).size(), 3);
+        assertEquals(second, addresses.current());
+        addresses.ended(true);
+        assertEquals(second, addresses.current());
+        addresses.ended(false);
+        assertEquals(third, addresses.current());
+        addresses.ended(false);
+        assertEquals(first, addresses.current());
     }
 
     @Test
