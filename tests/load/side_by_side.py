@@ -15,6 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -110,7 +111,7 @@ def main() -> int:
         program, loop = compiled("receiver.c", folder), compiled("send_loop.c", folder)
         starts: dict[str, Callable[[], Server]] = {LOOP: lambda: peer(LOOP, [str(loop)])}
         for name, tree in trees.items():
-            starts[name] = lambda tree=tree: Daemon(folder, tree=tree)  # type: ignore[misc]
+            starts[name] = partial(Daemon, folder, tree=tree)
         for _ in range(options.rounds):
             for name, start in starts.items():
                 server = start()
