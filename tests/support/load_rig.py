@@ -24,13 +24,17 @@ from swimctl.invocation import Invocation
 from swimctl.key_access import open_store
 
 ROOT = Path(__file__).parents[2]
-PATHS = (ROOT, ROOT / "server", ROOT / "sdk" / "python")
 LOAD = Path(__file__).parents[1] / "load"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 """Of every upgrade: one answer fits all."""
 TEN, NINETEEN = 10**9, 10**18
 CONNECTIONS_PER_ADDRESS = 20_000
 NATS = ("scan", 'CONNECT {"verbose":false,"no_responders":false,"headers":false}', "SUB flight 1", "PING")
+
+
+def paths(tree: Path) -> tuple[Path, ...]:
+    """Return what a process of this checkout imports from."""
+    return tree, tree / "server", tree / "sdk" / "python"
 
 
 def compiled(source: str, folder: Path) -> Path:
@@ -90,10 +94,11 @@ class Server:
 class Daemon(Server):
     """The whole service, with history, in its own home."""
 
-    def __init__(self, folder: Path, *, arguments: Sequence[str] = (), core: int | None = 0) -> None:
+    def __init__(self, folder: Path, *, arguments: Sequence[str] = (), core: int | None = 0, tree: Path = ROOT) -> None:
+        """Start it. ``tree``: the checkout whose code it runs."""
         self.home = Path(tempfile.mkdtemp(dir=folder, prefix="home-"))
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SWIM_")}
-        environ |= {"SWIM_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(map(str, PATHS))}
+        environ |= {"SWIM_HOME": str(self.home), "PYTHONPATH": os.pathsep.join(map(str, paths(tree)))}
         config = self.home / "swim.toml"
         config.write_text("")
         self.log = (self.home / "swim.log").open("w")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from websockets.frames import CloseCode as LibraryCloseCode
 from websockets.protocol import SEND_EOF, State
 
+from swim_server.concurrency.direct_write import descriptor_of
 from swim_server.concurrency.timer_wheel import Alarm
 from swim_server.gateway.closing import close_due, close_reason, move_time, write_eof
 from swim_server.gateway.compression import negotiated_window_bits
@@ -25,7 +26,6 @@ from swim_server.gateway.read_gate import Hold, ReadGate
 from swim_server.protocol.codes import CloseCode, ErrorCode
 from swim_server.streaming.client import Client
 from swim_server.streaming.connection import LOCAL_TIER, Connection
-from swim_server.streaming.rows import descriptor_of
 
 if TYPE_CHECKING:
     from websockets.server import ServerProtocol

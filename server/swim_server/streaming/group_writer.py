@@ -28,7 +28,7 @@ class GroupWriter:
         on_failure: Callable[[BaseException], None],
         remove: Callable[[Connection], None],
     ) -> None:
-        """``remove``: called with a connection that can't be written to."""
+        """Write nothing yet. ``remove`` is called with a connection that can't be written to."""
         self._rows = RowWriter(monotonic)
         self._writes_per_look = writes_per_look
         self._on_failure = on_failure

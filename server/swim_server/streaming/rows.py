@@ -6,35 +6,15 @@ transport, which is not in the processor's cache. A row needs none of it.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import resource
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import Any, Generic, Protocol, TypeVar
+
+from swim_server.concurrency.direct_write import thread_waits, write_each
 
 ROW_MEMBERS = 32
 MANY_WAITS = 4
 """A row in which the thread waits as often, though no write ever waits, is kept from its turn by other threads."""
 CROWDED_SECONDS = 1.0
-
-
-def thread_waits() -> int:
-    """Return how often this thread has waited for something; 0 where the system doesn't tell."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw if hasattr(resource, "RUSAGE_THREAD") else 0
-
-
-def descriptor_of(transport: asyncio.Transport) -> int | None:
-    """Return the socket of a transport, unless it encrypts, or holds bytes that must go first.
-
-    It stays open until the loop has told the transport's protocol that the connection is lost.
-    """
-    if transport.get_write_buffer_size() or transport.is_closing():
-        return None
-    if transport.get_extra_info("sslcontext") is not None:
-        return None
-    found: int = transport.get_extra_info("socket").fileno()
-    return found if found >= 0 else None
 
 
 class RowMember(Protocol):
@@ -79,19 +59,9 @@ class Row(Generic[M]):
         member.position = self.position
 
     def write(self, data: bytes) -> Unwritten[M]:
-        """Write to every socket. Other threads may run meanwhile; nothing else of the loop's does."""
-        unwritten: list[tuple[M, bytes]] = []
-        descriptors, size, index = self.descriptors, len(data), 0
-        while index < len(descriptors):
-            try:
-                for sent in map(os.write, descriptors[index:], repeat(data)):
-                    if sent != size:
-                        unwritten.append((self.members[index], data[sent:]))
-                    index += 1
-            except OSError:  # the socket is full, or its client has gone: its transport meets the same, and handles it
-                unwritten.append((self.members[index], data))
-                index += 1
-        return unwritten
+        """Write to every socket; return the members that did not take all of it, with what is left for each."""
+        members = self.members
+        return [(members[place], data[sent:]) for place, sent in write_each(self.descriptors, data)]
 
 
 class RowWriter:

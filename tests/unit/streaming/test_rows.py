@@ -10,9 +10,10 @@ from contextlib import ExitStack
 import pytest
 from support.streaming_rig import StreamingRig
 from support.virtual_clock import VirtualClock
+from swim_server.concurrency.direct_write import thread_waits
 from swim_server.streaming.connection import Connection
 from swim_server.streaming.group import Group
-from swim_server.streaming.rows import CROWDED_SECONDS, MANY_WAITS, ROW_MEMBERS, Row, RowWriter, Unwritten, thread_waits
+from swim_server.streaming.rows import CROWDED_SECONDS, MANY_WAITS, ROW_MEMBERS, Row, RowWriter, Unwritten
 from swim_server.streaming.subscription import Subscription
 
 Pair = tuple[socket.socket, socket.socket]
