@@ -113,6 +113,8 @@ class Faults:
                 self._tell_slow(f"a restart of node{number} was given up, as it took too long", began)
             else:
                 break
+        else:
+            return  # the old process keeps serving, as it must
         await self._comes(lambda: self._serving(number) not in (before, None), f"the restart of node{number}")
 
     def _serving(self, number: int) -> int | None:
