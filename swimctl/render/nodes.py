@@ -17,7 +17,7 @@ CLOCK_MS = 1000
 MOST_COUNTED = 1000
 """The service counts no further."""
 COLUMNS: tuple[Column, ...] = (
-    Column("name", "NODE", style="cyan", is_whole=True),
+    Column("shown_name", "NODE", style="cyan", is_whole=True),
     Column("state", "STATE", styles={"silent": "yellow", "gone": "red"}),
     Column("version", "VERSION", rank=3),
     Column("fingerprint", "FINGERPRINT", rank=6),
@@ -41,7 +41,7 @@ def rows(nodes: Sequence[NodeDocument]) -> list[dict[str, Any]]:
     return [
         {
             **asdict(node),
-            "name": f"{node.name} *" if node.is_here else node.name,
+            "shown_name": f"{node.name} *" if node.is_here else node.name,
             "lag": _lag(node),
             "clock": f"{node.clock_offset_ms:+d} ms",
             "sources": ", ".join(node.sources),

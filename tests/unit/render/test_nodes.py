@@ -52,9 +52,13 @@ def test_narrow_terminals_show_what_matters_most_and_say_what_is_left_out(width:
     assert "1,000+ / 95,000 ms" in lines[3]
 
 
-def test_scripts_get_every_column() -> None:
+def test_a_person_sees_which_node_was_asked() -> None:
+    assert [line.split("  ")[0] for line in written(80)[1:4]] == ["swim-1 *", "swim-2", "swim-3"]
+
+
+def test_scripts_get_every_column_and_the_names_as_they_are() -> None:
     first = written(60, is_terminal=False)[0].split("\t")
-    assert (first[0], first[1], len(first)) == ("swim-1 *", "alive", len(PLAIN))
+    assert (first[0], first[1], len(first)) == ("swim-1", "alive", len(PLAIN))
 
 
 def test_what_is_wrong_with_which_node_is_said_below_the_table() -> None:
