@@ -98,8 +98,13 @@ def _seek(text: str) -> str | None:
 
 
 def _broker_url(text: str) -> str | None:
-    if text == "local" or _host_of(text, ("redis", "rediss")):
+    if text == "local":
         return None
+    if _host_of(text, ("redis", "rediss")):
+        database = urlsplit(text).path.strip("/")
+        if not database or (database.isascii() and database.isdecimal()):
+            return None
+        return f"must end with the number of a database, like redis://10.0.0.5:6379/0, got {_shown(text)}"
     if text.startswith("unix:///") and text.partition("?")[0] != "unix:///":
         return None
     if text.startswith(("redis+sentinel://", "rediss+sentinel://")):

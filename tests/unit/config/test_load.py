@@ -210,6 +210,8 @@ def test_environment_without_two_underscores_is_none_of_ours(tmp_path: Path, env
         ("[broker]\nurl = 'redis://'", "broker.url", 2,
          "must be local, or a server like redis://10.0.0.5:6379/0, unix:///run/redis.sock or "
          "redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/mymaster, got 'redis://'"),
+        ("[broker]\nurl = 'redis://127.0.0.1:6379/x'", "broker.url", 2,
+         "must end with the number of a database, like redis://10.0.0.5:6379/0, got 'redis://127.0.0.1:6379/x'"),
         ("sources = 3", "sources", 1,
          "must be a list, got 3"),
         ("sources = [3]", "sources[0]", 1,
