@@ -134,12 +134,14 @@ class Hub:
             del others[connection.id]
             if not others:
                 del self.by_key[connection.key.id]
-        self._note_end(connection)
-        if connection.catch_up is not None:
-            connection.catch_up.cancel()
         group = connection.group
-        connection.drop()
-        self._groups.discard_if_empty(group)
+        try:
+            self._note_end(connection)
+            if connection.catch_up is not None:
+                connection.catch_up.cancel()
+        finally:  # in a row, its socket would be written to after it is closed, and may be another client's by then
+            connection.drop()
+            self._groups.discard_if_empty(group)
 
     def _note_end(self, connection: Connection) -> None:
         if self.session_log is None or connection.session is None:
