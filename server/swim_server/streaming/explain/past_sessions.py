@@ -99,10 +99,10 @@ class PastSessions:
         found = next((each for each in reversed(self._packed) if each.startswith(wanted, _KEY.size)), None)
         return unpack(found) if found is not None else None
 
-    def of_key(self, key_id: int) -> list[Session]:
-        """Return all remembered sessions of a key, the one that ended last first."""
+    def of_key(self, key_id: int) -> Iterator[Session]:
+        """Return the sessions of a key that are remembered now, the one that ended last first, unpacked in turn."""
         wanted = _KEY.pack(key_id)
-        return [unpack(each) for each in reversed(self._packed) if each.startswith(wanted)]
+        return map(unpack, [each for each in reversed(self._packed) if each.startswith(wanted)])
 
     def __iter__(self) -> Iterator[Session]:
         return map(unpack, self._packed)
