@@ -18,7 +18,7 @@ from swim_server.streaming.subscription import NOTHING, Subscription
 
 MAX_BYTES = 4 * 1024 * 1024
 """Maximum size of all of them together, about twenty thousand; the oldest are dropped."""
-NO_KEY = -1
+NO_KEY, MAX_KEY = -1, (1 << 63) - 1
 _KEY = struct.Struct(">q")
 _OVERHEAD = 49
 """Bytes that an object of the type ``bytes`` and its place in the queue take beside its content."""
@@ -101,6 +101,8 @@ class PastSessions:
 
     def of_key(self, key_id: int) -> Iterator[Session]:
         """Return the sessions of a key that are remembered now, the one that ended last first, unpacked in turn."""
+        if not NO_KEY < key_id <= MAX_KEY:  # whatever an operator may ask for
+            return iter(())
         wanted = _KEY.pack(key_id)
         return map(unpack, [each for each in reversed(self._packed) if each.startswith(wanted)])
 
