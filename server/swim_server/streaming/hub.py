@@ -318,7 +318,8 @@ class Hub:
 
     def _write_group(self, group: Group[Connection]) -> Iterator[None]:
         """Write the group's oldest frames to each member, yielding now and then."""
-        self._held_bytes -= yield from self._group_writer.write(group)
+        released_bytes = yield from self._group_writer.write(group)
+        self._held_bytes -= released_bytes  # in a statement of its own: what others append meanwhile counts
         if group.frames:
             self._dirty.append(group)
         else:

@@ -300,6 +300,7 @@ def test_event_that_comes_while_writing_joins_the_next_write() -> None:
     rig.run()
     assert [len(client.writes) for client in clients] == [2, 2, 2]
     assert all(client.ids == ids(events) for client in clients)
+    assert rig.hub._held_bytes == 0, "what came while writing counts too"
 
 
 def test_answer_in_the_midst_of_a_flush_keeps_the_order_and_repeats_nothing() -> None:
