@@ -79,7 +79,7 @@ async def results(
 async def test_sdk_passes_every_scenario(name: str) -> None:
     found = await results(name, again=2)
     assert problems({name: found}) == []
-    assert sum(result.is_judged for result in found) >= len(found) - 5
+    assert sum(result.is_judged for result in found) >= len(found) - 7
     if name in COLUMNS:
         assert counted(found) == told_on_the_page(COLUMNS[name])
 

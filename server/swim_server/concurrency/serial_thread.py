@@ -38,8 +38,9 @@ class SerialThread:
         if self._is_closed:
             raise RuntimeError(f"the thread {self._name} is closed")
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+            thread.start()  # where the system gives no more threads this raises, and the next call tries again
+            self._thread = thread
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
         self._jobs.put(_Job(work, loop, waiter))
@@ -62,6 +63,9 @@ def _do(job: _Job) -> None:
     answer: Callable[[asyncio.Future[Any], Any], None] = _succeed
     try:
         value = job.work()
+    except StopIteration as error:  # which no future takes, so that nobody would be told
+        answer, value = _fail, RuntimeError("the work raised StopIteration")
+        value.__cause__ = error
     except BaseException as error:  # noqa: BLE001  # whoever waits for it is told, whatever it is
         answer, value = _fail, error
     with suppress(RuntimeError):  # the loop is closed: nobody waits

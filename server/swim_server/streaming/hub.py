@@ -134,12 +134,14 @@ class Hub:
             del others[connection.id]
             if not others:
                 del self.by_key[connection.key.id]
-        self._note_end(connection)
-        if connection.catch_up is not None:
-            connection.catch_up.cancel()
         group = connection.group
-        connection.drop()
-        self._groups.discard_if_empty(group)
+        try:
+            self._note_end(connection)
+            if connection.catch_up is not None:
+                connection.catch_up.cancel()
+        finally:  # in a row, its socket would be written to after it is closed, and may be another client's by then
+            connection.drop()
+            self._groups.discard_if_empty(group)
 
     def _note_end(self, connection: Connection) -> None:
         if self.session_log is None or connection.session is None:
@@ -316,7 +318,8 @@ class Hub:
 
     def _write_group(self, group: Group[Connection]) -> Iterator[None]:
         """Write the group's oldest frames to each member, yielding now and then."""
-        self._held_bytes -= yield from self._group_writer.write(group)
+        released_bytes = yield from self._group_writer.write(group)
+        self._held_bytes -= released_bytes  # in a statement of its own: what others append meanwhile counts
         if group.frames:
             self._dirty.append(group)
         else:

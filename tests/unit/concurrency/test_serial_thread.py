@@ -82,6 +82,30 @@ async def test_what_was_given_is_done_before_the_thread_ends() -> None:
         await thread.run(lambda: None)
 
 
+async def test_a_thread_that_can_not_be_started_is_started_for_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = SerialThread("refused")
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            await thread.run(lambda: 1)
+    async with asyncio.timeout(30):
+        assert await thread.run(lambda: 2) == 2
+    thread.close()
+
+
+async def test_work_that_raises_what_no_future_takes_has_an_answer() -> None:
+    thread = SerialThread("exhausted")
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="the work raised StopIteration") as raised:
+            await thread.run(lambda: next(iter(())))
+    assert isinstance(raised.value.__cause__, StopIteration)
+    thread.close()
+
+
 def test_a_loop_that_is_closed_meanwhile_harms_nobody() -> None:
     thread, may_go_on = SerialThread("late"), threading.Event()
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from support.streaming_rig import FakeClientTransport, StreamingRig, flight, positions
+from support.streaming_rig import FIRST_MS, FakeClientTransport, StreamingRig, flight, positions
+from support.virtual_clock import clock_at
 from swim_server.protocol.codes import CloseCode
 from swim_server.protocol.event_id import EventId
 from swim_server.protocol.events import Event
 from swim_server.protocol.filters import Filters
+from swim_server.streaming.explain.session import Session
+from swim_server.streaming.explain.session_log import SessionLog
+from swim_server.streaming.group import ROWS_FROM_MEMBERS
 from swim_server.streaming.group_writer import WRITE_BYTES
 from swim_server.streaming.subscription import NOTHING, Subscription
 
@@ -212,6 +216,28 @@ def test_broken_way_out_does_not_silence_the_others() -> None:
     assert rig.connection(clients[1]).is_gone
 
 
+def test_who_goes_leaves_its_row_even_if_its_end_can_not_be_recorded() -> None:
+    """Its socket is closed next, and the descriptor may be another client's by the next write."""
+
+    class BrokenLog(SessionLog):
+        def removed(self, session: Session, until: EventId, **_: object) -> None:
+            raise RuntimeError("this log is broken, as the test asked")
+
+    rig = StreamingRig(session_log=BrokenLog(clock_at(FIRST_MS)))
+    clients = [rig.connect() for _ in range(ROWS_FROM_MEMBERS)]
+    for client in clients:
+        rig.join(client, "flight.*")
+    leaving = rig.connection(clients[3])
+    group = leaving.group
+    assert group is not None
+    for number, client in enumerate(clients):
+        group.settle(rig.connection(client), 1000 + number, group.end)
+    with pytest.raises(RuntimeError, match="this log is broken"):
+        rig.hub.remove(leaving)
+    assert leaving.is_gone and leaving.group is None and leaving.row is None
+    assert [number for row in group.rows for number in row.descriptors] == [1000, 1001, 1002, 1004, 1005, 1006, 1007]
+
+
 @pytest.mark.parametrize("others", [0, 20])
 def test_event_that_cannot_be_judged_does_not_stop_those_behind_it(others: int) -> None:
     rig = StreamingRig()
@@ -274,6 +300,7 @@ def test_event_that_comes_while_writing_joins_the_next_write() -> None:
     rig.run()
     assert [len(client.writes) for client in clients] == [2, 2, 2]
     assert all(client.ids == ids(events) for client in clients)
+    assert rig.hub._held_bytes == 0, "what came while writing counts too"
 
 
 def test_answer_in_the_midst_of_a_flush_keeps_the_order_and_repeats_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swim_server.brokers.redis_stream.errors import OutcomeUnknown, ServerLoading, ServerRefused, ServerTrouble
+from swim_server.concurrency.deadline import answered_within
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
@@ -104,7 +105,7 @@ async def exchange(
     from redis.exceptions import NoScriptError
 
     try:
-        async with asyncio.timeout(timeout):
+        async with answered_within(timeout):
             with translated(shown):
                 await connection.send_packed_command([pack(words) for words in commands], check_health=False)
                 return [await connection.read_response() for _ in commands]

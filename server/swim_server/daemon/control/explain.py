@@ -118,7 +118,7 @@ class Explainer(ABC):
         return _Consumer(subscription=subscription)
 
     async def _key(self, key_id: int) -> _Consumer:
-        sessions = self._session_log.of_key(key_id)
+        sessions = [session async for session in yielding(self._session_log.of_key(key_id))]
         try:
             record, audit = await self._look_up(key_id)
         except StoreError as error:
@@ -146,7 +146,7 @@ class Explainer(ABC):
         if consumer.subscription is not None:
             found = [explain_subscription(consumer.subscription, event.type, event.data)]
         else:
-            found = [self._explain_session(session, event) for session in consumer.sessions]
+            found = [self._explain_session(session, event) async for session in yielding(consumer.sessions)]
         best = min(found, key=lambda explanation: RANK[explanation.outcome], default=None)
         outcome, why = (best.outcome, best.why) if best is not None else _nobody(event)
         if RANK[outcome] >= RANK[Outcome.NOT_CONNECTED] and outcome is not Outcome.PASSES:
@@ -166,6 +166,7 @@ class Explainer(ABC):
 
     def _explain_session(self, session: Session, event: Event) -> Explanation:
         hub = self._parts.hub
+        session = self._session_log.current(session)  # the client may have left since it was found
         return explain_session(session, event, hub.delivered_id, hub.connections.get(session.id))
 
     def _absent(self, consumer: _Consumer, event: Event, outcome: Outcome, why: str) -> tuple[Outcome, str]:
@@ -230,7 +231,7 @@ class Explainer(ABC):
             return {consumer.subscription: []}
         live = [session for session in consumer.sessions if session.end is None]
         found: dict[Subscription, list[str]] = {}
-        for session in live or consumer.sessions[:1]:
+        for session in map(self._session_log.current, live or consumer.sessions[:1]):
             wanted = [change.subscription for change in session.changes if change.subscription.channels]
             subscription = (
                 session.changes[-1].subscription if session.end is None else wanted[-1] if wanted else NOTHING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,7 +108,8 @@ async def run_doctor(home: Path, config_files: Sequence[Path], options: Sequence
             output, errors = await process.communicate()
     finally:
         if process.returncode is None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with the commands that it has started; its session is its own
             await process.wait()
     return Done(process.returncode, output, errors)
 

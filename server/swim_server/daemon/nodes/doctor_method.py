@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import Meta
 
 from swim_server.daemon.desk.doctor_runs import last_line, run_doctor
 from swim_server.gateway.rpc import INVALID_PARAMS, UNAVAILABLE, RpcError
@@ -29,11 +30,16 @@ class DoctorAnswer(msgspec.Struct, kw_only=True):
     """What ``doctor --json`` printed."""
 
 
+_Word = Annotated[str, Meta(max_length=200, pattern=r"\A[^\0]*\Z")]
+"""What the system takes as a word of a command: without a zero byte, and not too long."""
+_Words = Annotated[list[_Word], Meta(max_length=200)]
+
+
 class _Options(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    only: list[str] = []
-    skip: list[str] = []
+    only: _Words = []
+    skip: _Words = []
     strict: bool = False
-    expect_version: str | None = None
+    expect_version: _Word | None = None
     timeout: float | None = None
 
     def options(self) -> list[str]:

@@ -94,7 +94,9 @@ class Keeper:
                 epoch=position.epoch,
                 generation=position.generation,
             )
-            self._workers.tell_all(framed(messages.NEWS, news))
+            data = framed(messages.NEWS, news)
+            for worker in self._workers.serving():  # also those that leave: without news they would count it as lost
+                worker.link.write(data)
             for worker in list(self._workers.running.values()):
                 if worker.state != "starting" and worker.silent_seconds > KILL_SECONDS:
                     self._give_up(worker, f"nothing was heard of it for {worker.silent_seconds:.0f} s")

@@ -18,7 +18,7 @@ from swim_server.streaming.subscription import NOTHING, Subscription
 
 MAX_BYTES = 4 * 1024 * 1024
 """Maximum size of all of them together, about twenty thousand; the oldest are dropped."""
-NO_KEY = -1
+NO_KEY, MAX_KEY = -1, (1 << 63) - 1
 _KEY = struct.Struct(">q")
 _OVERHEAD = 49
 """Bytes that an object of the type ``bytes`` and its place in the queue take beside its content."""
@@ -99,10 +99,12 @@ class PastSessions:
         found = next((each for each in reversed(self._packed) if each.startswith(wanted, _KEY.size)), None)
         return unpack(found) if found is not None else None
 
-    def of_key(self, key_id: int) -> list[Session]:
-        """Return all remembered sessions of a key, the one that ended last first."""
+    def of_key(self, key_id: int) -> Iterator[Session]:
+        """Return the sessions of a key that are remembered now, the one that ended last first, unpacked in turn."""
+        if not NO_KEY < key_id <= MAX_KEY:  # whatever an operator may ask for
+            return iter(())
         wanted = _KEY.pack(key_id)
-        return [unpack(each) for each in reversed(self._packed) if each.startswith(wanted)]
+        return map(unpack, [each for each in reversed(self._packed) if each.startswith(wanted)])
 
     def __iter__(self) -> Iterator[Session]:
         return map(unpack, self._packed)

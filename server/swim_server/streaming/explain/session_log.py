@@ -120,10 +120,19 @@ class SessionLog:
         """Return the session of one connection, if it is remembered."""
         return self._sessions.get(connection_id) or self._past.find(connection_id)
 
-    def of_key(self, key_id: int) -> list[Session]:
-        """Return all remembered sessions of a key, latest first, and the archived ones last."""
+    def of_key(self, key_id: int) -> Iterator[Session]:
+        """Return all sessions of a key that are remembered now, latest first, and the archived ones last.
+
+        There may be twenty thousand, and each takes a moment to unpack: let the loop run in between.
+        """
         present = [session for session in reversed(self._sessions.values()) if session.key_id == key_id]
-        return present + self._past.of_key(key_id)
+        return chain(present, self._past.of_key(key_id))
+
+    def current(self, session: Session) -> Session:
+        """Return a session as it is remembered now: one that has been archived since it was found is empty."""
+        if session.changes:
+            return session
+        return self.find(session.id) or session
 
     def __iter__(self) -> Iterator[Session]:
         return chain(self._past, self._sessions.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from swim_server.protocol.timestamps import InvalidTimestamp, parse_ms
@@ -84,7 +85,7 @@ def _has_just_begun(node: NodeDocument, now: float) -> bool:
 
 
 def _examine(name: str, own: str | None) -> Advice:
-    return inspect("swimctl logs" if name == own else f"swimctl doctor --node {name}")
+    return inspect("swimctl logs" if name == own else f"swimctl doctor --node {shlex.quote(name)}")
 
 
 @expecting(_LEASES)
