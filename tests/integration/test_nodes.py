@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -145,12 +146,19 @@ async def test_clients_hear_of_a_gap_when_the_server_has_lost_what_a_node_has_se
     (seen,) = await asyncio.to_thread(nodes[0].put, ("flight.created", {}))
     for client in clients:
         assert [event["id"] for event in await client.events(1)] == [seen]
+    tail = nodes[0].spawn("tail", "flight.created", "--json", "--after", "1-0")
+    assert tail.stdout is not None and tail.stderr is not None
+    while json.loads(await asyncio.to_thread(tail.stdout.readline))["id"] != seen:
+        pass
     await asyncio.to_thread(nodes.server.command, "FLUSHALL")
     for number, client in enumerate(clients):
         assert (await client.closed())[0] == 1012
         again, _ = await connected(nodes[number].url, key)
         assert (await again.subscribe("flight.created", after=seen))["gap"] is True
         await again.connection.close()
+    async with asyncio.timeout(30):  # a command of this machine hears of it, too
+        while "gap: history does not reach back" not in await asyncio.to_thread(tail.stderr.readline):
+            assert tail.poll() is None
 
 
 @pytest.mark.long

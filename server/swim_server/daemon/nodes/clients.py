@@ -22,8 +22,11 @@ def give_up(hub: Hub, tier: str, number: int) -> None:
 
 
 def ask_to_resume(hub: Hub) -> None:
-    """Ask every client to reconnect: resuming tells it what is missing."""
+    """Ask every client to reconnect: resuming tells it what is missing.
+
+    A command of this machine is asked only if it listens, like ``tail``: to others, events mean nothing.
+    """
     hub.recent.forget()
     for connection in list(hub.connections.values()):
-        if connection.tier != LOCAL_TIER:
+        if connection.tier != LOCAL_TIER or connection.subscription.channels:
             connection.transport.close(CloseCode.SERVICE_RESTART, RESUME)
