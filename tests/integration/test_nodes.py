@@ -143,10 +143,10 @@ async def test_clients_hear_of_a_gap_when_the_server_has_lost_what_a_node_has_se
     clients = [(await connected(nodes[number].url, key))[0] for number in range(3)]
     for client in clients:
         await client.subscribe("flight.created")
-    (seen,) = await asyncio.to_thread(nodes[0].put, ("flight.created", {}))
+    first, seen = await asyncio.to_thread(nodes[0].put, ("flight.created", {}), ("flight.created", {}))
     for client in clients:
-        assert [event["id"] for event in await client.events(1)] == [seen]
-    tail = nodes[0].spawn("tail", "flight.created", "--json", "--after", "1-0")
+        assert [event["id"] for event in await client.events(2)] == [first, seen]
+    tail = nodes[0].spawn("tail", "flight.created", "--json", "--after", first)
     assert tail.stdout is not None and tail.stderr is not None
     while json.loads(await asyncio.to_thread(tail.stdout.readline))["id"] != seen:
         pass
