@@ -58,7 +58,7 @@ class Daemon:
         self.environ = kept | {
             "SWIM_HOME": str(home),
             "SWIM_CONFIG": str(self.config_path),
-            "PYTHONPATH": "/tmp/inspect:" + os.pathsep.join(map(str, (ROOT, ROOT / "server", ROOT / "sdk" / "python"))),
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "server", ROOT / "sdk" / "python"))),
             "PYTHONWARNINGS": "",
             **({"SWIM_SERVER__WORKERS": workers} if (workers := os.environ.get(WORKERS)) is not None else {}),
             **(environ or {}),
